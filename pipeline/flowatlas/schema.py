@@ -25,7 +25,8 @@ _texts = pa.list_(pa.field("element", pa.string(), nullable=False))
 
 
 class Column(NamedTuple):
-    """One column: `unit` and `range` are empty where they say nothing; `null` tells when a value is missing."""
+    """One column: `unit` and `range` are empty where they say nothing; `null` tells when a value is missing; `categories` are
+    the values of a dictionary column, in the order of their codes."""
 
     name: str
     type: pa.DataType
@@ -33,12 +34,12 @@ class Column(NamedTuple):
     unit: str = ""
     range: str = ""
     null: str = ""
+    categories: tuple[str, ...] = ()
 
     def field(self) -> pa.Field:
-        notes = {"meaning": self.meaning, "unit": self.unit, "range": self.range, "null": self.null}
-        return pa.field(
-            self.name, self.type, nullable=bool(self.null), metadata={k: v for k, v in notes.items() if v}
-        )
+        range_ = self.range or ", ".join(self.categories)
+        notes = {"meaning": self.meaning, "unit": self.unit, "range": range_, "null": self.null}
+        return pa.field(self.name, self.type, nullable=bool(self.null), metadata={k: v for k, v in notes.items() if v})
 
 
 class Table(NamedTuple):
@@ -77,10 +78,12 @@ def _plain(type_: pa.DataType) -> pa.DataType:
 
 _prompt_id = Column("prompt_id", _i32, "row of the dataset, counted from 0, rejected rows included", range=">= 0")
 _source_id = Column("source_id", _text, "the dataset's own id, else the row number")
-_target = Column("target", _i32, "explained position: the prediction made there is what the route explains", range=">= 0")
+_target = Column(
+    "target", _i32, "explained position: the prediction made there is what the route explains", range=">= 0"
+)
 _layer = Column("layer", _i16, "block, zero-based; -1 is the embedding", range="-1..n_layers-1")
 _pos = Column("pos", _i32, "token position", range=">= 0")
-_point = Column("point", _category, "residual stream after attention (mid) or after the MLP (post)", range=", ".join(POINTS))
+_point = Column("point", _category, "residual stream after attention (mid) or after the MLP (post)", categories=POINTS)
 _rank = Column("rank", _i16, "1 is the highest", range=">= 1")
 _token_id = Column("token_id", _i32, "vocabulary entry", range=">= 0")
 _expert = Column("expert", _i16, "expert of a mixture; -1 in a dense MLP", range=">= -1")
@@ -113,7 +116,7 @@ _tables = (
         Column("predicted_id", _i32, "the model's most probable next token", range=">= 0"),
         Column("predicted_prob", _f32, "its probability", range="0..1"),
         Column("answer_id", _i32, "the token whose logit is explained", range=">= 0"),
-        Column("answer_from", _category, "the dataset's answer (last target only), else the next token, else the prediction", range=", ".join(ANSWER_FROM)),
+        Column("answer_from", _category, "the dataset's answer (last target only), else the next token, else the prediction", categories=ANSWER_FROM),
         Column("answer_prob", _f32, "probability of the answer", range="0..1"),
         Column("answer_rank", _i32, "rank of the answer among all tokens", range=">= 1"),
         Column("foil_id", _i32, "the token that the answer is contrasted with", range=">= 0", null=_no_foil),
@@ -141,7 +144,7 @@ _tables = (
     Table("edges", "an edge into a node on a stored route, share above the floor", (
         _prompt_id,
         _layer,
-        Column("kind", _category, "what carries it: attention heads, the residual past them, the MLP, the residual past it", range=", ".join(EDGE_KINDS)),
+        Column("kind", _category, "what carries it: attention heads, the residual past them, the MLP, the residual past it", categories=EDGE_KINDS),
         Column("dst", _i32, "position of the node it is added to: mid for attn and resid_attn, post for mlp and resid_mlp", range=">= 0"),
         Column("src", _i32, "position it comes from", range="<= dst"),
         Column("head", _i16, "head of an attn edge; -1 sums all heads, stored or not, and marks the other kinds", range=">= -1"),
@@ -151,7 +154,7 @@ _tables = (
     Table("components", "a head, MLP or residual stream step in a prompt", (
         _prompt_id,
         _layer,
-        Column("component", _category, "what it is", range=", ".join(COMPONENTS)),
+        Column("component", _category, "what it is", categories=COMPONENTS),
         Column("index", _i16, "the head; 0 for the others", range=">= 0"),
         Column("mean_share", _f32, "its share, averaged over all positions, without any threshold", range="0..1"),
         Column("target_share", _f32, "its share at the last target", range="0..1"),
@@ -182,7 +185,7 @@ _tables = (
     Table("writes", "a token that an attention block, MLP or stored head promotes or suppresses", (
         _prompt_id,
         _layer,
-        Column("component", _category, "who writes", range=", ".join(WRITERS)),
+        Column("component", _category, "who writes", categories=WRITERS),
         Column("index", _i16, "the head; 0 for blocks", range=">= 0"),
         _pos,
         _sign,
@@ -194,7 +197,7 @@ _tables = (
         _prompt_id,
         _target,
         _layer,
-        Column("component", _category, "head (without b_O), MLP (with b_out), the embedding (layer -1), or the block's b_O as bias", range=", ".join(EFFECTS)),
+        Column("component", _category, "head (without b_O), MLP (with b_out), the embedding (layer -1), or the block's b_O as bias", categories=EFFECTS),
         Column("index", _i16, "the head; 0 for the others", range=">= 0"),
         Column("effect_answer", _f32, "its write at the answer with the last node's norm scale; all of a target's add up to the answer's logit before bias and cap", unit="logits"),
         Column("effect_foil", _f32, "the same at the foil", unit="logits", null=_no_foil),

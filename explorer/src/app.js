@@ -1,0 +1,153 @@
+/** The frame around the views: header, theme, keys, which view is shown, and what is said when one fails. */
+
+import { createCatalogue } from './catalogue.js';
+import { attr, fill, h } from './dom.js';
+import { clip, showText } from './format.js';
+import { createKeySheet, keyOf } from './keys.js';
+import { messageFor } from './messages.js';
+import { createPrompt } from './prompt.js';
+import { createPrompts } from './prompts.js';
+import { format, parse, promptsState, promptState } from './state.js';
+import { createThemeSwitch } from './theme.js';
+
+/** @typedef {import('./state.js').State} State */
+/** @typedef {{ el: HTMLElement, update: (state: any) => Promise<void>, title: () => string,
+ *   onKey?: (key: string, event: KeyboardEvent) => boolean, search?: () => void }} View */
+
+/** @param {{ data: import('./data.js').Data }} options */
+export function createApp({ data }) {
+  const sheet = createKeySheet();
+  const theme = createThemeSwitch();
+  const runLink = h('a', { class: 'run-name' });
+  const promptsLink = h('a', { class: 'nav' }, 'Prompts');
+  const nav = h('nav', { class: 'run-nav', 'aria-label': 'Run', hidden: true }, runLink, promptsLink);
+  const strange = h('p', { class: 'banner', role: 'status', 'data-testid': 'banner', hidden: true });
+  const stage = h('div', { class: 'view' });
+  const header = h(
+    'header',
+    { class: 'top' },
+    h('a', { class: 'skip', href: '#main', onclick: skip }, 'Skip to the content'),
+    h('a', { class: 'brand', href: '#/' }, 'flowatlas'),
+    nav,
+    h('span', { class: 'space' }),
+    theme.el,
+    h('button', { type: 'button', class: 'icon', 'aria-label': 'Keys', title: 'Keys  ?', onclick: sheet.open }, '?'),
+  );
+  const el = h('div', { class: 'app' }, header, strange, stage, sheet.el);
+
+  /** @type {View | null} */
+  let view = null;
+  /** @type {State | null} */
+  let state = null;
+  let shownHash = /** @type {string | null} */ (null);
+  let latest = 0;
+
+  /** @param {Event} event */
+  function skip(event) {
+    event.preventDefault(); // the hash belongs to the state
+    document.getElementById('main')?.focus();
+  }
+
+  /** @param {State} next @param {{ replace?: boolean }} [options] */
+  function navigate(next, { replace = false } = {}) {
+    const hash = format(next);
+    if (hash === shownHash) return;
+    history[replace ? 'replaceState' : 'pushState'](null, '', hash);
+    show(next, []);
+  }
+
+  /** @param {string} run */
+  async function openFirst(run) {
+    try {
+      navigate(promptState(run, await data.first(await data.run(run))));
+    } catch (error) {
+      fail(error);
+    }
+  }
+
+  /** @param {State['view']} name @returns {View} */
+  function create(name) {
+    if (name === 'catalogue') return createCatalogue({ data, onOpen: (run) => void openFirst(run) });
+    return name === 'prompts' ? createPrompts({ data, navigate }) : createPrompt({ data, navigate });
+  }
+
+  /** @param {State} next @param {string[]} problems */
+  function show(next, problems) {
+    const ticket = (latest += 1);
+    const before = state;
+    state = next;
+    shownHash = format(next);
+    if (!view || before?.view !== next.view || view.el.parentNode !== stage) {
+      view = create(next.view);
+      fill(stage, view.el);
+      window.scrollTo(0, 0);
+    }
+    const current = view;
+    drawHeader(next);
+    strange.hidden = problems.length === 0;
+    if (problems.length) fill(strange, 'Part of the address was not understood and was left out: ', ...problems.slice(0, 3).flatMap((problem) => [h('code', {}, clip(showText(problem), 60)), ' ']));
+    current.update(next).then(
+      () => {
+        if (ticket === latest) document.title = `${current.title()} · flowatlas`;
+      },
+      (error) => {
+        if (ticket === latest) fail(error);
+      },
+    );
+  }
+
+  /** @param {unknown} error */
+  function fail(error) {
+    const retry = () => state && show(state, []);
+    fill(stage, h('main', { class: 'page', id: 'main', tabindex: '-1' }, messageFor(error, retry)));
+    document.title = 'flowatlas';
+  }
+
+  /** @param {State} next */
+  function drawHeader(next) {
+    nav.hidden = next.view === 'catalogue';
+    if (next.view === 'catalogue') return;
+    const list = format(promptsState(next.run));
+    attr(runLink, 'href', list);
+    attr(promptsLink, 'href', list);
+    attr(promptsLink, 'aria-current', next.view === 'prompts' ? 'page' : null);
+    runLink.textContent = clip(showText(next.run), 40);
+    data.run(next.run).then(
+      (index) => {
+        if (state !== next) return;
+        runLink.textContent = clip(showText(index.title), 60);
+        attr(runLink, 'title', showText(index.title));
+      },
+      () => {}, // the view reports it
+    );
+  }
+
+  function searchAnywhere() {
+    if (view?.search) view.search();
+    else if (state && state.view !== 'catalogue') {
+      navigate(promptsState(state.run));
+      view?.search?.();
+    }
+  }
+
+  window.addEventListener('keydown', (event) => {
+    const key = keyOf(event);
+    if (key === null) return;
+    let used = true;
+    if (key === '?') sheet.open();
+    else if (key === '/') searchAnywhere();
+    else used = view?.el.parentNode === stage ? (view.onKey?.(key, event) ?? false) : false;
+    if (used) event.preventDefault();
+  });
+
+  function fromAddress() {
+    const { state: next, problems } = parse(location.hash);
+    const hash = format(next);
+    if (hash === shownHash && !problems.length) return;
+    show(next, problems);
+  }
+  window.addEventListener('popstate', fromAddress);
+  window.addEventListener('hashchange', fromAddress);
+
+  return { el, start: fromAddress };
+}

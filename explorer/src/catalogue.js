@@ -1,0 +1,72 @@
+/** The catalogue: the runs of this site, each with a way straight to a prediction. */
+
+import { fill, h } from './dom.js';
+import { clip, day, plural, showText, size } from './format.js';
+import { format, promptsState } from './state.js';
+
+const GROUPS = 10;
+
+/** @param {import('./data.js').CatalogueRun} run @param {(id: string) => void} open */
+function card(run, open) {
+  const list = format(promptsState(run.id));
+  const groups = run.groups ?? [];
+  const more = groups.length - GROUPS;
+  const name = showText(run.title || run.id);
+  return h(
+    'article',
+    { class: 'run-card', 'data-testid': 'run-card', 'data-run': run.id },
+    h(
+      'header',
+      {},
+      h('h2', {}, h('bdi', { title: name }, clip(name, 120))),
+      run.complete ? null : h('span', { class: 'badge', title: 'Not all shards of this run are finished; what is there can be explored.' }, 'partial'),
+    ),
+    h(
+      'dl',
+      { class: 'facts' },
+      ...[
+        ['model', clip(showText(run.model ?? '–'), 60)],
+        ['dataset', clip(showText(run.dataset ?? '–'), 60)],
+        ['prompts', plural(run.n_prompts, 'prompt') + (run.n_rejects ? `, ${run.n_rejects} rejected` : '')],
+        ['made', day(run.created)],
+        ['size', size(run.bytes)],
+      ].map(([term, value]) => h('div', {}, h('dt', {}, term), h('dd', {}, h('bdi', {}, value)))),
+    ),
+    groups.length
+      ? h(
+          'ul',
+          { class: 'groups', 'aria-label': 'Groups of prompts' },
+          ...groups.slice(0, GROUPS).map((group) => h('li', {}, h('a', { class: 'pill', href: format(promptsState(run.id, { group })) }, h('bdi', {}, clip(showText(group || 'no group'), 40))))),
+          more > 0 ? h('li', { class: 'quiet' }, `and ${more} more`) : null,
+        )
+      : null,
+    h(
+      'p',
+      { class: 'actions' },
+      h('button', { type: 'button', class: 'primary', 'data-testid': 'run-open', onclick: () => open(run.id), disabled: run.n_prompts === 0 }, 'Open the first prediction'),
+      h('a', { class: 'button', href: list }, 'List of prompts'),
+    ),
+  );
+}
+
+/** @param {{ data: import('./data.js').Data, onOpen: (run: string) => void }} options */
+export function createCatalogue({ data, onOpen }) {
+  const body = h('div', { class: 'cards' });
+  const title = h('h1', {}, 'Runs');
+  const lead = h('p', { class: 'lead' }, 'Each run holds the routes by which one model came to its predictions on a dataset of prompts: which tokens, layers, heads and MLPs they passed through.');
+  const el = h('main', { class: 'catalogue page', id: 'main', tabindex: '-1' }, title, lead, body);
+  fill(body, ...[0, 1].map(() => h('div', { class: 'run-card skeleton', 'aria-hidden': 'true' })));
+
+  async function update() {
+    const found = await data.catalogue();
+    fill(title, found.title ? showText(found.title) : 'Runs');
+    if (!found.runs.length) {
+      fill(body, h('p', { class: 'empty' }, 'This site holds no run yet. Add one with “flowatlas site RUN --out SITE”.'));
+      return;
+    }
+    fill(body, ...found.runs.map((run) => card(run, onOpen)));
+    data.warm();
+  }
+
+  return { el, update, title: () => 'Runs' };
+}

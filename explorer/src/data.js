@@ -1,0 +1,277 @@
+/**
+ * The site's files as objects: catalogue, run index, list of prompts, one prompt. Knows addresses, schema versions and
+ * which file holds what; throws SiteError for whatever is missing or does not fit.
+ */
+
+import { SiteError } from './errors.js';
+import edgesSql from './sql/edges.sql?raw';
+import lensSql from './sql/lens.sql?raw';
+import nodesSql from './sql/nodes.sql?raw';
+import pairSql from './sql/pair.sql?raw';
+import promptSql from './sql/prompt.sql?raw';
+import groupsSql from './sql/prompts_groups.sql?raw';
+import listSql from './sql/prompts_list.sql?raw';
+import neighboursSql from './sql/prompts_neighbours.sql?raw';
+import rejectSql from './sql/reject.sql?raw';
+import specialSql from './sql/special_tokens.sql?raw';
+import targetsSql from './sql/targets.sql?raw';
+import topsSql from './sql/tops.sql?raw';
+import { nodeKey } from './routes.js';
+
+/** The schema this page reads (`schema.py`, SCHEMA_VERSION). */
+export const SCHEMA_VERSION = 1;
+export const PAGE_ROWS = 50;
+const EAGER = ['prompts', 'targets', 'nodes', 'edges', 'tokens', 'lens'];
+const KINDS = /** @type {const} */ (['attn', 'resid_attn', 'mlp', 'resid_mlp']);
+
+/** Fixed expressions that a list may be sorted by; NULLs come last either way. */
+const SORTS = {
+  id: 'prompt_id',
+  text: 'lower(text)',
+  group: '"group"',
+  tokens: 'n_tokens',
+  predicted: 'predicted_prob',
+  prob: 'answer_prob',
+  rank: 'answer_rank',
+};
+
+/**
+ * @typedef {{ id: string, title: string, model: string, dataset: string, n_prompts: number, n_rejects: number,
+ *   created: string, bytes: number, groups: string[], complete: boolean }} CatalogueRun
+ * @typedef {{ schema_version: number, title: string, runs: CatalogueRun[] }} Catalogue
+ * @typedef {{ schema_version: number, id: string, title: string, manifest: any, bucket_size: number,
+ *   prompt_pages: string[], page_size: number, n_layers: number, n_heads: number, parallel: boolean, floor: number,
+ *   targets: any, counts: Record<string, number>, groups: Record<string, number>,
+ *   tables: Record<string, { rows: number, bytes: number, buckets: number[] }>, version: string }} RunIndex
+ * @typedef {{ prompt_id: number, source_id: string, text: string, group: string | null, pair_id: string | null,
+ *   role: string | null, n_tokens: number, token_ids: number[], tokens: string[], targets: number[],
+ *   answer_text: string | null, foil_text: string | null }} Prompt
+ * @typedef {{ target: number, predicted_id: number, predicted_prob: number, predicted: string, answer_id: number,
+ *   answer_from: string, answer_prob: number, answer_rank: number, answer: string, foil_id: number | null,
+ *   foil_prob: number | null, foil_rank: number | null, foil: string | null, logsumexp: number }} Target
+ * @typedef {{ layer: number, point: 'mid' | 'post', pos: number, stored_share: number, bias_share: number,
+ *   norm: number, entropy: number, logsumexp: number, answer_rank: number | null, answer_logit: number | null,
+ *   foil_rank: number | null, foil_logit: number | null }} NodeRow
+ * @typedef {{ prompt: Prompt, targets: Target[], nodes: Map<string, NodeRow>,
+ *   edges: import('./routes.js').EdgeRow[], special: Set<number> }} PromptData
+ * @typedef {{ rank: number, token_id: number, token: string, special: boolean, logit: number, prob: number,
+ *   prev_rank: number | null }} LensRow
+ */
+
+/** @param {unknown} version @param {string} address */
+function checkSchema(version, address) {
+  if (version === SCHEMA_VERSION) return;
+  const detail = `${address}: schema_version is ${JSON.stringify(version)}, this page reads ${SCHEMA_VERSION}`;
+  const newer = typeof version === 'number' && version > SCHEMA_VERSION;
+  throw new SiteError(newer ? 'schema-newer' : 'schema-older', detail, { version });
+}
+
+/**
+ * @param {string} address
+ * @param {import('./errors.js').Kind} absent the kind of error when there is no such file
+ */
+async function fetchJson(address, absent) {
+  let response;
+  let text;
+  try {
+    response = await fetch(address, { cache: 'no-cache' });
+    text = await response.text();
+  } catch (error) {
+    throw new SiteError('network', `${address}: ${/** @type {Error} */ (error).message}`, { address });
+  }
+  if (response.status === 404 || response.status === 410) {
+    throw new SiteError(absent, `${address}: the server answered ${response.status}`, { address });
+  }
+  if (!response.ok) throw new SiteError('network', `${address}: the server answered ${response.status}`, { address });
+  try {
+    return JSON.parse(text);
+  } catch {
+    // Some hosts answer a missing file with a page.
+    const kind = /^\s*</.test(text) ? absent : 'damaged';
+    throw new SiteError(kind, `${address}: not JSON, begins with ${JSON.stringify(text.slice(0, 40))}`, { address });
+  }
+}
+
+/** Only the newest few prompts are kept decoded. @template T @param {number} limit */
+function recent(limit) {
+  /** @type {Map<string, Promise<T>>} */
+  const kept = new Map();
+  /** @param {string} key @param {() => Promise<T>} make */
+  return (key, make) => {
+    const value = kept.get(key) ?? make();
+    kept.delete(key);
+    kept.set(key, value);
+    value.catch(() => kept.delete(key));
+    if (kept.size > limit) kept.delete(/** @type {string} */ (kept.keys().next().value));
+    return value;
+  };
+}
+
+/** @typedef {ReturnType<typeof createData>} Data */
+
+/** @param {{ base: string, db: import('./db.js').Db }} options `base` is the address of `data/` */
+export function createData({ base, db }) {
+  const json = /** @type {ReturnType<typeof recent<any>>} */ (recent(32));
+  const prompts = /** @type {ReturnType<typeof recent<PromptData>>} */ (recent(8));
+  const lenses = /** @type {ReturnType<typeof recent<LensRow[]>>} */ (recent(400));
+
+  /** @returns {Promise<Catalogue>} */
+  const catalogue = () =>
+    json('catalogue', async () => {
+      const found = await fetchJson(`${base}catalogue.json`, 'no-data');
+      checkSchema(found?.schema_version, 'catalogue.json');
+      if (!Array.isArray(found.runs)) throw new SiteError('damaged', 'catalogue.json: no list of runs');
+      return found;
+    });
+
+  /** @param {string} id @returns {Promise<RunIndex>} */
+  const run = (id) =>
+    json(`run ${id}`, async () => {
+      const listed = (await catalogue()).runs;
+      const entry = listed.find((one) => one.id === id);
+      if (!entry) throw new SiteError('unknown-run', `${id} is not in the catalogue`, { run: id, runs: listed });
+      const index = await fetchJson(`${base}${encodeURIComponent(id)}/index.json`, 'missing');
+      checkSchema(index?.schema_version, `${id}/index.json`);
+      return { ...index, id, title: entry.title ?? id, version: String(entry.created ?? '') };
+    });
+
+  /** The version keeps a browser from mixing files of a site that was built again. @param {RunIndex} index @param {string} path */
+  function address(index, path) {
+    const version = index.version ? `?v=${encodeURIComponent(index.version)}` : '';
+    return `${base}${encodeURIComponent(index.id)}/${path}${version}`;
+  }
+
+  /** @param {RunIndex} index @param {string} table @param {number} promptId */
+  function bucket(index, table, promptId) {
+    const number = Math.floor(promptId / index.bucket_size);
+    const listed = index.tables?.[table]?.buckets;
+    return listed?.includes(number) ? [address(index, `${table}/bucket-${number}.parquet`)] : null;
+  }
+
+  /** @param {RunIndex} index */
+  const pages = (index) => index.prompt_pages.map((page) => address(index, page));
+
+  /**
+   * Rows of a prompt from one table, none when its bucket is not there because nothing was stored.
+   * @param {RunIndex} index @param {string} sql @param {string[]} tables @param {Record<string, any>} values
+   */
+  async function rows(index, sql, tables, values) {
+    /** @type {Record<string, string[]>} */
+    const files = {};
+    for (const table of tables) {
+      const file = bucket(index, table, values.id);
+      if (!file) return [];
+      files[table] = file;
+    }
+    return db.query(sql, values, files);
+  }
+
+  /**
+   * @param {RunIndex} index
+   * @param {{ q: string, group: string | null, sort: string, page: number }} query `sort` may start with `-`
+   */
+  async function list(index, { q, group, sort, page }) {
+    if (!index.prompt_pages?.length) return { rows: [], total: 0, groups: [] };
+    const files = { prompts: pages(index) };
+    const found = await db.query(groupsSql, { q }, files);
+    const groups = found.map((row) => ({ group: String(row.group), n: Number(row.n) }));
+    const total = groups.reduce((sum, row) => sum + (group === null || row.group === group ? row.n : 0), 0);
+    const last = Math.max(1, Math.ceil(total / PAGE_ROWS));
+    const offset = (Math.min(page, last) - 1) * PAGE_ROWS;
+    const column = SORTS[/** @type {keyof SORTS} */ (sort.replace(/^-/, ''))] ?? SORTS.id;
+    const values = { q, group: group ?? '', any_group: group === null, limit: PAGE_ROWS, offset };
+    const order = `${column} ${sort.startsWith('-') ? 'DESC' : 'ASC'} NULLS LAST`;
+    return { rows: await db.query(listSql, values, { ...files, sort: order }), total, groups };
+  }
+
+  /**
+   * Position of a prompt in the run and its neighbours, from the one or two list pages that can hold it: rows of a page
+   * are ordered by id and an id is at least its row number.
+   * @param {RunIndex} index @param {number} id
+   */
+  async function neighbours(index, id) {
+    const files = pages(index);
+    if (!files.length) throw new SiteError('no-prompts', `${index.id} has no prompt`);
+    const at = (/** @type {number} */ page) => db.query(neighboursSql, { id }, { prompts: [files[page]] });
+    let page = Math.min(Math.max(0, Math.floor(id / index.page_size)), files.length - 1);
+    let [row] = await at(page);
+    while (page > 0 && id < row.first_id) [row] = await at((page -= 1));
+    let { previous, next } = row;
+    if (previous === null && page > 0) previous = (await at(page - 1))[0].previous;
+    if (next === null && page < files.length - 1) next = (await at(page + 1))[0].next;
+    const before = page * index.page_size + row.before;
+    return { found: Boolean(row.found), number: before + 1, previous, next };
+  }
+
+  /** @param {RunIndex} index @param {number} id @returns {Promise<never>} */
+  async function refuse(index, id) {
+    const { previous, next } = await neighbours(index, id);
+    const nearest = previous === null || (next !== null && next - id < id - previous) ? next : previous;
+    const [reject] = index.counts?.rejects
+      ? await db.query(rejectSql, { id }, { rejects: [address(index, 'rejects.parquet')] }).catch(() => [])
+      : [];
+    const info = { run: index.id, id, nearest, reject };
+    throw new SiteError(reject ? 'rejected-prompt' : 'unknown-prompt', `no prompt ${id} in ${index.id}`, info);
+  }
+
+  /** @param {RunIndex} index @param {number} id @returns {Promise<PromptData>} */
+  const prompt = (index, id) =>
+    prompts(`${index.id} ${id}`, async () => {
+      fetchAhead(index, id);
+      const values = { id };
+      const [found] = await rows(index, promptSql, ['prompts'], values);
+      if (!found) return refuse(index, id);
+      const [targets, nodes, edges, special] = await Promise.all([
+        rows(index, targetsSql, ['targets', 'tokens'], values),
+        rows(index, nodesSql, ['nodes'], values),
+        rows(index, edgesSql, ['edges'], values),
+        rows(index, specialSql, ['tokens'], values),
+      ]);
+      for (const edge of edges) edge.kind = KINDS[edge.kind];
+      return /** @type {PromptData} */ ({
+        prompt: found,
+        targets,
+        nodes: new Map(nodes.map((node) => [nodeKey(node.layer, node.point, node.pos), node])),
+        edges,
+        special: new Set(special.map((row) => row.token_id)),
+      });
+    });
+
+  /** Starts the downloads that a prompt needs, without waiting. @param {RunIndex} index @param {number} id */
+  function fetchAhead(index, id) {
+    for (const table of EAGER) bucket(index, table, id)?.forEach((file) => void db.prefetch(file).catch(() => {}));
+  }
+
+  /**
+   * @param {RunIndex} index @param {number} id @param {{ layer: number, point: string, pos: number }} node
+   * @returns {Promise<LensRow[]>}
+   */
+  const lens = (index, id, { layer, point, pos }) =>
+    lenses(`${index.id} ${id} ${nodeKey(layer, point, pos)}`, async () => {
+      return /** @type {Promise<LensRow[]>} */ (rows(index, lensSql, ['lens', 'tokens'], { id, layer, point, pos }));
+    });
+
+  /** @param {RunIndex} index @param {number} id @returns {Promise<Map<string, { token: string, prob: number }>>} */
+  async function tops(index, id) {
+    const found = await rows(index, topsSql, ['lens', 'tokens'], { id });
+    return new Map(found.map((row) => [nodeKey(row.layer, row.point, row.pos), { token: row.token, prob: row.prob }]));
+  }
+
+  /** @param {RunIndex} index @param {Prompt} of */
+  async function pair(index, { prompt_id: id, pair_id }) {
+    if (pair_id === null || index.prompt_pages.length > 4) return [];
+    return db.query(pairSql, { id, pair_id }, { prompts: pages(index) });
+  }
+
+  /** Starts the engine while a reader still reads the page. */
+  const warm = () => void db.start().catch(() => {});
+
+  /** @param {RunIndex} index @returns {Promise<number>} the first prompt of the run */
+  async function first(index) {
+    const { next } = await neighbours(index, -1);
+    if (next === null) throw new SiteError('no-prompts', `${index.id} has no prompt`);
+    return next;
+  }
+
+  return { warm, first, catalogue, run, list, neighbours, prompt, fetchAhead, lens, tops, pair };
+}

@@ -1,0 +1,172 @@
+/**
+ * The only module that knows the SQL engine (duckdb-wasm 1.28.0).
+ *
+ * - Files are fetched whole, checked for Parquet's magic at both ends and registered as buffers; the least recently
+ *   used are dropped once they exceed the budget.
+ * - Queries run one at a time on one connection with `send()`, drained: in this version `query()` swallows run-time
+ *   errors and returns fewer rows.
+ */
+
+import { AsyncDuckDB, VoidLogger } from '@duckdb/duckdb-wasm';
+import wasmAddress from '@duckdb/duckdb-wasm/dist/duckdb-eh.wasm?url';
+import workerAddress from '@duckdb/duckdb-wasm/dist/duckdb-browser-eh.worker.js?url';
+import { SiteError } from './errors.js';
+import { decode } from './rows.js';
+import { bind } from './sql.js';
+
+const BUDGET_BYTES = 96e6;
+
+/** @typedef {import('@duckdb/duckdb-wasm').AsyncDuckDBConnection} Connection */
+
+async function startEngine() {
+  const worker = new Worker(new URL(workerAddress, document.baseURI));
+  const db = new AsyncDuckDB(new VoidLogger(), worker);
+  // A worker that fails to load reports nothing but an event; without this the page would wait for ever.
+  const failed = new Promise((_, reject) => {
+    worker.addEventListener('error', (event) => reject(new Error(event.message || 'the worker did not load')));
+  });
+  const started = (async () => {
+    await db.instantiate(new URL(wasmAddress, document.baseURI).href);
+    await db.open({ query: { castBigIntToDouble: true, castDecimalToDouble: true } });
+    return { db, connection: await db.connect() };
+  })();
+  return /** @type {Promise<{ db: AsyncDuckDB, connection: Connection }>} */ (Promise.race([started, failed]));
+}
+
+/**
+ * @param {Uint8Array} bytes
+ * @returns {boolean} whether the four bytes at both ends are PAR1
+ */
+export function isParquet(bytes) {
+  const magic = [80, 65, 82, 49];
+  const end = bytes.length - 4;
+  return bytes.length >= 12 && magic.every((code, i) => bytes[i] === code && bytes[end + i] === code);
+}
+
+/**
+ * @param {string} address
+ * @returns {Promise<Uint8Array>}
+ */
+async function fetchParquet(address) {
+  let response;
+  let bytes;
+  try {
+    response = await fetch(address);
+    bytes = new Uint8Array(await response.arrayBuffer());
+  } catch (error) {
+    throw new SiteError('network', `${address}: ${/** @type {Error} */ (error).message}`, { address });
+  }
+  if (!response.ok) {
+    const kind = response.status === 404 || response.status === 410 ? 'missing' : 'network';
+    throw new SiteError(kind, `${address}: the server answered ${response.status}`, { address });
+  }
+  if (!isParquet(bytes)) {
+    throw new SiteError('damaged', `${address}: ${bytes.length} bytes that are no whole Parquet file`, { address });
+  }
+  return bytes;
+}
+
+/** @typedef {ReturnType<typeof createDb>} Db */
+
+export function createDb() {
+  /** @type {ReturnType<typeof startEngine> | null} */
+  let engine = null;
+  /** @type {Map<string, Promise<Uint8Array | null>>} */
+  const fetching = new Map();
+  /** @type {Map<string, number>} name to bytes, least recently used first */
+  const registered = new Map();
+  /** @type {Promise<void>} */
+  let queue = Promise.resolve();
+
+  function start() {
+    engine ??= startEngine().catch((error) => {
+      engine = null;
+      throw new SiteError('engine', `The SQL engine did not start: ${error?.message ?? error}`);
+    });
+    return engine;
+  }
+
+  /**
+   * Fetches a file if it is not there yet. Safe to call early and often.
+   * @param {string} address
+   * @returns {Promise<Uint8Array | null>} null when it is registered already
+   */
+  function prefetch(address) {
+    if (registered.has(address)) return Promise.resolve(null);
+    let pending = fetching.get(address);
+    if (!pending) {
+      pending = fetchParquet(address);
+      fetching.set(address, pending);
+      pending.catch(() => fetching.delete(address));
+    }
+    return pending;
+  }
+
+  /** @param {AsyncDuckDB} db @param {string} address */
+  async function register(db, address) {
+    const bytes = await prefetch(address);
+    if (bytes && !registered.has(address)) {
+      const length = bytes.length; // the buffer is detached by the call below
+      await db.registerFileBuffer(address, bytes);
+      registered.set(address, length);
+      fetching.delete(address);
+    } else {
+      const length = registered.get(address) ?? 0;
+      registered.delete(address);
+      registered.set(address, length);
+    }
+  }
+
+  /** @param {AsyncDuckDB} db @param {Set<string>} inUse */
+  async function evict(db, inUse) {
+    let total = [...registered.values()].reduce((sum, bytes) => sum + bytes, 0);
+    for (const [address, bytes] of [...registered]) {
+      if (total <= BUDGET_BYTES) return;
+      if (inUse.has(address)) continue;
+      await db.dropFile(address);
+      registered.delete(address);
+      total -= bytes;
+    }
+  }
+
+  /**
+   * @param {string} sql text of a `.sql` file
+   * @param {Record<string, string | number | boolean | null>} values
+   * @param {Record<string, string[] | string>} parts arrays are addresses of Parquet files
+   * @returns {Promise<import('./rows.js').Row[]>}
+   */
+  async function query(sql, values = {}, parts = {}) {
+    const addresses = Object.values(parts).filter(Array.isArray).flat();
+    const starting = start();
+    starting.catch(() => {}); // awaited below; a failing fetch must not leave it unhandled
+    await Promise.all(addresses.map(prefetch));
+    const { db, connection } = await starting;
+    return exclusively(async () => {
+      for (const address of addresses) await register(db, address);
+      await evict(db, new Set(addresses));
+      const batches = [];
+      try {
+        for await (const batch of await connection.send(bind(sql, values, parts))) batches.push(batch);
+      } catch (error) {
+        throw new SiteError('query', String(/** @type {Error} */ (error)?.message ?? error));
+      }
+      return decode(/** @type {any} */ (batches));
+    });
+  }
+
+  /**
+   * @template T
+   * @param {() => Promise<T>} task
+   * @returns {Promise<T>}
+   */
+  function exclusively(task) {
+    const result = queue.then(task);
+    queue = result.then(
+      () => {},
+      () => {},
+    );
+    return result;
+  }
+
+  return { start, prefetch, query };
+}

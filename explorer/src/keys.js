@@ -1,0 +1,55 @@
+/** The keyboard: one table of what keys do, used by the handler and by the sheet that `?` opens. */
+
+import { h } from './dom.js';
+
+/** @type {[string, string[], string][]} where, keys, what they do */
+export const KEYS = [
+  ['One prediction', ['←', '→'], 'previous or next node of the route in this row'],
+  ['One prediction', ['↑', '↓'], 'up or down the column; along the strongest edge where the column ends'],
+  ['One prediction', ['Shift ↑', 'Shift ↓'], 'along the strongest attention edge to another token'],
+  ['One prediction', ['[', ']'], 'previous, next prompt'],
+  ['One prediction', ['-', '='], 'lower, raise the threshold'],
+  ['One prediction', ['m'], 'mode: summed, per head, renormalised'],
+  ['One prediction', ['f'], 'show or hide what is off the route'],
+  ['One prediction', ['Esc'], 'clear the selection'],
+  ['Prompts', ['↑', '↓', 'Enter'], 'move along the list, open a prompt'],
+  ['Everywhere', ['/'], 'search the prompts'],
+  ['Everywhere', ['?'], 'this sheet'],
+];
+
+/**
+ * The key that was pressed as this page names it; null when it belongs to a field, a control or the browser.
+ * @param {KeyboardEvent} event
+ */
+export function keyOf(event) {
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return null;
+  const at = event.target instanceof Element ? event.target : null;
+  if (at?.closest('dialog')) return null;
+  if (event.key === 'Escape') return 'Escape';
+  const typing = at?.matches('input:not([type=range]), textarea, select, [contenteditable]');
+  if (typing) return null;
+  if (at?.matches('input[type=range], [role=tab]') && event.key.startsWith('Arrow')) return null;
+  return event.key;
+}
+
+export function createKeySheet() {
+  const sections = [...new Set(KEYS.map(([where]) => where))];
+  const el = h(
+    'dialog',
+    { class: 'sheet', 'aria-labelledby': 'keys-title', 'data-testid': 'key-sheet' },
+    h(
+      'form',
+      { method: 'dialog' },
+      h('h2', { id: 'keys-title' }, 'Keys'),
+      ...sections.flatMap((section) => [
+        h('h3', {}, section),
+        h('dl', {}, ...KEYS.filter(([where]) => where === section).map(([, keys, what]) => h('div', {}, h('dt', {}, ...keys.map((key) => h('kbd', {}, key))), h('dd', {}, what)))),
+      ]),
+      h('button', { class: 'primary', value: 'close' }, 'Close'),
+    ),
+  );
+  el.addEventListener('click', (event) => {
+    if (event.target === el) el.close();
+  });
+  return { el, open: () => el.showModal() };
+}

@@ -1,0 +1,142 @@
+/**
+ * Where things stand: tokens to the right, layers upwards. Pure geometry in the graph's own units (pixels at zoom 1).
+ *
+ * @typedef {{ columns: number, nLayers: number, parallel: boolean, dx: number, dy: number, width: number, height: number,
+ *   margin: typeof MARGIN }} Layout
+ * @typedef {[number, number, number, number, number, number, number, number]} Cubic start, two handles, end
+ */
+
+const SPACING = { dx: [34, 104], dy: [46, 104] };
+const MARGIN = { x: 36, top: 34, bottom: 16 };
+const MID = 0.54; // height of the node after attention within its layer
+export const MLP_SHIFT = 0.27; // the square stands this part of a column to the right
+
+/** @param {number} value @param {number[]} range */
+const within = (value, [low, high]) => Math.min(high, Math.max(low, value));
+
+/**
+ * Spreads the grid over the room there is, within readable spacing.
+ * @param {{ nTokens: number, nLayers: number, parallel: boolean, width: number, height: number }} room
+ * @returns {Layout}
+ */
+export function layoutFor({ nTokens, nLayers, parallel, width, height }) {
+  const columns = Math.max(1, nTokens);
+  const dx = within((width - 2 * MARGIN.x) / Math.max(1, columns - 1 + MLP_SHIFT), SPACING.dx);
+  const dy = within((height - MARGIN.top - MARGIN.bottom) / Math.max(1, nLayers), SPACING.dy);
+  return {
+    columns,
+    nLayers,
+    parallel,
+    dx,
+    dy,
+    margin: MARGIN,
+    width: 2 * MARGIN.x + (columns - 1 + MLP_SHIFT) * dx,
+    height: MARGIN.top + MARGIN.bottom + nLayers * dy,
+  };
+}
+
+/** @param {Layout} layout @param {number} pos */
+export function xOf(layout, pos) {
+  return layout.margin.x + pos * layout.dx;
+}
+
+/** @param {Layout} layout @param {number} layer @param {string} point */
+export function yOf(layout, layer, point) {
+  const level = layer + (point === 'mid' ? MID : 1);
+  return layout.margin.top + (layout.nLayers - level) * layout.dy;
+}
+
+/** The square of an MLP, between the nodes it reads and writes. @param {Layout} layout @param {number} layer @param {number} pos */
+export function mlpAt(layout, layer, pos) {
+  const low = layout.parallel ? 0 : MID;
+  const level = layer + low + (1 - low) / 2;
+  return {
+    x: xOf(layout, pos) + MLP_SHIFT * layout.dx,
+    y: layout.margin.top + (layout.nLayers - level) * layout.dy,
+  };
+}
+
+/** Every row of nodes, from the embedding up. @param {{ nLayers: number, parallel: boolean }} shape */
+export function rowsOf({ nLayers, parallel }) {
+  /** @type {{ layer: number, point: 'mid' | 'post' }[]} */
+  const rows = [{ layer: -1, point: 'post' }];
+  for (let layer = 0; layer < nLayers; layer += 1) {
+    if (!parallel) rows.push({ layer, point: 'mid' });
+    rows.push({ layer, point: 'post' });
+  }
+  return rows;
+}
+
+/**
+ * The curves of an edge, from its source to the node it enters.
+ * @param {Layout} layout @param {import('./routes.js').Part} edge
+ * @returns {Cubic[]}
+ */
+export function curvesOf(layout, edge) {
+  const { layer, kind, dst, src } = edge;
+  const afterMlp = layout.parallel || kind === 'mlp' || kind === 'resid_mlp';
+  const fromMid = !layout.parallel && (kind === 'mlp' || kind === 'resid_mlp');
+  const x0 = xOf(layout, src);
+  const y0 = fromMid ? yOf(layout, layer, 'mid') : yOf(layout, layer - 1, 'post');
+  const x1 = xOf(layout, dst);
+  const y1 = yOf(layout, layer, afterMlp ? 'post' : 'mid');
+  const h = y0 - y1;
+  if (kind === 'mlp') {
+    const { x, y } = mlpAt(layout, layer, dst);
+    return [
+      [x0, y0, x0, y0 - h * 0.25, x, y + h * 0.3, x, y],
+      [x, y, x, y - h * 0.3, x1, y1 + h * 0.25, x1, y1],
+    ];
+  }
+  if (kind === 'attn' && src === dst) {
+    const bow = x0 - 0.3 * layout.dx; // beside the residual, on the side away from the MLP
+    return [[x0, y0, bow, y0 - h * 0.25, bow, y1 + h * 0.25, x1, y1]];
+  }
+  const d = x1 - x0; // nearly straight, so that edges into one node can be told apart
+  if (kind === 'attn') return [[x0, y0, x0 + d * 0.25, y0 - h * 0.4, x1 - d * 0.25, y1 + h * 0.4, x1, y1]];
+  return [[x0, y0, x0, y0 - h / 3, x1, y1 + h / 3, x1, y1]];
+}
+
+/** @param {Cubic[]} curves */
+export function pathOf(curves) {
+  const n = (/** @type {number} */ value) => Math.round(value * 10) / 10;
+  return curves
+    .map(([x0, y0, ...rest]) => `M${n(x0)},${n(y0)}C${rest.map(n).join(',')}`)
+    .join('');
+}
+
+/** @param {Cubic} curve @param {number} t 0..1 @returns {[number, number]} */
+function pointOn([x0, y0, x1, y1, x2, y2, x3, y3], t) {
+  const u = 1 - t;
+  const [a, b, c, d] = [u * u * u, 3 * u * u * t, 3 * u * t * t, t * t * t];
+  return [a * x0 + b * x1 + c * x2 + d * x3, a * y0 + b * y1 + c * y2 + d * y3];
+}
+
+/**
+ * A polyline along the curves, for finding the edge under the pointer.
+ * @param {Cubic[]} curves
+ * @returns {Float32Array} x, y, x, y, ...
+ */
+export function polyline(curves, steps = 10) {
+  const points = curves.flatMap((curve) =>
+    Array.from({ length: steps + 1 }, (_, i) => pointOn(curve, i / steps)).flat(),
+  );
+  return Float32Array.from(points);
+}
+
+/**
+ * Distance from a point to a polyline.
+ * @param {Float32Array} line @param {number} x @param {number} y
+ */
+export function distanceTo(line, x, y) {
+  let best = Infinity;
+  for (let i = 0; i + 3 < line.length; i += 2) {
+    const [ax, ay, bx, by] = [line[i], line[i + 1], line[i + 2], line[i + 3]];
+    const [vx, vy] = [bx - ax, by - ay];
+    const length = vx * vx + vy * vy;
+    const t = length === 0 ? 0 : Math.min(1, Math.max(0, ((x - ax) * vx + (y - ay) * vy) / length));
+    const d = (ax + t * vx - x) ** 2 + (ay + t * vy - y) ** 2;
+    if (d < best) best = d;
+  }
+  return Math.sqrt(best);
+}

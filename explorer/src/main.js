@@ -1,0 +1,27 @@
+import './theme.css';
+import { createApp } from './app.js';
+import { createData } from './data.js';
+import { createDb } from './db.js';
+import { h } from './dom.js';
+import { missingFeatures } from './messages.js';
+
+const root = /** @type {HTMLElement} */ (document.getElementById('app'));
+const missing = missingFeatures();
+
+if (missing.length) {
+  root.replaceChildren(
+    h(
+      'section',
+      { class: 'message', role: 'alert', 'data-testid': 'message' },
+      h('h1', {}, 'This browser cannot run the explorer'),
+      h('p', {}, `It lacks ${missing.join(', ')}. A current Firefox, Chrome, Edge or Safari has them.`),
+    ),
+  );
+} else {
+  const db = createDb();
+  const app = createApp({ data: createData({ base: new URL('data/', document.baseURI).href, db }) });
+  root.replaceChildren(app.el);
+  // A prompt's page needs the engine at once; the catalogue starts it after its own first paint.
+  if (/^#\/[^/]/.test(location.hash)) void db.start().catch(() => {});
+  app.start();
+}

@@ -1,0 +1,76 @@
+/** What hovering shows: the name of a node or edge and its exact numbers. */
+
+import { edgeEnds, edgeName, modeName, nodeMeaning, nodeName, tokenAt } from './describe.js';
+import { fill, h } from './dom.js';
+import { exact, fraction, quantity, showToken } from './format.js';
+import { parseNode } from './routes.js';
+
+/** @typedef {import('./graph.js').GraphProps} GraphProps */
+
+/** @param {string} name @param {...(Node | string)} value */
+const row = (name, ...value) => [h('dt', {}, name), h('dd', {}, ...value)];
+
+/** @param {string} key @param {GraphProps} props */
+function ofNode(key, { data, route, tops, index }) {
+  const node = parseNode(key);
+  const stored = data.nodes.get(key);
+  const top = tops?.get(key);
+  const kept = route.kept.get(key);
+  return [
+    h('p', { class: 'name' }, `${nodeName(node)} at `, h('b', {}, tokenAt(data.prompt.tokens, node.pos))),
+    h('p', { class: 'quiet' }, nodeMeaning(node, index.parallel)),
+    h(
+      'dl',
+      {},
+      top ? row('reads as', h('b', {}, showToken(top.token ?? '?')), ` ${fraction(top.prob)}`) : [],
+      route.nodes.has(key) && kept !== undefined ? row('on the route', exact(kept)) : [],
+      stored && node.layer >= 0 ? row('stored', exact(stored.stored_share)) : [],
+      stored ? row('norm', quantity(stored.norm)) : [],
+    ),
+    route.nodes.has(key) ? null : h('p', { class: 'quiet' }, 'not on this route'),
+  ];
+}
+
+/** @param {string} key @param {GraphProps} props */
+function ofEdge(key, { data, route, graph }) {
+  const edge = route.edges.get(key);
+  const part = graph.parts.find((one) => one.key === key);
+  if (!part) return [];
+  const heads = edge ? (route.mode === 'summed' ? edge.heads : edge.on) : part.heads;
+  return [
+    h('p', { class: 'name' }, edgeName(part), ' ', h('b', {}, edgeEnds(part, data.prompt.tokens))),
+    h(
+      'dl',
+      {},
+      row(`share, ${modeName(route.mode)}`, exact(edge ? edge.shown : part.share)),
+      edge && edge.shown !== part.share ? row('sum of all heads', exact(part.share)) : [],
+      heads.slice(0, 4).map((head) => row(`L${part.layer}H${head.head}`, exact(head.share))).flat(),
+    ),
+    edge ? null : h('p', { class: 'quiet' }, 'not on this route'),
+  ];
+}
+
+export function createTooltip() {
+  const el = h('div', { class: 'tooltip', role: 'tooltip', hidden: true });
+  /** @type {string | null} */
+  let shown = null;
+
+  /** @param {string | null} key @param {GraphProps | null} props */
+  function update(key, props) {
+    if (key === shown && key !== null) return;
+    shown = key;
+    el.hidden = key === null;
+    if (key === null || props === null) return;
+    fill(el, .../** @type {any[]} */ (/\.(mid|post)\./.test(key) ? ofNode(key, props) : ofEdge(key, props)));
+  }
+
+  /** Beside the pointer, inside the box. @param {number} x @param {number} y @param {DOMRect} box */
+  function place(x, y, box) {
+    const { offsetWidth: width, offsetHeight: height } = el;
+    const left = x + 16 + width > box.width ? Math.max(4, x - width - 12) : x + 16;
+    const top = y + 16 + height > box.height ? Math.max(4, y - height - 12) : y + 16;
+    el.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
+  }
+
+  return { el, update, place };
+}

@@ -1,0 +1,373 @@
+"""Makes the small synthetic site that the explorer's tests read: `python explorer/test/make_golden.py`.
+
+Two runs whose numbers are random but consistent (parts of a whole sum to 1, the walk at the floor decides what is
+stored, ranks follow from logits): a sequential model with all targets, and a parallel one with chosen targets.
+Deterministic: the same bytes every time with one version of pyarrow.
+"""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flowatlas.schema import MODEL_TABLES, SCHEMA_VERSION, TABLES
+
+SITE = Path(__file__).parent / "golden" / "site" / "data"
+FLOOR = 0.01
+TOP_K = 10
+EAGER = ["prompts", "targets", "nodes", "edges", "lens", "tokens"]
+
+PROMPTS = [
+    ("ioi-0", "When Mary and John went to the store, John gave a drink to", "indirect objects", "8", "clean", " Mary", " John"),
+    ("ioi-1", "When Mary and John went to the store, Mary gave a drink to", "indirect objects", "8", "corrupt", " John", " Mary"),
+    ("ioi-2", "After Tom met Anna, Tom handed a letter to", "indirect objects", None, None, " Anna", " Tom"),
+    ("cap-0", "The capital of France is", "capitals", "3", "clean", " Paris", " Rome"),
+    ("cap-1", "The capital of Italy is", "capitals", "3", "corrupt", " Rome", " Paris"),
+    None,  # a rejected row keeps its number
+    ("seq-0", "Monday, Tuesday, Wednesday,", "sequences", None, None, " Thursday", None),
+    ("seq-1", "def add(a, b):\n    return a +", "code", None, None, " b", " a"),
+    ("bad-0", "<script>alert('x')</script> \"quotes\" & <b>bold</b>", "hostile", None, None, None, None),
+    ("bad-1", "\u202eright to left\u202c שלום עולם مرحبا \U0001f468\u200d\U0001f469\u200d\U0001f467 \x07 bell\ttab", "hostile", None, None, None, None),
+    ("bad-2", "long " * 4000, "hostile", None, None, None, None),
+    ("<img src=x onerror=alert(1)>", "No group here, and an id that is markup", None, None, None, " either", None),
+]  # fmt: skip
+EXTRA_WORDS = [
+    " Mary",
+    " John",
+    " Paris",
+    " Rome",
+    " Thursday",
+    " b",
+    " the",
+    " a",
+    " her",
+    " him",
+    "\n",
+    " either",
+    "ing",
+]
+
+
+@dataclass
+class Shape:
+    """A run's model and what is stored of it."""
+
+    layers: int
+    heads: int
+    parallel: bool
+    seed: int
+
+
+def split(text: str) -> list[str]:
+    """Words with their leading space, at most 16 characters each and 24 in all."""
+    words: list[str] = []
+    for word in text.replace(" ", "\0 ").split("\0"):
+        words.extend(word[i : i + 16] for i in range(0, len(word), 16))
+    return [word for word in words if word][:24]
+
+
+def vocabulary() -> dict[str, int]:
+    texts = ["<|bos|>", *EXTRA_WORDS]
+    for row in PROMPTS:
+        texts.extend(split(row[1]) if row else [])
+    return {token: i for i, token in enumerate(dict.fromkeys([*texts, "<0xE2>", "<0xE2><0x80>"]))}
+
+
+VOCAB = vocabulary()
+
+
+def shares(rng: np.random.Generator, n: int, sharpness: float) -> np.ndarray:
+    """n shares that sum to 1, many of them exactly 0."""
+    raw = np.maximum(0, rng.normal(-0.6, 1, n)) ** sharpness
+    return raw / raw.sum() if raw.sum() > 0 else np.full(n, 1 / n)
+
+
+class Model:
+    """Random shares and lenses of one prompt: what the extraction would have computed."""
+
+    def __init__(self, shape: Shape, n_tokens: int, seed: int, answer: int):
+        self.shape, self.n = shape, n_tokens
+        rng = np.random.default_rng(seed)
+        self.edges: list[tuple[int, str, int, int, int, float, float | None]] = []
+        for layer in range(shape.layers):
+            for dst in range(n_tokens):
+                self._block(rng, layer, dst)
+        rows = [(-1, "post")] + [
+            (layer, point)
+            for layer in range(shape.layers)
+            for point in (["post"] if shape.parallel else ["mid", "post"])
+        ]
+        self.logits = {}
+        for pos in range(n_tokens):
+            state = rng.normal(0, 1.5, len(VOCAB))
+            for height, (layer, point) in enumerate(rows):
+                state = 0.8 * state + 0.6 * rng.normal(0, 1.5, len(VOCAB))
+                if pos == n_tokens - 1:
+                    state[answer] += 6 * (height / len(rows)) ** 2
+                self.logits[layer, point, pos] = state.copy()
+        self.rows = rows
+
+    def _block(self, rng: np.random.Generator, layer: int, dst: int) -> None:
+        heads = self.shape.heads
+        n_attn = (dst + 1) * heads
+        near = shares(rng, n_attn, 2.0)
+        keep = rng.uniform(0.35, 0.8)
+        weights = rng.dirichlet(np.full(dst + 1, 0.4), heads)
+        mlp = rng.uniform(0.1, 0.55)
+        into_attention = 1 - mlp if self.shape.parallel else 1.0
+        for src in range(dst + 1):
+            per_head = near[src * heads : (src + 1) * heads] * (1 - keep) * into_attention
+            self.edges.append((layer, "attn", dst, src, -1, float(per_head.sum()), None))
+            for head in range(heads):
+                self.edges.append((layer, "attn", dst, src, head, float(per_head[head]), float(weights[head, src])))
+        self.edges.append((layer, "resid_attn", dst, dst, -1, keep * into_attention, None))
+        self.edges.append((layer, "mlp", dst, dst, -1, mlp, None))
+        if not self.shape.parallel:
+            self.edges.append((layer, "resid_mlp", dst, dst, -1, 1 - mlp, None))
+
+    def ends(self, edge: tuple) -> tuple[tuple, tuple]:
+        """The node an edge enters, and the one it comes from."""
+        layer, kind, dst, src = edge[:4]
+        if self.shape.parallel:
+            return (layer, "post", dst), (layer - 1, "post", src)
+        if kind in ("mlp", "resid_mlp"):
+            return (layer, "post", dst), (layer, "mid", src)
+        return (layer, "mid", dst), (layer - 1, "post", src)
+
+    def reach(self, target: int, per_head: bool) -> dict[tuple, float]:
+        """The widest path to each node, by relaxing until nothing changes: slow and literal."""
+        width = {(self.shape.layers - 1, "post", target): 1.0}
+        changed = True
+        while changed:
+            changed = False
+            for edge in self.edges:
+                kind, head, share = edge[1], edge[4], edge[5]
+                if kind == "attn" and (head >= 0) != per_head:
+                    continue
+                to, source = self.ends(edge)
+                new = min(width.get(to, 0.0), share)
+                if new > width.get(source, 0.0):
+                    width[source], changed = new, True
+        return width
+
+
+def rank_of(logits: np.ndarray, token: int) -> int:
+    return int((logits > logits[token]).sum()) + 1
+
+
+def logsumexp(logits: np.ndarray) -> float:
+    return float(np.log(np.exp(logits - logits.max()).sum()) + logits.max())
+
+
+def extract(shape: Shape, prompt_id: int, row: tuple, targets: list[int] | None) -> dict[str, list[dict]]:
+    """All rows of one prompt, per table."""
+    source_id, text, group, pair_id, role, answer_text, foil_text = row
+    tokens = ["<|bos|>", *split(text)]
+    ids = [VOCAB[token] for token in tokens]
+    n = len(ids)
+    targets = list(range(n)) if targets is None else [target % n for target in targets]
+    answer, foil = VOCAB.get(answer_text or ""), VOCAB.get(foil_text or "")
+    model = Model(shape, n, shape.seed * 1000 + prompt_id, answer if answer is not None else 6)
+    out: dict[str, list[dict]] = {name: [] for name in EAGER}
+    out["prompts"].append({
+        "prompt_id": prompt_id, "source_id": source_id, "text": text, "group": group, "pair_id": pair_id, "role": role,
+        "n_tokens": n, "token_ids": ids, "tokens": tokens, "targets": targets, "answer_text": answer_text,
+        "foil_text": foil_text, "answer_token_ids": None if answer is None else [answer],
+        "foil_token_ids": None if foil is None else [foil], "extra": None,
+    })  # fmt: skip
+    answers = {}
+    for target in targets:
+        last = model.logits[shape.layers - 1, "post", target]
+        lse, predicted = logsumexp(last), int(last.argmax())
+        at_end = target == n - 1
+        given = answer if at_end and answer is not None else None
+        answer_id = given if given is not None else (predicted if at_end else ids[target + 1])
+        foil_id = foil if at_end else None
+        answers[target] = (answer_id, foil_id)
+        out["targets"].append({
+            "prompt_id": prompt_id, "target": target, "predicted_id": predicted, "predicted_prob": np.exp(last[predicted] - lse),
+            "answer_id": answer_id, "answer_from": "dataset" if given is not None else ("prediction" if at_end else "next_token"),
+            "answer_prob": np.exp(last[answer_id] - lse), "answer_rank": rank_of(last, answer_id), "foil_id": foil_id,
+            "foil_prob": None if foil_id is None else np.exp(last[foil_id] - lse),
+            "foil_rank": None if foil_id is None else rank_of(last, foil_id), "logsumexp": lse,
+        })  # fmt: skip
+    add_route(model, prompt_id, targets, answers, out)
+    return out
+
+
+def add_route(model: Model, prompt_id: int, targets: list[int], answers: dict, out: dict[str, list[dict]]) -> None:
+    """Edges, nodes and lens of what the walks from the targets reach at the floor."""
+    summed: dict[tuple, float] = {}
+    per_head: dict[tuple, float] = {}
+    for target in targets:
+        for into, flag in ((summed, False), (per_head, True)):
+            for node, width in model.reach(target, flag).items():
+                into[node] = max(into.get(node, 0.0), width)
+    entered = {node for node, width in summed.items() if width > FLOOR}
+    stored_share: dict[tuple, float] = {}
+    for edge in model.edges:
+        to, _ = model.ends(edge)
+        layer, kind, dst, src, head, share, attention = edge
+        if to not in entered or share <= FLOOR:
+            continue
+        out["edges"].append({
+            "prompt_id": prompt_id, "layer": layer, "kind": kind, "dst": dst, "src": src, "head": head, "share": share, "attention": attention,
+        })  # fmt: skip
+        if head < 0:
+            stored_share[to] = stored_share.get(to, 0.0) + share
+    columns = {(layer, point, target) for target in targets for layer, point in model.rows}
+    for height, (layer, point) in enumerate(model.rows):
+        for pos in range(model.n):
+            node = (layer, point, pos)
+            if node in entered | columns:
+                add_node(model, prompt_id, node, height, answers.get(pos), out)
+                out["nodes"][-1] |= {
+                    "reach_summed": summed.get(node, 0.0) if node in entered else 0.0,
+                    "reach_per_head": per_head.get(node, 0.0) if per_head.get(node, 0.0) > FLOOR else 0.0,
+                    "stored_share": stored_share.get(node, 0.0),
+                    "bias_share": 0.0 if layer < 0 else 0.01 * (1 + layer),
+                }
+
+
+def add_node(model: Model, prompt_id: int, node: tuple, height: int, answer: tuple | None, out: dict) -> None:
+    layer, point, pos = node
+    logits = model.logits[node]
+    lse = logsumexp(logits)
+    probs = np.exp(logits - lse)
+    below = model.logits[(*model.rows[height - 1], pos)] if height else None
+    answer_id, foil_id = answer or (None, None)
+    out["nodes"].append({
+        "prompt_id": prompt_id, "layer": layer, "point": point, "pos": pos, "norm": float(np.linalg.norm(logits)),
+        "entropy": float(-(probs * np.log(probs)).sum()), "logsumexp": lse,
+        "answer_rank": None if answer_id is None else rank_of(logits, answer_id),
+        "answer_logit": None if answer_id is None else logits[answer_id],
+        "foil_rank": None if foil_id is None else rank_of(logits, foil_id),
+        "foil_logit": None if foil_id is None else logits[foil_id],
+    })  # fmt: skip
+    for rank, token in enumerate(np.argsort(-logits, kind="stable")[:TOP_K], 1):
+        out["lens"].append({
+            "prompt_id": prompt_id, "layer": layer, "point": point, "pos": pos, "raw": False, "rank": rank, "token_id": int(token),
+            "logit": logits[token], "prob": probs[token], "prev_rank": None if below is None else rank_of(below, int(token)),
+        })  # fmt: skip
+
+
+def table(name: str, rows: list[dict]) -> pa.Table:
+    spec = TABLES[name]
+    return spec.from_columns({column.name: [row[column.name] for row in rows] for column in spec.columns})
+
+
+def tokens_table(tables: dict[str, list[dict]]) -> pa.Table:
+    used = {row["token_id"] for row in tables["lens"]}
+    for row in tables["targets"]:
+        used |= {row["predicted_id"], row["answer_id"], row["foil_id"]} - {None}
+    for row in tables["prompts"]:
+        used |= set(row["token_ids"])
+    texts = list(VOCAB)
+    ids = sorted(used)
+    columns = {"token_id": ids, "token": [texts[i] for i in ids], "special": [i == 0 for i in ids]}
+    fields = [field for field in MODEL_TABLES["vocab"].schema if field.name in columns]
+    return pa.table(columns, schema=pa.schema(fields))
+
+
+def slim(tables: dict[str, list[dict]]) -> pa.Table:
+    texts = list(VOCAB)
+    rows = []
+    for prompt in tables["prompts"]:
+        last = [row for row in tables["targets"] if row["prompt_id"] == prompt["prompt_id"]][-1]
+        keep = ("prompt_id", "source_id", "text", "group", "pair_id", "role", "n_tokens", "answer_text", "foil_text")
+        rows.append({name: prompt[name] for name in keep} | {
+            "n_targets": len(prompt["targets"]), "target": last["target"], "predicted": texts[last["predicted_id"]],
+            "predicted_prob": last["predicted_prob"], "answer": texts[last["answer_id"]], "answer_prob": last["answer_prob"],
+            "answer_rank": last["answer_rank"], "foil_rank": last["foil_rank"],
+        })  # fmt: skip
+    kinds = {"prompt_id": pa.int32(), "n_tokens": pa.int32(), "n_targets": pa.int32(), "target": pa.int32(),
+             "predicted_prob": pa.float32(), "answer_prob": pa.float32(), "answer_rank": pa.int32(), "foil_rank": pa.int32()}  # fmt: skip
+    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in rows[0]])
+    return pa.Table.from_pylist(rows, schema)
+
+
+def write(path: Path, content: pa.Table) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(content, path, compression="zstd", data_page_version="1.0", store_schema=False)
+    return path.stat().st_size
+
+
+def write_run(
+    run: str, title: str, shape: Shape, prompts: list, targets: object, bucket_size: int, page_size: int
+) -> dict:
+    folder = SITE / run
+    everything: dict[int, dict[str, list[dict]]] = {}
+    rejects = []
+    for prompt_id, row in enumerate(prompts):
+        if row is None:
+            rejects.append(
+                {
+                    "prompt_id": prompt_id,
+                    "source_id": str(prompt_id),
+                    "reason": "too long",
+                    "detail": "1,204 tokens, the model takes 64",
+                }
+            )
+        else:
+            chosen = targets(prompt_id) if callable(targets) else None
+            everything[prompt_id] = extract(shape, prompt_id, row, chosen)
+    info = {name: {"rows": 0, "bytes": 0, "buckets": []} for name in EAGER}
+    for bucket in sorted({prompt_id // bucket_size for prompt_id in everything}):
+        tables = join([rows for prompt_id, rows in everything.items() if prompt_id // bucket_size == bucket])
+        for name in EAGER:
+            content = tokens_table(tables) if name == "tokens" else table(name, tables[name])
+            info[name]["rows"] += content.num_rows
+            info[name]["bytes"] += write(folder / name / f"bucket-{bucket}.parquet", content)
+            info[name]["buckets"].append(bucket)
+    ids = sorted(everything)
+    pages = []
+    for page, start in enumerate(range(0, len(ids), page_size)):
+        pages.append(f"prompts-{page}.parquet")
+        write(folder / pages[-1], slim(join([everything[i] for i in ids[start : start + page_size]])))
+    write(folder / "rejects.parquet", table("rejects", rejects))
+    groups: dict[str, int] = {}
+    for row in prompts:
+        if row and row[2]:
+            groups[row[2]] = groups.get(row[2], 0) + 1
+    index = {
+        "schema_version": SCHEMA_VERSION, "id": run, "title": title, "manifest": {"created": "2026-11-20T12:00:00Z"},
+        "counts": {"prompts": len(ids), "rejects": len(rejects)}, "bucket_size": bucket_size, "prompt_pages": pages,
+        "page_size": page_size, "n_layers": shape.layers, "n_heads": shape.heads, "parallel": shape.parallel, "floor": FLOOR,
+        "targets": "last" if callable(targets) else "all", "tables": info, "eager": EAGER, "groups": groups,
+    }  # fmt: skip
+    (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n")
+    return {
+        "id": run, "title": title, "model": "synthetic-parallel" if shape.parallel else "synthetic", "dataset": "golden prompts",
+        "n_prompts": len(ids), "n_rejects": len(rejects), "created": "2026-11-20T12:00:00Z",
+        "bytes": sum(entry["bytes"] for entry in info.values()), "groups": list(groups), "complete": not shape.parallel,
+    }  # fmt: skip
+
+
+def join(prompts: list[dict[str, list[dict]]]) -> dict[str, list[dict]]:
+    return {name: [row for tables in prompts for row in tables[name]] for name in EAGER}
+
+
+def main() -> None:
+    shutil.rmtree(SITE, ignore_errors=True)
+    runs = [
+        write_run("golden", "Golden: four layers, all targets", Shape(4, 4, False, 1), PROMPTS, None, 4, 8),
+        write_run(
+            "parallel",
+            "Golden: parallel blocks",
+            Shape(3, 2, True, 2),
+            PROMPTS[:3],
+            lambda i: [-1] if i else [3, -1],
+            2,
+            8,
+        ),
+    ]
+    catalogue = {"schema_version": SCHEMA_VERSION, "title": "Golden data of the explorer's tests", "runs": runs}
+    (SITE / "catalogue.json").write_text(json.dumps(catalogue, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""The command line: `flowatlas run | status | check | site | serve`.
+
+Every command imports what it needs when it is called, so that help and wrong input answer at once. A FlowatlasError
+ends as one line on stderr and its exit code; anything else is a bug and shows its traceback.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from flowatlas import __version__
+from flowatlas.errors import ConfigError, FlowatlasError
+
+INTERRUPTED = 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 unfinished, 2 wrong input, 130 interrupted."""
+    args = sys.argv[1:] if argv is None else argv
+    try:
+        code = _dispatch(args)
+        sys.stdout.flush()
+        return code
+    except FlowatlasError as error:
+        return _report(error)
+    except KeyboardInterrupt:
+        resume = "; the same command goes on where it stopped" if args[:1] == ["run"] else ""
+        return _say(f"interrupted{resume}", INTERRUPTED)
+    except BrokenPipeError:  # `flowatlas status RUN | head`: the reader has seen enough
+        _close_stdout()
+        return 0
+
+
+def _dispatch(args: list[str]) -> int:
+    if args[:1] == ["run"]:  # Hydra's grammar, not argparse's
+        return _run(args[1:])
+    parsed = _parser().parse_args(args)
+    command: Callable[[argparse.Namespace], int] | None = getattr(parsed, "command", None)
+    if command is None:
+        _parser().print_help()
+        return 0
+    return command(parsed)
+
+
+def _run(args: list[str]) -> int:
+    from flowatlas.compose import run_config
+    from flowatlas.config import Config
+
+    def task(config: Config) -> int:
+        if config.dataset.hub or not os.path.isdir(config.model.name):
+            from flowatlas.hub import settle_offline
+
+            settle_offline()  # before transformers and datasets are imported
+        from flowatlas.run import execute
+
+        return execute(config)
+
+    return run_config(args, task, _report)
+
+
+def _status(args: argparse.Namespace) -> int:
+    from flowatlas.status import main_lines
+
+    lines, complete = main_lines(args.run)
+    _print(lines)
+    return 0 if complete else 1
+
+
+def _check(args: argparse.Namespace) -> int:
+    from flowatlas.audit import check
+
+    problems = check(args.run)
+    _print(problems or [f"{args.run}: no problem found"])
+    return 1 if problems else 0
+
+
+def _site(args: argparse.Namespace) -> int:
+    from flowatlas.site import build_site
+
+    build_site(args.runs, args.out, title=args.title)
+    _print(
+        [f"site of {len(args.runs)} run{'s' * (len(args.runs) > 1)} in {args.out}; see it: flowatlas serve {args.out}"]
+    )
+    return 0
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from flowatlas.server import serve
+
+    serve(args.site, args.port)
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message} (see `{self.prog} --help`)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="flowatlas",
+        description="Information flow routes of language model predictions, over whole datasets.",
+        epilog="exit codes: 0 done, 1 unfinished or problems found, 2 wrong input, 130 interrupted",
+    )
+    parser.add_argument("--version", action="version", version=f"flowatlas {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser)
+    commands.add_parser(
+        "run", help="extract a dataset's routes (Hydra: key=value; flowatlas run --help)", add_help=False
+    )
+    status = commands.add_parser("status", help="progress of a run, shard by shard")
+    check = commands.add_parser("check", help="audit a finished run: files, hashes, counts, shares")
+    for command, function in ((status, _status), (check, _check)):
+        command.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+        command.set_defaults(command=function)
+    site = commands.add_parser("site", help="build a static site of one or more runs")
+    site.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
+    site.add_argument("--out", type=Path, required=True, metavar="SITE", help="folder to write")
+    site.add_argument("--title", help="heading of the catalogue")
+    site.set_defaults(command=_site)
+    serve = commands.add_parser("serve", help="look at a site locally")
+    serve.add_argument("site", type=Path, metavar="SITE", help="a folder that `flowatlas site` wrote")
+    serve.add_argument("--port", type=_port, default=8000, help="default 8000; 0 takes any free one")
+    serve.set_defaults(command=_serve)
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text} is no port: it must be 0..65535")
+    return int(text)
+
+
+def _report(error: FlowatlasError) -> int:
+    return _say(" ".join(str(error).split()), error.exit_code)
+
+
+def _say(message: str, code: int) -> int:
+    print(f"flowatlas: {message}", file=sys.stderr)
+    return code
+
+
+def _print(lines: list[str]) -> None:
+    for line in lines:
+        print(line)
+
+
+def _close_stdout() -> None:
+    # Python flushes stdout once more on its way out and would complain; give it somewhere to write to
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""From rows to what the model reads: token ids, targets, and the tokens of answer and foil.
+
+A text's ids are [BOS] + the tokenizer's own other prefix, if any + its plain ids (`tokens.plain_ids`). An EOS or other
+suffix that a tokenizer appends is left out.
+
+How an answer is matched. It continues the text either after a space or directly, and which of the two a corpus means is
+seldom written down. An answer that starts with white space is taken as it is. Otherwise both are tried: text + answer is
+tokenized as a whole, and what follows the text's own ids is the answer (where the answer would change the text's
+ids, because a merge crosses the border, the answer is tokenized alone). The one of fewer tokens wins: it is the one
+that the vocabulary has a word for. On a tie the space is put in exactly when the text ends in a letter, a digit or one
+of , . ; : ! ? ) ] } % ' " closing marks, after which written language has one. The model's own preference is not asked:
+the two prompts of a contrast pair could then disagree about what their answers are.
+"""
+
+from typing import Any
+
+from flowatlas.rows import Prompt, Reject, Row, extra_json
+from flowatlas.tokens import TokenText, own_prefix, plain_ids
+
+SPACE_AFTER = frozenset(",.;:!?)]}%'\"\u00bb\u201d\u2019")  # the last three: closing quotes
+
+
+class Encoder:
+    """Turns rows into prompts; `targets` ("last", "all" or positions) is for rows that name none of their own.
+
+    `bos_id` as `tokens.resolve_bos` gives it; `max_tokens` is the model's limit, BOS included.
+    """
+
+    def __init__(self, tokenizer: Any, bos_id: int | None, max_tokens: int, targets: str | list[int]) -> None:
+        self._tokenizer, self._max_tokens, self._targets = tokenizer, max_tokens, targets
+        own = [index for index in own_prefix(tokenizer) if index != tokenizer.bos_token_id]
+        self._prefix = [*([] if bos_id is None else [bos_id]), *own]
+        self._display = TokenText(tokenizer)
+
+    def encode(self, row: Row) -> Prompt | Reject:
+        """The prompt of a row, or why there is none. Never raises for what a row contains."""
+        if row.problem is not None or row.text is None:
+            return Reject(row.prompt_id, row.source_id, *(row.problem or ("no_text", "the text is missing")))
+        plain = plain_ids(self._tokenizer, row.text)
+        ids = self._prefix + plain
+        if not plain:
+            return self._reject(row, "no_text", "the tokenizer makes no token of the text")
+        if len(ids) > self._max_tokens:
+            return self._reject(row, "too_long", f"{len(ids)} tokens, the model takes {self._max_tokens}")
+        targets = self._positions(row, len(ids))
+        if isinstance(targets, Reject):
+            return targets
+        answer, foil = row.answer or None, row.foil or None
+        return Prompt(
+            row.prompt_id,
+            row.source_id,
+            row.text,
+            row.group,
+            row.pair_id,
+            row.role,
+            extra_json(row.extra),
+            token_ids=tuple(ids),
+            tokens=tuple(self._display.texts(ids)),
+            targets=targets,
+            answer_text=answer,
+            foil_text=foil,
+            answer_token_ids=self._continuation(row.text, plain, answer),
+            foil_token_ids=self._continuation(row.text, plain, foil),
+        )
+
+    def _positions(self, row: Row, n_tokens: int) -> tuple[int, ...] | Reject:
+        """Sorted and unique; negative positions count from the end, all of them over a BOS as well."""
+        wanted = self._targets if row.targets is None else row.targets
+        if wanted == "all":
+            return tuple(range(n_tokens))
+        listed = [-1] if isinstance(wanted, str) else wanted
+        if not listed:
+            return self._reject(row, "bad_targets", "the list of targets is empty")
+        for position in listed:
+            if not -n_tokens <= position < n_tokens:
+                where = f"position {position}" if abs(position) < 10**9 else "a position"
+                return self._reject(row, "target_out_of_range", f"{where}, the prompt has {n_tokens} tokens")
+        return tuple(sorted({position % n_tokens for position in listed}))
+
+    def _continuation(self, text: str, plain: list[int], answer: str | None) -> tuple[int, ...] | None:
+        """The answer's tokens after `text` (see the module's docstring); None if there is none."""
+        if answer is None:
+            return None
+        if answer[0].isspace():
+            return tuple(self._after(text, plain, answer)) or None
+        spaced, direct = (self._after(text, plain, candidate) for candidate in (f" {answer}", answer))
+        if not (spaced and direct):
+            return tuple(spaced or direct) or None
+        if len(spaced) != len(direct):
+            return tuple(min(spaced, direct, key=len))
+        return tuple(spaced if text[-1].isalnum() or text[-1] in SPACE_AFTER else direct)
+
+    def _after(self, text: str, plain: list[int], candidate: str) -> list[int]:
+        joint = plain_ids(self._tokenizer, text + candidate)
+        if joint[: len(plain)] == plain:
+            return joint[len(plain) :]
+        return plain_ids(self._tokenizer, candidate)
+
+    @staticmethod
+    def _reject(row: Row, reason: str, detail: str) -> Reject:
+        return Reject(row.prompt_id, row.source_id, reason, detail)

@@ -1,0 +1,226 @@
+"""The four inner loops that decide the speed, fused.
+
+Each public function takes torch tensors. On the CPU a numba kernel reads them in place and never makes an array larger
+than its output; on any other device the same formula runs in torch, a block at a time. Both accumulate the difference
+|y| - |y - p| coordinate by coordinate rather than as a difference of two norms, so that a small part keeps its digits and
+a part that is zero has proximity exactly zero.
+
+numba is used, and not torch.compile, because its wheels bring their own compiler: a cluster node without a C++ compiler
+runs the same code. The compiled kernels are cached beside the package or in NUMBA_CACHE_DIR.
+"""
+
+import math
+from typing import Any
+
+import numba
+import torch
+from numba import njit, prange
+from torch import Tensor
+
+_QUERY_BLOCK = 8  # queries that share one read of a value vector; their wholes fit the first-level cache
+_NODE_BLOCK = 8
+_NEURON_BLOCK = 64
+# How many numbers the torch versions may hold at once (not a limit on the results).
+_TORCH_BUDGET = 1 << 25
+
+_MAX_THREADS = numba.get_num_threads()
+
+_SUM_MAY_REORDER = {
+    "reassoc",
+    "contract",
+    "nsz",
+    "arcp",
+}  # lets the compiler use vector sums; NaN and inf keep their meaning
+
+
+def attention_proximity(whole: Tensor, pattern: Tensor, values: Tensor, lengths: Tensor) -> Tensor:
+    """max(0, |y_i|_1 - |y_i - A[h,i,j] u[j,h]|_1) for every query i, key j <= i and head h.
+
+    whole    [batch, query, d_model]        y
+    pattern  [batch, head, query, key]      A
+    values   [head, batch, key, d_model]    u = v @ W_O
+    lengths  [batch]                        tokens of each prompt; what lies beyond stays 0
+    returns  [batch, query, key, head]
+    """
+    if whole.device.type == "cpu":
+        batch, n_query, _ = whole.shape
+        out = whole.new_zeros(batch, n_query, n_query, values.shape[0])
+        _run(_attention_proximity, (whole, pattern, values, lengths), out)
+        return out
+    return _attention_proximity_torch(whole, pattern, values, lengths)
+
+
+def neuron_proximity(whole: Tensor, activation: Tensor, w_out: Tensor) -> Tensor:
+    """max(0, |y|_1 - |y - a_n w_n|_1) for every neuron of every node.
+
+    whole [node, d_model], activation [node, neuron], w_out [neuron, d_model]; returns [node, neuron].
+    """
+    if whole.device.type == "cpu":
+        out = torch.empty_like(activation)
+        _run(_neuron_proximity, (whole, activation, w_out), out)
+        return out
+    block = max(1, _TORCH_BUDGET // w_out.numel())
+    rows = [
+        (y[:, None].abs() - (y[:, None] - a[..., None] * w_out).abs()).sum(-1).clamp_min(0)
+        for y, a in zip(whole.split(block), activation.split(block), strict=True)
+    ]
+    return torch.cat(rows) if rows else torch.empty_like(activation)
+
+
+def top_tokens(scores: Tensor, k: int, both_ends: bool = False) -> tuple[Tensor, Tensor]:
+    """The k largest entries of each row, ties to the lower id; with `both_ends` also the k smallest.
+
+    scores [row, token]; returns (values, ids), each [row, end, k] where end 0 holds the largest, largest first, and end 1
+    (only with `both_ends`) the smallest, smallest first. k must not exceed the number of tokens.
+    """
+    ones = scores.new_ones(len(scores))
+    rows = torch.arange(len(scores), device=scores.device)
+    return top_differences(scores, rows, rows, ones * 0, k, both_ends)
+
+
+def top_differences(
+    scores: Tensor, row: Tensor, other: Tensor, factor: Tensor, k: int, both_ends: bool = True
+) -> tuple[Tensor, Tensor]:
+    """top_tokens of scores[row] - factor * scores[other], without writing the differences out.
+
+    scores [row, token]; row, other, factor [pair]; returns (values, ids), each [pair, end, k].
+    """
+    ends = 2 if both_ends else 1
+    if scores.device.type == "cpu":
+        values = scores.new_empty(len(row), ends, k)
+        ids = torch.empty(len(row), ends, k, dtype=torch.int32)
+        _run(_top_differences, (scores, row, other, factor), values, ids)
+        return values, ids.long()
+    values, ids = [], []
+    for r, o, f in zip(*(t.split(max(1, _TORCH_BUDGET // scores.shape[1])) for t in (row, other, factor)), strict=True):
+        difference = scores[r] - f[:, None] * scores[o]
+        found = [_stable_top(sign * difference, k) for sign in (1, -1)[:ends]]
+        values.append(torch.stack([v * s for (v, _), s in zip(found, (1, -1), strict=False)], 1))
+        ids.append(torch.stack([i for _, i in found], 1))
+    return torch.cat(values), torch.cat(ids)
+
+
+def count_above(scores: Tensor, row: Tensor, threshold: Tensor) -> Tensor:
+    """How many entries of scores[row] lie strictly above each threshold; 1 + this is a rank.
+
+    scores [row, token], row [query], threshold [query, k]; returns int64 [query, k].
+    """
+    if scores.device.type == "cpu":
+        out = torch.zeros(threshold.shape, dtype=torch.int64)
+        order = threshold.argsort(dim=-1)
+        _run(_count_above, (scores, row, threshold, order), out)
+        return out
+    columns = [(scores[row] > threshold[:, [k]]).sum(-1) for k in range(threshold.shape[1])]
+    return torch.stack(columns, -1) if columns else torch.zeros_like(threshold, dtype=torch.int64)
+
+
+def _stable_top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest, ties to the lower id (torch.topk leaves their order open)."""
+    values, ids = torch.sort(scores, dim=-1, descending=True, stable=True)
+    return values[:, :k], ids[:, :k]
+
+
+def _run(kernel: Any, inputs: tuple[Tensor, ...], *outputs: Tensor) -> None:
+    """Call a compiled kernel on tensors in place. One knob for threads: numba follows torch."""
+    numba.set_num_threads(min(torch.get_num_threads(), _MAX_THREADS))
+    kernel(*(tensor.detach().contiguous().numpy() for tensor in inputs), *(out.numpy() for out in outputs))
+
+
+@njit(parallel=True, fastmath=_SUM_MAY_REORDER, cache=True)
+def _attention_proximity(whole, pattern, values, lengths, out):  # pragma: no cover - compiled
+    batch, n_query, d = whole.shape
+    n_head = values.shape[0]
+    n_blocks = (n_query + _QUERY_BLOCK - 1) // _QUERY_BLOCK
+    for work in prange(batch * n_blocks):
+        b = work % batch
+        first = (n_blocks - 1 - work // batch) * _QUERY_BLOCK  # late queries have the most keys: start with them
+        last = min(first + _QUERY_BLOCK, lengths[b])
+        for j in range(last):
+            for h in range(n_head):
+                for i in range(max(first, j), last):
+                    a = pattern[b, h, i, j]
+                    total = whole.dtype.type(0)
+                    for c in range(d):
+                        y = whole[b, i, c]
+                        total += abs(y) - abs(y - a * values[h, b, j, c])
+                    out[b, i, j, h] = max(total, whole.dtype.type(0))
+
+
+def _attention_proximity_torch(whole: Tensor, pattern: Tensor, values: Tensor, lengths: Tensor) -> Tensor:
+    batch, n_query, d = whole.shape
+    n_head = values.shape[0]
+    out = whole.new_zeros(batch, n_query, n_query, n_head)
+    for b in range(batch):
+        for i in range(int(lengths[b])):
+            for keys in torch.arange(i + 1, device=whole.device).split(max(1, _TORCH_BUDGET // (n_head * d))):
+                part = (pattern[b, :, i, keys, None] * values[:, b, keys]).transpose(0, 1)  # [key, head, d_model]
+                y = whole[b, i]
+                out[b, i, keys] = (y.abs() - (y - part).abs()).sum(-1).clamp_min(0)
+    return out
+
+
+@njit(parallel=True, fastmath=_SUM_MAY_REORDER, cache=True)
+def _neuron_proximity(whole, activation, w_out, out):  # pragma: no cover - compiled
+    n_node, d = whole.shape
+    n_neuron = w_out.shape[0]
+    node_blocks = (n_node + _NODE_BLOCK - 1) // _NODE_BLOCK
+    neuron_blocks = (n_neuron + _NEURON_BLOCK - 1) // _NEURON_BLOCK
+    for work in prange(node_blocks * neuron_blocks):
+        node = work // neuron_blocks * _NODE_BLOCK
+        neuron = work % neuron_blocks * _NEURON_BLOCK
+        for n in range(neuron, min(neuron + _NEURON_BLOCK, n_neuron)):
+            for i in range(node, min(node + _NODE_BLOCK, n_node)):
+                a = activation[i, n]
+                total = whole.dtype.type(0)
+                for c in range(d):
+                    y = whole[i, c]
+                    total += abs(y) - abs(y - a * w_out[n, c])
+                out[i, n] = max(total, whole.dtype.type(0))
+
+
+@njit(cache=True)
+def _insert(values, ids, value, token):  # pragma: no cover - compiled
+    """Put a value into a short list that is kept in descending order; equal values keep their order of arrival."""
+    place = len(values) - 1
+    while place > 0 and values[place - 1] < value:
+        values[place] = values[place - 1]
+        ids[place] = ids[place - 1]
+        place -= 1
+    values[place] = value
+    ids[place] = token
+
+
+@njit(parallel=True, cache=True)
+def _top_differences(scores, row, other, factor, values, ids):  # pragma: no cover - compiled
+    n_token = scores.shape[1]
+    ends, k = values.shape[1], values.shape[2]
+    for p in prange(len(row)):
+        values[p] = -math.inf
+        ids[p] = -1
+        x, z, f = scores[row[p]], scores[other[p]], factor[p]
+        for t in range(n_token):
+            score = x[t] if f == 0 else x[t] - f * z[t]
+            if score > values[p, 0, k - 1]:
+                _insert(values[p, 0], ids[p, 0], score, t)
+            if ends == 2 and -score > values[p, 1, k - 1]:
+                _insert(values[p, 1], ids[p, 1], -score, t)
+        if ends == 2:
+            for rank in range(k):
+                values[p, 1, rank] = -values[p, 1, rank]
+
+
+@njit(parallel=True, cache=True)
+def _count_above(scores, row, threshold, order, out):  # pragma: no cover - compiled
+    n_token = scores.shape[1]
+    k = threshold.shape[1]
+    for q in prange(len(row)):
+        x = scores[row[q]]
+        lowest = threshold[q, order[q, 0]]
+        for t in range(n_token):
+            if x[t] > lowest:
+                for place in range(k):
+                    column = order[q, place]
+                    if x[t] > threshold[q, column]:
+                        out[q, column] += 1
+                    else:
+                        break

@@ -1,0 +1,123 @@
+"""What every stored neuron promotes and suppresses, and the vocabulary it does so in: the tables of `RUN/model`.
+
+A neuron writes a scalar times a fixed direction, so its ranking of tokens is the same in every prompt up to sign. It is
+computed once per model: a cache keyed by the weights' hash lies outside the runs (FLOWATLAS_CACHE, else ~/.cache), and a
+run gets a copy of the rows of the neurons that it stored.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from flowatlas import lens
+from flowatlas.errors import UnfinishedError
+from flowatlas.files import replacing
+from flowatlas.kernels import top_tokens
+from flowatlas.models import Model
+from flowatlas.schema import MODEL_TABLES
+from flowatlas.writer import write_model_table, write_parquet
+
+_TABLE = MODEL_TABLES["neuron_tokens"]
+_CHUNK = 1 << 24  # scores held at once
+
+
+def write_vocab(run_dir: Path, model: Model, tokens: list[str], special: set[int]) -> None:
+    """`model/vocab.parquet`: every token's text, and the constant that the biases add to its logit."""
+    constant = lens.constant(model.final)
+    bias = np.zeros(model.vocab_size, np.float32) if constant is None else constant.float().cpu().numpy()
+    ids = range(model.vocab_size)
+    columns = {
+        "token_id": list(ids),
+        "token": [tokens[i] if i < len(tokens) else f"<{i}>" for i in ids],  # padded rows of the embedding
+        "special": [i in special for i in ids],
+        "logit_bias": bias,
+    }
+    write_model_table(run_dir, "vocab", MODEL_TABLES["vocab"].from_columns(columns))
+
+
+def write_neuron_tokens(run_dir: Path, model: Model, weights_hash: str, k: int) -> None:
+    """`model/neuron_tokens.parquet` for the neurons that the run's shards name, from the cache where it has them."""
+    wanted = _stored_neurons(run_dir)
+    cache = _cache_path(weights_hash, str(model.weights_dtype).removeprefix("torch."), k)
+    known = _read_cache(cache)
+    have = set(zip(known["layer"].to_pylist(), known["neuron"].to_pylist(), strict=True))
+    missing = [key for key in wanted if key not in have]
+    if missing:
+        known = pa.concat_tables([known, *_compute(model, missing, k)])
+        known = known.sort_by([(name, "ascending") for name in ("layer", "neuron")])
+        _write_cache(cache, known)
+    write_model_table(run_dir, "neuron_tokens", _select(known, wanted))
+
+
+def _stored_neurons(run_dir: Path) -> list[tuple[int, int]]:
+    """Every (layer, neuron) that the run's tables name."""
+    if not any((run_dir / "neurons").glob("*.parquet")):
+        return []
+    with duckdb.connect() as connection:
+        pattern = str(run_dir / "neurons" / "*.parquet")
+        found = connection.execute("SELECT DISTINCT layer, neuron FROM read_parquet(?) ORDER BY ALL", [pattern])
+        return [(int(layer), int(neuron)) for layer, neuron in found.fetchall()]
+
+
+def _select(table: pa.Table, wanted: list[tuple[int, int]]) -> pa.Table:
+    key = table["layer"].to_numpy().astype(np.int64) << 32 | table["neuron"].to_numpy()
+    asked = np.array([layer << 32 | neuron for layer, neuron in wanted], np.int64)
+    return table.filter(pa.array(np.isin(key, asked)))
+
+
+def _compute(model: Model, neurons: Iterable[tuple[int, int]], k: int) -> Iterator[pa.Table]:
+    by_layer: dict[int, list[int]] = {}
+    for layer, neuron in neurons:
+        by_layer.setdefault(layer, []).append(neuron)
+    rows = max(1, _CHUNK // model.vocab_size)
+    with torch.inference_mode():
+        for layer, ids in sorted(by_layer.items()):
+            w_out = model.layer(layer).w_out
+            for chunk in torch.tensor(ids, device=w_out.device).split(rows):
+                scores = lens.static_scores(model.final, w_out[chunk])
+                values, tokens = top_tokens(scores, min(k, model.vocab_size), both_ends=True)
+                yield _rows(layer, chunk.cpu(), values.float().cpu(), tokens.cpu())
+
+
+def _rows(layer: int, neurons: Tensor, values: Tensor, tokens: Tensor) -> pa.Table:
+    """values, tokens [neuron, end, rank]: end 0 promoted, end 1 suppressed."""
+    n, ends, k = values.shape
+    columns = {
+        "layer": np.full(n * ends * k, layer),
+        "expert": np.full(n * ends * k, -1),
+        "neuron": neurons.repeat_interleave(ends * k).numpy(),
+        "sign": torch.tensor([1, -1]).repeat_interleave(k).repeat(n).numpy(),
+        "rank": torch.arange(1, k + 1).repeat(n * ends).numpy(),
+        "token_id": tokens.flatten().numpy(),
+        "score": values.flatten().numpy(),
+    }
+    return _TABLE.from_columns({c.name: columns[c.name].astype(c.type.to_pandas_dtype()) for c in _TABLE.columns})
+
+
+def _cache_path(weights_hash: str, dtype: str, k: int) -> Path:
+    root = Path(os.environ.get("FLOWATLAS_CACHE") or Path.home() / ".cache" / "flowatlas")
+    return root / weights_hash / f"neuron_tokens-{dtype}-top{k}.parquet"
+
+
+def _read_cache(path: Path) -> pa.Table:
+    """The cached rows; none when there is no cache, or it is damaged or of another schema (it is then made anew)."""
+    try:
+        table = pq.read_table(path, schema=_TABLE.schema)
+    except (OSError, pa.ArrowException):
+        return _TABLE.empty()
+    return table if table.schema.equals(_TABLE.schema) else _TABLE.empty()
+
+
+def _write_cache(path: Path, table: pa.Table) -> None:
+    try:
+        with replacing(path) as temporary:
+            write_parquet(temporary, table)
+    except UnfinishedError:
+        return  # a cache that cannot be written costs time at the next run, and nothing else

@@ -1,0 +1,278 @@
+"""A run: every prompt of a dataset through a model, shard by shard, into Parquet.
+
+1. Everything that can be wrong is looked at before any weight is loaded: the model's config, the tokenizer, the dataset.
+2. The plan is written, or compared with the one there; the shards that are done are left alone.
+3. The model is loaded and guarded on the first batch, each missing shard is extracted and written whole.
+4. When no shard is missing, the model's own tables and the manifest make the run complete.
+"""
+
+import platform
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from tqdm import tqdm
+
+from flowatlas import guard, models, neuron_tokens, shards
+from flowatlas.config import Config, as_dict, default_run_dir, identity
+from flowatlas.errors import DatasetError, RunConflict, UnfinishedError
+from flowatlas.extract import Extractor
+from flowatlas.files import write_json_atomically
+from flowatlas.manifest import find_manifest, open_plan, write_manifest
+from flowatlas.models import Located, Model
+from flowatlas.plan import Plan
+from flowatlas.prompts import Dataset, Encoder, Prompt, Reject, open_dataset
+from flowatlas.schema import TABLES
+from flowatlas.shards import Fingerprint, Ledger
+from flowatlas.tokens import load_tokenizer, resolve_bos, special_ids, token_texts
+from flowatlas.writer import write_shard
+
+_LIBRARIES = ("flowatlas", "torch", "transformers", "transformer_lens", "pyarrow", "numba")
+_BATCH_BYTES = 1 << 30  # what a batch of `batch_tokens=auto` may keep of activations
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is known of a run before its weights are loaded."""
+
+    config: Config
+    run_dir: Path
+    located: Located
+    tokenizer: Any
+    dataset: Dataset
+    encoder: Encoder
+    fingerprint: Fingerprint
+    batch_tokens: int
+
+
+def execute(config: Config) -> int:
+    """Carry out `flowatlas run`; returns the exit code 0, or raises (see errors.py for the codes)."""
+    job = prepare(config)
+    if config.run.dry:
+        from flowatlas.dry import print_plan
+
+        print_plan(job)
+        return 0
+    plan = open_plan(
+        job.run_dir, identity(config), job.located.weights_hash(), job.fingerprint, config.run.shard_size,
+        job.batch_tokens, as_dict(config), job.dataset.name,
+    )  # fmt: skip
+    started = time.monotonic()
+    worker = Worker(job, plan)
+    failed = worker.work(_own_shards(config, plan))
+    if failed:
+        some = "; ".join(f"shard {shard}: {reason}" for shard, reason in list(failed.items())[:3])
+        raise UnfinishedError(f"{len(failed)} shards failed and can be tried again with the same command ({some})")
+    manifest = worker.finish()
+    print(_summary(job.run_dir, plan, manifest, time.monotonic() - started))
+    if manifest is not None and not manifest["counts"]["prompts"]:
+        raise DatasetError(f"no prompt of {job.dataset.name} could be processed: see {job.run_dir}/rejects")
+    return 0
+
+
+def prepare(config: Config) -> Job:
+    """Look at everything that needs no weights. Raises InputErrors."""
+    located = models.locate(config.model)
+    models.pick_device(config.model.device)
+    dataset = open_dataset(config.dataset, config.run.limit)
+    tokenizer = load_tokenizer(str(located.folder), None)
+    bos = resolve_bos(tokenizer, config.model.prepend_bos)
+    encoder = Encoder(tokenizer, bos, located.max_tokens, config.routes.targets)
+    _require_good_row(dataset, encoder)
+    found = shards.fingerprint(dataset, config.run.shard_size)
+    asked = config.run.batch_tokens
+    batch_tokens = asked if isinstance(asked, int) else automatic_batch_tokens(located)
+    run_dir = Path(config.run.dir or default_run_dir(config)).expanduser()
+    return Job(config, run_dir, located, tokenizer, dataset, encoder, found, batch_tokens)
+
+
+def _require_good_row(dataset: Dataset, encoder: Encoder) -> None:
+    """Before hours of loading: is there a single row that can be processed?"""
+    reasons: Counter[str] = Counter()
+    first: Reject | None = None
+    for row in dataset.rows():
+        item = encoder.encode(row)
+        if isinstance(item, Prompt):
+            return
+        first = first or item
+        reasons[item.reason] += 1
+    if first is None:
+        raise DatasetError(f"dataset {dataset.name}: it holds no prompt")
+    raise DatasetError(
+        f"dataset {dataset.name}: none of its {reasons.total()} rows can be processed ({_count(reasons)}); "
+        f"row {first.prompt_id}: {first.detail}"
+    )
+
+
+def _own_shards(config: Config, plan: Plan) -> list[int]:
+    every, tasks = range(len(plan.shards)), config.run.tasks or 1
+    return [shard for shard in every if shard % tasks == (config.run.task or 0)]
+
+
+def automatic_batch_tokens(located: Located) -> int:
+    """Tokens of a batch by what it keeps of activations, from the model's config alone (float32, 128-token prompts)."""
+    config = located.config
+    width, heads = int(config.hidden_size), int(config.num_attention_heads)
+    inner = int(getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * width)
+    per_token = 4 * int(config.num_hidden_layers) * (5 * width + inner + 2 * 128 * heads)
+    return max(256, min(4096, _BATCH_BYTES // per_token))
+
+
+def make_batches(prompts: list[Prompt], batch_tokens: int) -> list[list[Prompt]]:
+    """Prompts of like length together, at most `batch_tokens` padded tokens each (a longer prompt stands alone)."""
+    batches: list[list[Prompt]] = []
+    for prompt in sorted(prompts, key=lambda p: (len(p.token_ids), p.prompt_id)):
+        if batches and (len(batches[-1]) + 1) * len(prompt.token_ids) <= batch_tokens:
+            batches[-1].append(prompt)
+        else:
+            batches.append([prompt])
+    return batches
+
+
+class Worker:
+    """Carries out shards; loads the model when the first one needs it."""
+
+    def __init__(self, job: Job, plan: Plan):
+        self.job, self.plan, self.ledger = job, plan, Ledger(job.run_dir)
+        self._extractor: Extractor | None = None
+        self.guard: dict[str, float] = {}
+
+    def work(self, own: list[int]) -> dict[int, str]:
+        """Do the shards that are missing; returns why, for those that failed (their traceback lies in RUN/errors)."""
+        missing = [shard for shard in own if self.ledger.finished(shard) is None]
+        failed: dict[int, str] = {}
+        total = sum(len(self.plan.shards[shard]) for shard in missing)
+        with _progress(self.job.config, total) as bar:
+            for shard in missing:
+                try:
+                    self._do(shard, bar)
+                except (RuntimeError, MemoryError) as error:  # torch's own, out of memory among them: one shard's fate
+                    failed[shard] = (str(error).strip() or type(error).__name__).splitlines()[0]
+                    write_json_atomically(
+                        self.job.run_dir / "errors" / f"part-{shard:05d}.json", {"traceback": traceback.format_exc()}
+                    )
+        return failed
+
+    def _do(self, shard: int, bar: tqdm) -> None:
+        rows_of = self.plan.shards[shard]
+        began = time.perf_counter()
+        rows = list(self.job.dataset.rows(rows_of.start, rows_of.stop))
+        rows_hash = shards.rows_hash(rows)
+        if rows_hash != self.plan.shard_hashes[shard]:
+            raise RunConflict(
+                f"rows {rows_of.start} to {rows_of.stop - 1} of {self.job.dataset.name} changed meanwhile"
+            )
+        encoded = [self.job.encoder.encode(row) for row in rows]
+        rejects = [item for item in encoded if isinstance(item, Reject)]
+        prompts = [item for item in encoded if isinstance(item, Prompt)]
+        bar.update(len(rejects))
+        seconds = {"read": time.perf_counter() - began}
+        batches, parts = make_batches(prompts, self.plan.batch_tokens), []
+        for batch in batches:
+            tables, refused = self.extractor(batch)(batch)
+            parts.append(tables)
+            rejects += refused
+            bar.update(len(batch))
+            self._show(bar, sum(len(p.token_ids) for p in batch))
+        info = {
+            "first_row": rows_of.start,
+            "n_rows": len(rows),
+            "rows_hash": rows_hash,
+            "config_hash": self.plan.config_hash,
+            "seconds": {**seconds, **self._take_seconds()},
+            "guard": self.guard,
+            "versions": versions(),
+        }
+        write_shard(self.job.run_dir, shard, _together(parts, rejects), info)
+
+    def extractor(self, batch: list[Prompt]) -> Extractor:
+        """The extractor; the first call loads the model and guards it on this batch. Raises GuardError."""
+        if self._extractor is None:
+            began = time.perf_counter()
+            model, self.guard = load_guarded(self.job, batch)
+            self._extractor = Extractor(model, self.job.config)
+            self._extractor.clock.add("load", time.perf_counter() - began)
+        return self._extractor
+
+    def finish(self) -> dict[str, Any] | None:
+        """Make the run complete when no shard is missing; None while other tasks have shards to do."""
+        job, plan = self.job, self.plan
+        manifest = find_manifest(job.run_dir, plan)
+        if manifest is not None:
+            return manifest
+        if len(self.ledger.done(range(len(plan.shards)))) < len(plan.shards):
+            return None
+        model = self._model()
+        texts, special = token_texts(job.tokenizer, model.vocab_size), special_ids(job.tokenizer)
+        neuron_tokens.write_vocab(job.run_dir, model, texts, special)
+        neuron_tokens.write_neuron_tokens(job.run_dir, model, plan.weights_hash, job.config.writes.top_k)
+        return write_manifest(job.run_dir, plan, self.ledger, {"model": model.describe()})
+
+    def _model(self) -> Model:
+        """The model that did the shards; loaded (and guarded) for its tables alone when others did them all."""
+        first = (item for row in self.job.dataset.rows() if isinstance(item := self.job.encoder.encode(row), Prompt))
+        return self.extractor([next(first)] if self._extractor is None else []).model
+
+    def _take_seconds(self) -> dict[str, float]:
+        if self._extractor is None:
+            return {}
+        taken = {stage: round(seconds, 4) for stage, seconds in self._extractor.clock.items()}
+        self._extractor.clock.clear()
+        return taken
+
+    def _show(self, bar: tqdm, n_tokens: int) -> None:
+        self._tokens = getattr(self, "_tokens", 0) + n_tokens
+        elapsed = bar.format_dict["elapsed"] or 0
+        if elapsed:
+            bar.set_postfix_str(f"{self._tokens / elapsed:,.0f} tokens/s", refresh=False)
+
+
+def load_guarded(job: Job, batch: list[Prompt]) -> tuple[Model, dict[str, float]]:
+    """Load the model and check it on a batch; returns it with the guard's errors. Raises ModelError, GuardError."""
+    device = models.pick_device(job.config.model.device)
+    probe = guard.probe_batch([prompt.token_ids for prompt in batch], device)
+    model, reference = models.load(job.located, job.config.model, lambda hf: guard.reference_logits(hf, probe))
+    return model, guard.check(model, probe, reference)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    return {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
+
+
+def _together(parts: list[dict[str, pa.Table]], rejects: Iterable[Reject]) -> dict[str, pa.Table]:
+    joined = {
+        name: pa.concat_tables([part[name] for part in parts]) if parts else table.empty()
+        for name, table in TABLES.items()
+        if name != "rejects"
+    }
+    refused = sorted(rejects, key=lambda reject: reject.prompt_id)
+    columns = {name: [getattr(reject, name) for reject in refused] for name in TABLES["rejects"].schema.names}
+    return {**joined, "rejects": TABLES["rejects"].from_columns(columns)}
+
+
+def _progress(config: Config, total: int) -> tqdm:
+    wanted = config.run.progress
+    hide = None if wanted == "auto" else not wanted  # None: hidden where nobody looks
+    return tqdm(total=total, unit=" prompts", desc="flowatlas run", disable=hide, file=sys.stderr, smoothing=0.1)
+
+
+def _summary(run_dir: Path, plan: Plan, manifest: dict[str, Any] | None, seconds: float) -> str:
+    if manifest is None:
+        done = len(Ledger(run_dir).done(range(len(plan.shards))))
+        return f"{run_dir}: {done} of {len(plan.shards)} shards done, {seconds:.1f} s; the other tasks do the rest"
+    counts = manifest["counts"]
+    size = sum(entry["bytes"] for entry in manifest["tables"].values())
+    rejected = f", {counts['rejects']} rejected ({_count(counts['reject_reasons'])})" if counts["rejects"] else ""
+    return f"{run_dir}: {counts['prompts']} prompts{rejected}, {size / 1e6:.1f} MB, {seconds:.1f} s"
+
+
+def _count(reasons: dict[str, int]) -> str:
+    return ", ".join(f"{reason} {n}" for reason, n in sorted(reasons.items()))

@@ -1,0 +1,213 @@
+"""A small file server for looking at a site on one's own machine: loopback only, reads only, one folder only."""
+
+import contextlib
+import errno
+import gzip
+import http.server
+import os
+import re
+import threading
+import urllib.parse
+from http import HTTPStatus
+from pathlib import Path
+from typing import BinaryIO
+
+from flowatlas.errors import InputError, RunError
+
+HOST = "127.0.0.1"
+MIME = {
+    ".css": "text/css; charset=utf-8",
+    ".gif": "image/gif",
+    ".html": "text/html; charset=utf-8",
+    ".ico": "image/x-icon",
+    ".jpg": "image/jpeg",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".map": "application/json",
+    ".md": "text/markdown; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".parquet": "application/octet-stream",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+    ".wasm": "application/wasm",
+    ".webmanifest": "application/manifest+json",
+    ".woff2": "font/woff2",
+}
+COMPRESSIBLE = {".css", ".html", ".js", ".json", ".map", ".md", ".mjs", ".svg", ".txt", ".wasm", ".webmanifest"}
+COMPRESS_FROM = 1_000
+CACHE_BYTES = 64_000_000
+CHUNK = 1 << 16
+
+
+def serve(site: Path, port: int) -> None:
+    """Serve a site until Ctrl-C; prints its address once. `port` 0 takes a free one.
+
+    Raises RunError for a folder that is no site, InputError for a port that cannot be had.
+    """
+    with make_server(site, port) as server:
+        print(f"{site} is served at http://{HOST}:{server.server_address[1]}/ (end with Ctrl-C)", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
+
+
+def make_server(site: Path, port: int) -> http.server.ThreadingHTTPServer:
+    """A server that listens but does not yet answer; `server_address[1]` is its port. Errors as in serve."""
+    if not (site / "index.html").is_file():
+        raise RunError(f"{site} is no site (it has no index.html): make one with `flowatlas site RUN --out {site}`")
+    if not 0 <= port <= 65535:
+        raise InputError(f"there is no port {port}: give one from 1 to 65535 with --port")
+    try:
+        return _Server(site, port)
+    except OSError as error:
+        reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be had ({os.strerror(error.errno or 0)})"
+        raise InputError(f"port {port} {reason}: give another one with --port") from error
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, site: Path, port: int) -> None:
+        self.site = site.resolve()
+        self._compressed: dict[str, tuple[str, bytes]] = {}
+        self._lock = threading.Lock()
+        super().__init__((HOST, port), _Handler)
+
+    def find(self, url: str) -> Path | None:
+        """The file that a request's path means; None when there is none inside the site.
+
+        Names that begin with a dot are not served, `..` among them, and neither is what a link leads outside to.
+        """
+        names = urllib.parse.unquote(url.partition("?")[0].partition("#")[0]).split("/")
+        if any(name.startswith(".") or "\0" in name or "\\" in name for name in names):
+            return None
+        with contextlib.suppress(OSError, ValueError, RuntimeError):
+            path = self.site.joinpath(*filter(None, names)).resolve(strict=True)
+            if path.is_relative_to(self.site):
+                return path
+        return None
+
+    def compressed(self, path: Path, tag: str) -> bytes:
+        """The file as gzip, kept in memory while it does not change (the engine alone is 18 MB)."""
+        key = str(path)
+        with self._lock:
+            if self._compressed.get(key, ("",))[0] == tag:
+                return self._compressed[key][1]
+        data = gzip.compress(path.read_bytes(), 6, mtime=0)
+        with self._lock:
+            if len(data) + sum(len(kept) for _, kept in self._compressed.values()) > CACHE_BYTES:
+                self._compressed.clear()
+            self._compressed[key] = (tag, data)
+        return data
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A browser that hangs up is no error worth a traceback on the terminal."""
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    server_version = "flowatlas"
+    timeout = 60
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Requests are not logged: the terminal shows the address and nothing else."""
+
+    def _answer(self, body: bool) -> None:
+        path = self.server.find(self.path)
+        if path is not None and path.is_dir():
+            url = urllib.parse.urlsplit(self.path)
+            if not url.path.endswith("/"):
+                return self._redirect("/" + url.path.strip("/") + "/" + ("?" + url.query if url.query else ""))
+            path = self.server.find(url.path + "index.html")
+        if path is None or not path.is_file():
+            return self.send_error(HTTPStatus.NOT_FOUND, "not found")
+        try:
+            file = path.open("rb")
+        except OSError:
+            return self.send_error(HTTPStatus.NOT_FOUND, "not found")
+        with file:
+            self._send(path, file, body)
+
+    def _redirect(self, where: str) -> None:
+        self.send_response(HTTPStatus.MOVED_PERMANENTLY)
+        self.send_header("Location", where)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _send(self, path: Path, file: BinaryIO, body: bool) -> None:
+        info = os.fstat(file.fileno())
+        size, tag = info.st_size, f"{info.st_mtime_ns:x}-{info.st_size:x}"
+        suffix = path.suffix.lower()
+        if self.headers.get("If-None-Match", "").strip() in (f'"{tag}"', f'"{tag}-gz"'):
+            return self._head(HTTPStatus.NOT_MODIFIED, {"ETag": self.headers["If-None-Match"].strip()})
+        fields = {"Content-Type": MIME.get(suffix, "application/octet-stream"), "ETag": f'"{tag}"'}
+        wanted = self._range(size, f'"{tag}"')
+        if wanted is not None:
+            return self._send_range(file, wanted, size, fields, body)
+        fields["Accept-Ranges"] = "bytes"
+        if suffix in COMPRESSIBLE and size >= COMPRESS_FROM:
+            fields["Vary"] = "Accept-Encoding"
+            if accepts_gzip(self.headers.get("Accept-Encoding", "")):
+                return self._send_gzip(self.server.compressed(path, tag), tag, fields, body)
+        self._head(HTTPStatus.OK, {**fields, "Content-Length": str(size)})
+        if body:
+            self._copy(file, size)
+
+    def _send_gzip(self, data: bytes, tag: str, fields: dict[str, str], body: bool) -> None:
+        encoded = {"Content-Encoding": "gzip", "Content-Length": str(len(data)), "ETag": f'"{tag}-gz"'}
+        self._head(HTTPStatus.OK, fields | encoded)
+        if body:
+            self.wfile.write(data)
+
+    def _send_range(self, file: BinaryIO, wanted: range, size: int, fields: dict[str, str], body: bool) -> None:
+        if not wanted:
+            unsatisfied = {"Content-Range": f"bytes */{size}", "Content-Length": "0"}
+            return self._head(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, unsatisfied)
+        part = {"Content-Range": f"bytes {wanted.start}-{wanted.stop - 1}/{size}", "Content-Length": str(len(wanted))}
+        self._head(HTTPStatus.PARTIAL_CONTENT, fields | part)
+        if body:
+            file.seek(wanted.start)
+            self._copy(file, len(wanted))
+
+    def _head(self, code: HTTPStatus, fields: dict[str, str]) -> None:
+        self.send_response(code)
+        for name, value in {**fields, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def _copy(self, file: BinaryIO, n: int) -> None:
+        while n > 0 and (chunk := file.read(min(CHUNK, n))):
+            self.wfile.write(chunk)
+            n -= len(chunk)
+        if n > 0:  # the file shrank under us: what was promised cannot be sent, so the connection ends
+            self.close_connection = True
+
+    def _range(self, size: int, tag: str) -> range | None:
+        """The bytes asked for: None for all of them, an empty range when they lie outside the file."""
+        if self.headers.get("If-Range", tag) != tag:
+            return None
+        match = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", "").strip(), re.ASCII)
+        if match is None or match.groups() == ("", ""):
+            return None  # several ranges or another unit: the whole file is a right answer
+        first, last = match.groups()
+        if not first:
+            return range(max(0, size - int(last)), size)
+        if last and int(last) < int(first):
+            return None
+        return range(int(first), min(size, int(last) + 1) if last else size)
+
+
+def accepts_gzip(header: str) -> bool:
+    """Whether an Accept-Encoding header allows gzip (`gzip;q=0` does not)."""
+    for offer in header.lower().split(","):
+        name, *parameters = (part.strip() for part in offer.split(";"))
+        if name in ("gzip", "*"):
+            return not any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
+    return False

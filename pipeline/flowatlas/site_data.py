@@ -1,0 +1,227 @@
+"""A run's tables, read prompt range by prompt range, as the page wants them.
+
+One shard of each table is in memory at a time, so a run of any number of prompts can be published. A run that is not
+complete is published from the shards that are done.
+"""
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flowatlas.errors import RunError
+from flowatlas.manifest import find_manifest, read_plan, summary
+from flowatlas.schema import TABLES
+from flowatlas.shards import Ledger, part_path
+from flowatlas.writer import write_parquet
+
+BUCKETED = ("prompts", "targets", "nodes", "edges", "lens", "components", "neurons", "writes", "logit_effects")
+EAGER = ("prompts", "targets", "nodes", "edges", "lens", "tokens")
+EAGER_BYTES = 400_000
+SAMPLED_BUCKETS = 8
+
+SLIM = pa.schema(
+    [
+        pa.field("prompt_id", pa.int32(), nullable=False),
+        pa.field("source_id", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("group", pa.string()),
+        pa.field("pair_id", pa.string()),
+        pa.field("role", pa.string()),
+        pa.field("n_tokens", pa.int32(), nullable=False),
+        pa.field("answer_text", pa.string()),
+        pa.field("foil_text", pa.string()),
+        pa.field("n_targets", pa.int32(), nullable=False),
+        pa.field("target", pa.int32(), nullable=False),
+        pa.field("predicted", pa.string(), nullable=False),
+        pa.field("predicted_prob", pa.float32(), nullable=False),
+        pa.field("answer", pa.string(), nullable=False),
+        pa.field("answer_prob", pa.float32(), nullable=False),
+        pa.field("answer_rank", pa.int32(), nullable=False),
+        pa.field("foil_rank", pa.int32()),
+    ]
+)
+TOKENS = pa.schema(
+    [
+        pa.field("token_id", pa.int32(), nullable=False),
+        pa.field("token", pa.string(), nullable=False),
+        pa.field("special", pa.bool_(), nullable=False),
+    ]
+)
+
+
+class RunReader:
+    """The finished shards of a run. Raises RunError when made from what is no run of this schema with a done shard."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir, self.plan, ledger = run_dir, read_plan(run_dir), Ledger(run_dir)
+        markers = [ledger.finished(shard) for shard in range(len(self.plan.shards))]
+        self.shards = [shard for shard, marker in enumerate(markers) if marker]
+        if not self.shards:
+            raise RunError(f"{run_dir} has no finished shard yet: give its `flowatlas run` command again first")
+        manifest = find_manifest(run_dir, self.plan) if all(markers) else None
+        self.complete = manifest is not None
+        self.manifest: dict[str, Any] = manifest or summary(run_dir, self.plan, [m for m in markers if m])
+        self._done = set(self.shards)
+        self._open: dict[str, tuple[int, pa.Table]] = {}
+
+    def rows(self, table: str, first: int, stop: int) -> pa.Table:
+        """The rows of prompts [first, stop), sorted by prompt_id; the schema's types without its notes."""
+        size, last = self.plan.shard_size, min(stop, self.plan.n_rows) - 1
+        pieces = []
+        for shard in range(first // size, last // size + 1):
+            if shard in self._done:
+                whole = self.shard(table, shard)
+                begin, end = np.searchsorted(whole["prompt_id"].to_numpy(), [first, stop])
+                pieces.append(whole.slice(begin, end - begin))
+        return pa.concat_tables(pieces).combine_chunks() if pieces else _bare(TABLES[table].empty())
+
+    def shard(self, table: str, shard: int) -> pa.Table:
+        """One shard of a table; the latest of each table is kept. Raises RunError when it cannot be read."""
+        if self._open.get(table, (-1,))[0] != shard:
+            path = part_path(self.run_dir, table, shard)
+            self._open.pop(table, None)
+            try:
+                with pq.ParquetFile(path) as file:
+                    self._open[table] = shard, _bare(file.read())
+            except (OSError, pa.ArrowException) as error:
+                raise RunError(f"{path} cannot be read: `flowatlas check {self.run_dir}` says what to do") from error
+        return self._open[table][1]
+
+    @cached_property
+    def vocabulary(self) -> "Vocabulary":
+        """The texts of tokens; those of the prompts alone while the run has no `model/vocab.parquet` yet."""
+        path = self.run_dir / "model" / "vocab.parquet"
+        if not path.exists():
+            return Vocabulary(self._texts_in_prompts(), set())
+        try:
+            with pq.ParquetFile(path) as file:
+                table = file.read(["token_id", "token", "special"])
+        except (OSError, pa.ArrowException) as error:
+            raise RunError(f"{path} cannot be read: `flowatlas check {self.run_dir}` says what to do") from error
+        ids = table["token_id"].to_pylist()
+        special = {id_ for id_, is_special in zip(ids, table["special"].to_pylist(), strict=True) if is_special}
+        return Vocabulary(dict(zip(ids, table["token"].to_pylist(), strict=True)), special)
+
+    def _texts_in_prompts(self) -> dict[int, str]:
+        texts: dict[int, str] = {}
+        for shard in self.shards:
+            prompts = self.shard("prompts", shard)
+            ids, tokens = _flat(prompts["token_ids"]).to_pylist(), _flat(prompts["tokens"]).to_pylist()
+            texts.update(zip(ids, tokens, strict=True))
+        return texts
+
+    def bucket(self, k: int, n: int) -> dict[str, pa.Table]:
+        """Bucket k of n prompts: its rows of every bucketed table, and `tokens`, the part of the vocabulary they name."""
+        tables = {table: self.rows(table, k * n, (k + 1) * n) for table in BUCKETED}
+        return tables | {"tokens": self._tokens(tables)}
+
+    def _tokens(self, tables: dict[str, pa.Table]) -> pa.Table:
+        targets = tables["targets"]
+        columns = [tables["lens"]["token_id"], tables["writes"]["token_id"], _flat(tables["prompts"]["token_ids"])]
+        columns += [targets["predicted_id"], targets["answer_id"], targets["foil_id"].drop_null()]
+        ids = np.unique(np.concatenate([column.to_numpy(zero_copy_only=False) for column in map(_array, columns)]))
+        return self.vocabulary.table(ids.astype(np.int32))
+
+    def slim(self) -> Iterator[pa.Table]:
+        """The list of prompts, shard by shard: who it is, what was expected, and what the last target came to."""
+        for shard in self.shards:
+            prompts, targets = self.shard("prompts", shard), self.shard("targets", shard)
+            yield _slim(prompts, targets, self.vocabulary)
+
+    def buckets(self, n: int) -> list[int]:
+        """The buckets of n prompts that the finished shards have rows of the dataset in."""
+        found = set()
+        for shard in self.shards:
+            rows = self.plan.shards[shard]
+            found.update(range(rows.start // n, (rows.stop - 1) // n + 1))
+        return sorted(found)
+
+
+class Vocabulary:
+    """Token texts by id; a token without a text is shown as `#id`."""
+
+    def __init__(self, texts: dict[int, str], special: set[int]) -> None:
+        self._texts, self._special = texts, special
+
+    def texts(self, ids: list[int]) -> list[str]:
+        return [self._texts.get(id_, f"#{id_}") for id_ in ids]
+
+    def table(self, ids: np.ndarray) -> pa.Table:
+        """`tokens` rows for the given ids, int32."""
+        listed = ids.tolist()
+        return pa.table([listed, self.texts(listed), [id_ in self._special for id_ in listed]], schema=TOKENS)
+
+
+def _slim(prompts: pa.Table, targets: pa.Table, vocabulary: Vocabulary) -> pa.Table:
+    of, target = targets["prompt_id"].to_numpy(), targets["target"].to_numpy()
+    order = np.lexsort([target, of])
+    end = np.searchsorted(of[order], prompts["prompt_id"].to_numpy(), side="right")
+    last = targets.take(pa.array(order[end - 1])) if len(order) else targets
+    columns = {name: prompts[name] for name in SLIM.names if name in prompts.column_names}
+    columns |= {name: last[name] for name in SLIM.names if name in last.column_names and name != "prompt_id"}
+    columns["n_targets"] = pa.array([len(targets) for targets in prompts["targets"].to_pylist()], pa.int32())
+    columns["predicted"] = pa.array(vocabulary.texts(last["predicted_id"].to_pylist()), pa.string())
+    columns["answer"] = pa.array(vocabulary.texts(last["answer_id"].to_pylist()), pa.string())
+    return pa.table([columns[name] for name in SLIM.names], schema=SLIM)
+
+
+def bucket_size(reader: RunReader) -> int:
+    """Prompts per bucket: the largest n for which a full bucket's eager tables take EAGER_BYTES at most, on average.
+
+    Measured on buckets spread over the run, to the prompt for small n and within 2% for large ones. At least 1; at most
+    the whole dataset.
+    """
+    tables, prompts = reader.manifest["tables"], max(1, reader.manifest["counts"]["prompts"])
+    per_prompt = max(1, sum(tables[table]["bytes"] for table in EAGER if table in tables) // prompts)
+    low, high = 1, max(1, reader.plan.n_rows)
+    guess = EAGER_BYTES // per_prompt
+    while high - low > low // 50:
+        guess = min(max(guess, low + 1), high)
+        size = _mean_size(reader, guess)
+        if size <= EAGER_BYTES:
+            low = guess
+        else:
+            high = guess - 1
+        guess = int(guess * EAGER_BYTES / max(size, 1))
+    return low
+
+
+def _mean_size(reader: RunReader, n: int) -> float:
+    """Mean bytes of the eager tables over a sample of full buckets of n prompts."""
+    buckets = reader.buckets(n)
+    full = [k for k in buckets if (k + 1) * n <= reader.plan.n_rows] or buckets
+    sample = [full[i] for i in sorted({round(i) for i in np.linspace(0, len(full) - 1, SAMPLED_BUCKETS)})]
+    sizes = []
+    for k in sample:
+        tables = reader.bucket(k, n)
+        if tables["prompts"].num_rows:
+            sizes.append(sum(len(encode(tables[table])) for table in EAGER if tables[table].num_rows))
+    return sum(sizes) / max(1, len(sizes))
+
+
+def encode(table: pa.Table) -> memoryview:
+    """A table as the bytes of a Parquet file of one row group (the page fetches files whole)."""
+    sink = pa.BufferOutputStream()
+    write_parquet(sink, table, row_group_rows=max(1, table.num_rows))
+    return memoryview(sink.getvalue())
+
+
+def _bare(table: pa.Table) -> pa.Table:
+    """Without the columns' notes, which would be half of a small file."""
+    schema = pa.schema([field.remove_metadata() for field in table.schema])
+    return pa.table(table.columns, schema=schema)
+
+
+def _flat(column: pa.ChunkedArray) -> pa.Array:
+    return _array(column).flatten()
+
+
+def _array(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    if isinstance(column, pa.Array):
+        return column
+    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)

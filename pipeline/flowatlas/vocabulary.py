@@ -1,0 +1,233 @@
+"""The vocabulary side of an extraction: answers, lenses, writes and direct effects of one batch as rows of tables."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from flowatlas import lens
+from flowatlas.activations import Activations, Batch
+from flowatlas.columns import Collector
+from flowatlas.config import Config
+from flowatlas.kernels import top_differences, top_tokens
+from flowatlas.models import Model
+from flowatlas.prompts import Prompt
+from flowatlas.routes import Walked
+from flowatlas.schema import ANSWER_FROM, POINTS, WRITERS
+
+_CHUNK = 1 << 24  # logits held at once
+_MISSING = -1
+
+
+class Vocabulary:
+    """Reads tokens out of one batch's residual stream."""
+
+    def __init__(
+        self,
+        model: Model,
+        config: Config,
+        constant: Tensor | None,
+        batch: Batch,
+        acts: Activations,
+        rows: Collector,
+    ):
+        self.model, self.final, self.constant = model, model.final, constant
+        self.lens = config.lens
+        self.batch, self.acts, self.rows = batch, acts, rows
+        self.k_writes = min(config.writes.top_k, model.vocab_size)
+
+    # -- answers ------------------------------------------------------------------------------------------------------
+
+    def choose_answers(self, prompts: Sequence[Prompt], is_target: Tensor) -> None:
+        """Fix the explained token of every target: the dataset's at the last one, else the next token, else the prediction.
+
+        Sets answer, foil [batch, pos] (token ids, -1 for none) and answer_from [batch, pos] (index into ANSWER_FROM).
+        """
+        self.prompt_ids = torch.tensor([p.prompt_id for p in prompts], device=is_target.device)
+        self.is_target = is_target
+        following = torch.nn.functional.pad(self.batch.ids[:, 1:], (0, 1))
+        has_next = torch.nn.functional.pad(self.batch.mask[:, 1:].bool(), (0, 1))
+        self.answer = torch.where(has_next, following, _MISSING)
+        self.answer_from = torch.where(has_next, ANSWER_FROM.index("next_token"), ANSWER_FROM.index("prediction"))
+        self.foil = torch.full_like(self.answer, _MISSING)
+        for b, prompt in enumerate(prompts):
+            if prompt.answer_token_ids:
+                self.answer[b, prompt.targets[-1]] = prompt.answer_token_ids[0]
+                self.answer_from[b, prompt.targets[-1]] = ANSWER_FROM.index("dataset")
+            if prompt.foil_token_ids:
+                self.foil[b, prompt.targets[-1]] = prompt.foil_token_ids[0]
+        b, pos = (is_target & (self.answer == _MISSING)).nonzero(as_tuple=True)
+        for some in torch.arange(len(b), device=b.device).split(self._chunk_rows()):
+            x = self.acts.resid[-1][b[some], pos[some]]
+            scores = lens.logits(self.final, lens.project(self.final, x, self.final.scale(x)), self.constant)
+            self.answer[b[some], pos[some]] = top_tokens(scores, 1)[1][:, 0, 0]
+
+    def _chunk_rows(self) -> int:
+        return max(1, _CHUNK // self.model.vocab_size)
+
+    # -- nodes --------------------------------------------------------------------------------------------------------
+
+    def read_nodes(self, walked: Walked) -> None:
+        """Unembed every stored node and the one before it once; add the rows of nodes, lens, targets and block writes."""
+        self.walked = walked
+        stored = torch.stack(walked.stored)  # [depth, batch, pos]
+        needed = stored.clone()
+        needed[:-1] |= stored[1:]
+        # Sorted by column, then depth: the node before a stored one is the row before it.
+        keys = needed.permute(1, 2, 0).nonzero()
+        resid = torch.stack(self.acts.resid)
+        for chunk, fresh in self._chunks(keys):
+            b, pos, depth = chunk.unbind(1)
+            emitted = (stored[depth, b, pos] & fresh).nonzero(as_tuple=True)[0]
+            if len(emitted):
+                self._read_chunk(resid[depth, b, pos], b, pos, depth, emitted)
+
+    def _chunks(self, keys: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Cut the rows into chunks; each but the first begins with the last row of the one before, which is not fresh."""
+        size, begin = max(2, self._chunk_rows()), 0
+        while begin < len(keys):
+            first = max(0, begin - 1)
+            chunk = keys[first : first + size]
+            yield chunk, torch.arange(len(chunk), device=keys.device) >= begin - first
+            begin = first + size
+
+    def _read_chunk(self, x: Tensor, b: Tensor, pos: Tensor, depth: Tensor, emitted: Tensor) -> None:
+        scale = self.final.scale(x)
+        z = lens.project(self.final, x, scale)
+        self._block_writes(z, scale[:, 0], b, pos, depth, emitted)
+        scores = lens.logits(self.final, z, self.constant)
+        found = lens.read(scores if len(emitted) == len(scores) else scores[emitted], self.lens.top_k)
+        where = (b[emitted], pos[emitted], depth[emitted])
+        previous = torch.full_like(found.top_ids, _MISSING)
+        later = where[2] > 0
+        previous[later] = lens.ranks(scores, emitted[later] - 1, found.top_ids[later])
+        self._add_lens(found, where, previous, raw=False)
+        if self.lens.raw:
+            bare = lens.read(lens.project_raw(self.final, x[emitted]), self.lens.top_k)
+            self._add_lens(bare, where, torch.full_like(previous, _MISSING), raw=True)
+        self._add_nodes(x[emitted], scores, emitted, found, where)
+
+    def _add_lens(self, found: lens.Lens, where: tuple[Tensor, ...], previous: Tensor, raw: bool) -> None:
+        n, k = found.top_ids.shape
+        b, pos, depth = (values.repeat_interleave(k) for values in where)
+        prob = (found.top_values - found.logsumexp[:, None]).exp()
+        self.rows.add(
+            "lens", prompt_id=self.prompt_ids[b], layer=_layer(depth), point=_point(depth), pos=pos, raw=raw,
+            rank=torch.arange(1, k + 1).repeat(n), token_id=found.top_ids.flatten(),
+            logit=found.top_values.flatten(), prob=prob.flatten(),
+            prev_rank=(previous.flatten(), previous.flatten() != _MISSING),
+        )  # fmt: skip
+
+    def _add_nodes(
+        self, x: Tensor, scores: Tensor, emitted: Tensor, found: lens.Lens, where: tuple[Tensor, ...]
+    ) -> None:
+        b, pos, depth = where
+        in_column = self.is_target[b, pos]
+        contrasted = in_column & (self.foil[b, pos] != _MISSING)
+        asked = torch.stack([self.answer[b, pos], self.foil[b, pos]], 1).clamp_min(0)
+        logit = scores[emitted[:, None], asked]  # [node, (answer, foil)]
+        rank = torch.zeros_like(asked)
+        rank[in_column] = lens.ranks(scores, emitted[in_column], asked[in_column])
+        at = [torch.stack(values)[depth, b, pos] for values in self._by_depth()]
+        self.rows.add(
+            "nodes", prompt_id=self.prompt_ids[b], layer=_layer(depth), point=_point(depth), pos=pos,
+            reach_summed=at[0], reach_per_head=at[1], stored_share=at[2].clamp_max(1), bias_share=at[3],
+            norm=x.norm(dim=-1), entropy=found.entropy, logsumexp=found.logsumexp,
+            answer_rank=(rank[:, 0], in_column), answer_logit=(logit[:, 0], in_column),
+            foil_rank=(rank[:, 1], contrasted), foil_logit=(logit[:, 1], contrasted),
+        )  # fmt: skip
+        last = ((depth == len(self.acts.resid) - 1) & in_column).nonzero(as_tuple=True)[0]
+        self._add_targets(last, b[last], pos[last], found, logit, rank, contrasted[last])
+
+    def _by_depth(self) -> tuple[list[Tensor], ...]:
+        walked = self.walked
+        reach = walked.reach
+        return [r.summed for r in reach], [r.per_head for r in reach], walked.stored_share, walked.bias_share
+
+    def _add_targets(
+        self, last: Tensor, b: Tensor, pos: Tensor, found: lens.Lens, logit: Tensor, rank: Tensor, contrasted: Tensor
+    ) -> None:
+        """The explained positions, from the lens of their last node; `last` are its rows in `found`."""
+        logsumexp = found.logsumexp[last]
+        prob = (logit[last] - logsumexp[:, None]).exp()
+        self.rows.add(
+            "targets", prompt_id=self.prompt_ids[b], target=pos, predicted_id=found.top_ids[last, 0],
+            predicted_prob=(found.top_values[last, 0] - logsumexp).exp(), answer_id=self.answer[b, pos],
+            answer_from=self.answer_from[b, pos], answer_prob=prob[:, 0], answer_rank=rank[last, 0],
+            foil_id=(self.foil[b, pos], contrasted), foil_prob=(prob[:, 1], contrasted),
+            foil_rank=(rank[last, 1], contrasted), logsumexp=logsumexp,
+        )  # fmt: skip
+
+    # -- writes -------------------------------------------------------------------------------------------------------
+
+    def _block_writes(self, z: Tensor, scale: Tensor, b: Tensor, pos: Tensor, depth: Tensor, emitted: Tensor) -> None:
+        """Writes of attention blocks and MLPs by linearity: z(node) - z(node before) * s_before / s_node."""
+        above = emitted[depth[emitted] > 0]
+        values, ids = top_differences(z, above, above - 1, scale[above - 1] / scale[above], self.k_writes)
+        b, pos, depth = b[above], pos[above], depth[above]
+        writer = torch.where(depth % 2 == 1, WRITERS.index("attn"), WRITERS.index("mlp"))
+        self._add_writes(self.prompt_ids[b], _layer(depth), writer, torch.zeros_like(pos), pos, values, ids)
+
+    def add_head_writes(
+        self, l: int, prompt_id: Tensor, pos: Tensor, head: Tensor, written: Tensor, scale: Tensor
+    ) -> None:
+        """Promoted and suppressed tokens of single heads; written [row, d_model], scale [row, 1] of the nodes after."""
+        for some in torch.arange(len(head), device=head.device).split(self._chunk_rows()):
+            scores = lens.project(self.final, written[some], scale[some])
+            values, ids = top_tokens(scores, self.k_writes, both_ends=True)
+            layer, writer = torch.full_like(some, l), torch.full_like(some, WRITERS.index("head"))
+            self._add_writes(prompt_id[some], layer, writer, head[some], pos[some], values, ids)
+
+    def _add_writes(
+        self, prompt_id: Tensor, layer: Tensor, writer: Tensor, index: Tensor, pos: Tensor, values: Tensor, ids: Tensor
+    ) -> None:
+        """values, ids [write, end, k]: end 0 promoted, end 1 suppressed; only what moves the logit in that direction."""
+        sign = torch.tensor([1, -1], device=values.device)
+        n, end, rank = (values * sign[:, None] > 0).nonzero(as_tuple=True)
+        self.rows.add(
+            "writes", prompt_id=prompt_id[n], layer=layer[n], component=writer[n],
+            index=index[n], pos=pos[n], sign=sign[end], rank=rank + 1, token_id=ids[n, end, rank],
+            score=values[n, end, rank],
+        )  # fmt: skip
+
+    # -- direct effects -----------------------------------------------------------------------------------------------
+
+    def logit_effects(self) -> None:
+        """What every component adds to the answer's and the foil's logit at each target, under the last node's scale."""
+        b, pos = self.is_target.nonzero(as_tuple=True)
+        scale = self.final.scale(self.acts.resid[-1][b, pos])
+        contrasted = self.foil[b, pos] != _MISSING
+        directions = [
+            lens.answer_direction(self.final, token[b, pos].clamp_min(0), scale) for token in (self.answer, self.foil)
+        ]
+        embedded = self.acts.resid[0][b, pos]
+        self._add_effects("embed", -1, b, pos, [(embedded * d).sum(-1, keepdim=True) for d in directions], contrasted)
+        for l in range(self.model.n_layers):
+            weights = self.model.layer(l)
+            z, mlp = self.acts.z(l)[b, pos], self.acts.mlp_out(l)[b, pos]
+            heads = [(z * torch.einsum("hed,nd->nhe", weights.w_o, d)).sum(-1) for d in directions]
+            self._add_effects("head", l, b, pos, heads, contrasted)
+            if weights.b_o is not None:
+                self._add_effects("bias", l, b, pos, [(d @ weights.b_o)[:, None] for d in directions], contrasted)
+            self._add_effects("mlp", l, b, pos, [(mlp * d).sum(-1, keepdim=True) for d in directions], contrasted)
+
+    def _add_effects(
+        self, name: str, l: int, b: Tensor, pos: Tensor, effects: list[Tensor], contrasted: Tensor
+    ) -> None:
+        """effects: at the answer and at the foil, each [target, index]."""
+        n, n_index = effects[0].shape
+        self.rows.add(
+            "logit_effects", prompt_id=self.prompt_ids[b].repeat_interleave(n_index),
+            target=pos.repeat_interleave(n_index), layer=l, component=name,
+            index=torch.arange(n_index, device=b.device).repeat(n), effect_answer=effects[0].flatten(),
+            effect_foil=(effects[1].flatten(), contrasted.repeat_interleave(n_index)),
+        )  # fmt: skip
+
+
+def _layer(depth: Tensor) -> Tensor:
+    return torch.div(depth + 1, 2, rounding_mode="floor") - 1
+
+
+def _point(depth: Tensor) -> Tensor:
+    """Code of the node's point: odd depths are mid, even ones post."""
+    return torch.where(depth % 2 == 1, POINTS.index("mid"), POINTS.index("post"))

@@ -1,0 +1,134 @@
+"""Shares: a case worked by hand, the fused path against the formula written out, and what must hold for any input."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import literal
+from flowatlas import contributions, kernels
+
+SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 4), st.integers(1, 5), st.integers(2, 19))
+
+
+def random_layer(shape, seed, dtype=torch.float64, scale=1.0):
+    """whole, residual, pattern, values, bias, lengths of one random block; also v and w_o."""
+    batch, n_pos, n_head, d_head, d_model = shape
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*size):
+        return torch.randn(*size, generator=generator, dtype=torch.float64).to(dtype) * scale
+
+    scores = torch.randn(batch, n_head, n_pos, n_pos, generator=generator, dtype=torch.float64)
+    causal = torch.ones(n_pos, n_pos, dtype=torch.bool).tril()
+    pattern = scores.masked_fill(~causal, -torch.inf).softmax(-1).to(dtype)
+    v, w_o, bias = normal(batch, n_pos, n_head, d_head), normal(n_head, d_head, d_model), normal(d_model)
+    residual = normal(batch, n_pos, d_model)
+    values = contributions.head_values(v, w_o)
+    whole = residual + torch.einsum("bhqk,hbkd->bqd", pattern, values) + bias
+    lengths = torch.randint(1, n_pos + 1, (batch,), generator=generator)
+    lengths[0] = n_pos
+    return whole, residual, pattern, values, bias, lengths, v, w_o
+
+
+def test_two_tokens_in_two_dimensions_by_hand():
+    # One head. Token 1 attends to token 0 with 3/4 and to itself with 1/4; u0 = (4, 0), u1 = (0, -4); residual (1, 3).
+    # The parts are (3, 0) and (0, -1), the whole (4, 2) has size 6:
+    #   (3, 0):  6 - |(1, 2)| = 3      (0, -1): 6 - |(4, 3)| = -1 -> 0      residual (1, 3): 6 - |(3, -1)| = 2
+    # so the shares are 3/5, 0 and 2/5. At token 0: whole (5, 3) = part (4, 0) + residual (1, 3): 4 and 4, halves.
+    residual = torch.tensor([[[1.0, 3.0], [1.0, 3.0]]])
+    values = torch.tensor([[[[4.0, 0.0], [0.0, -4.0]]]])
+    pattern = torch.tensor([[[[1.0, 0.0], [0.75, 0.25]]]])
+    whole = torch.tensor([[[5.0, 3.0], [4.0, 2.0]]])
+    found = contributions.attention_shares(whole, residual, pattern, values, None, torch.tensor([2]))
+    assert found.heads[0, 1, :, 0].tolist() == pytest.approx([0.6, 0.0])
+    assert found.residual[0].tolist() == pytest.approx([0.5, 0.4])
+    assert found.heads[0, 0, :, 0].tolist() == pytest.approx([0.5, 0.0])
+    assert found.heads[0, 1, 1, 0] == 0  # pushes away from the whole: exactly nothing
+    # An output bias (0, 2) would take: 6 - |(4, 0)| = 2 of 5 + 2.
+    biased = contributions.attention_shares(
+        whole, residual, pattern, values, torch.tensor([0.0, 2.0]), torch.tensor([2])
+    )
+    assert biased.bias[0, 1] == pytest.approx(2 / 7)
+    mlp, rest = contributions.mlp_shares(whole, residual, whole - residual)
+    assert (mlp[0].tolist(), rest[0].tolist()) == (pytest.approx([4 / 8, 2 / 4]), pytest.approx([4 / 8, 2 / 4]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(SHAPES, st.integers(0, 10_000), st.sampled_from([torch.float64, torch.float32]))
+def test_fused_attention_shares_equal_the_formula(shape, seed, dtype):
+    whole, residual, pattern, values, bias, lengths, v, w_o = random_layer(shape, seed, dtype)
+    found = contributions.attention_shares(whole, residual, pattern, values, bias, lengths)
+    tolerance = 1e-10 if dtype == torch.float64 else 2e-5
+    for b in range(shape[0]):
+        for i in range(int(lengths[b])):
+            want = literal.attention_shares(whole[b], residual[b], pattern[b], v[b], w_o, i)
+            for j in range(shape[1]):
+                for h in range(shape[2]):
+                    assert float(found.heads[b, i, j, h]) == pytest.approx(want.get((j, h), 0.0), abs=tolerance)
+            assert float(found.residual[b, i]) == pytest.approx(want["residual"], abs=tolerance)
+        assert float(found.heads[b, int(lengths[b]) :].abs().sum()) == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(SHAPES, st.integers(0, 10_000))
+def test_shares_are_a_distribution_and_the_future_has_none(shape, seed):
+    whole, residual, pattern, values, bias, lengths, *_ = random_layer(shape, seed)
+    found = contributions.attention_shares(whole, residual, pattern, values, bias, lengths)
+    for b, n in enumerate(lengths.tolist()):
+        total = found.heads[b, :n].sum((1, 2)) + found.residual[b, :n]
+        torch.testing.assert_close(total, torch.ones_like(total))
+        for i in range(n):
+            assert bool((found.heads[b, i, i + 1 :] == 0).all())
+    assert float(found.heads.min()) >= 0
+    assert bool(((found.bias >= 0) & (found.bias <= 1)).all())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 12), st.integers(1, 90), st.integers(1, 24), st.integers(0, 10_000))
+def test_fused_neuron_shares_equal_the_formula(n_node, n_neuron, d_model, seed):
+    generator = torch.Generator().manual_seed(seed)
+    w_out = torch.randn(n_neuron, d_model, generator=generator, dtype=torch.float64)
+    activation = torch.randn(n_node, n_neuron, generator=generator, dtype=torch.float64)
+    residual = torch.randn(n_node, d_model, generator=generator, dtype=torch.float64)
+    bias = torch.randn(d_model, generator=generator, dtype=torch.float64)
+    whole = residual + activation @ w_out + bias
+    found = contributions.neuron_shares(whole, residual, activation, w_out, bias)
+    for node in range(n_node):
+        parts = {n: activation[node, n] * w_out[n] for n in range(n_neuron)}
+        want = literal.shares({**parts, "residual": residual[node]}, whole[node], "residual")
+        assert found.neurons[node].tolist() == pytest.approx([want[n] for n in range(n_neuron)], abs=1e-10)
+        assert float(found.residual[node]) == pytest.approx(want["residual"], abs=1e-10)
+        with_bias = literal.shares({**parts, "residual": residual[node], "bias": bias}, whole[node], "residual")
+        assert float(found.bias[node]) == pytest.approx(with_bias["bias"], abs=1e-10)
+
+
+def test_nothing_near_the_whole_leaves_it_to_the_residual():
+    whole = torch.ones(1, 1, 4)
+    against = -torch.ones(1, 1, 1, 4)
+    found = contributions.attention_shares(whole, -whole, torch.ones(1, 1, 1, 1), against, None, torch.tensor([1]))
+    assert (float(found.heads.sum()), float(found.residual.sum())) == (0.0, 1.0)
+    assert [float(s) for s in contributions.mlp_shares(whole, -whole, -whole)] == [0.0, 1.0]
+    zero = torch.zeros(1, 4)
+    neurons = contributions.neuron_shares(zero, zero, torch.ones(1, 2), torch.ones(2, 4), None)
+    assert (float(neurons.neurons.sum()), float(neurons.residual)) == (0.0, 1.0)
+
+
+def test_small_parts_keep_their_digits_in_float32():
+    """A part of 1e-6 of the whole: a difference of two norms would lose it in float32."""
+    generator = torch.Generator().manual_seed(1)
+    whole = torch.randn(1, 1, 768, generator=generator, dtype=torch.float64)
+    part = whole * 1e-6
+    ones, lengths = torch.ones(1, 1, 1, 1), torch.tensor([1])
+    exact = kernels.attention_proximity(whole, ones.double(), part[None], lengths)
+    fast = kernels.attention_proximity(whole.float(), ones, part[None].float(), lengths)
+    # Each coordinate |y| - |y - p| is exact to the rounding of y - p: a relative 2^-24 of |y|, averaged over 768.
+    assert float(fast / exact) == pytest.approx(1, rel=0.02)
+
+
+@settings(max_examples=30, deadline=None)
+@given(SHAPES, st.integers(0, 10_000))
+def test_the_torch_path_of_other_devices_equals_the_cpu_kernels(shape, seed):
+    whole, _, pattern, values, _, lengths, *_ = random_layer(shape, seed)
+    fused = kernels.attention_proximity(whole, pattern, values, lengths)
+    torch.testing.assert_close(kernels._attention_proximity_torch(whole, pattern, values, lengths), fused)
