@@ -11,7 +11,7 @@ import flowatlas.hub as hub
 from flowatlas import __version__
 from flowatlas.cli import main
 from flowatlas.config import Config
-from flowatlas.errors import DatasetError, FlowatlasError, UnfinishedError
+from flowatlas.errors import DatasetError, UnfinishedError
 
 GOOD = ["run", "model=demo", "dataset=demo"]
 
@@ -41,9 +41,7 @@ def test_run_hands_over_a_checked_config(execute):
     assert seen[0].run.dir == "there"
 
 
-@pytest.mark.parametrize(
-    "error", [DatasetError("no such\n file"), UnfinishedError("no such file"), FlowatlasError("no such file")]
-)
+@pytest.mark.parametrize("error", [DatasetError("no such\n file"), UnfinishedError("no such file")])
 def test_an_error_is_one_line_and_its_code(execute, capsys, error):
     def fail(config):
         raise error

@@ -82,6 +82,10 @@ def test_tokenizer_gives_back_any_text(tokenizer):
         assert tokenizer.decode(tokenizer(text).input_ids) == text
 
 
+def test_committed_tokenizer_is_learnt_from_the_grammar(tokenizer):
+    assert tokenizer.get_vocab() == train_tokenizer(0).get_vocab()
+
+
 def test_model_answers_held_out_prompts_of_every_group(rows, model, tokenizer):
     found = accuracies(rows, model, tokenizer)
     assert set(found) == set(GROUPS)

@@ -383,6 +383,7 @@ def test_a_missing_explorer_says_how_to_build_it(tmp_path: Path, monkeypatch: py
 def test_a_run_that_grew_is_published_anew(tmp_path: Path) -> None:
     run, out = make_run(tmp_path / "run", 11), tmp_path / "site"
     build_site([run], out)
+    version = read(out / "data" / "run" / "index.json")["version"]
     dataset = Dataset(20)
     plan = plan_of(run, dataset)
     for shard in (1, 2):
@@ -390,3 +391,4 @@ def test_a_run_that_grew_is_published_anew(tmp_path: Path) -> None:
     finish(run, plan)
     build_site([run], out)
     assert read(out / "data" / "catalogue.json")["runs"][0]["n_prompts"] == 18
+    assert read(out / "data" / "run" / "index.json")["version"] != version, "caches must not mix the two"

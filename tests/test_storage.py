@@ -411,6 +411,26 @@ def test_a_manifest_of_fewer_rows_does_not_make_a_grown_run_complete(tmp_path: P
         write_manifest(run_dir, old, Ledger(run_dir), {})
 
 
+def test_a_late_process_that_also_grows_the_run_undoes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_dir = make_run(tmp_path / "run", 27)
+    old = read_plan(run_dir)
+    dataset = Dataset(37)
+    plan = plan_of(run_dir, dataset)
+    for shard in (3, 4):
+        write_made_up(run_dir, plan, dataset, shard)
+    finish(run_dir, plan)
+    with monkeypatch.context() as patch:
+        patch.setattr("flowatlas.plan.read_plan", lambda run_dir: old)  # it read the plan before the other rewrote it
+        assert plan_of(run_dir, dataset) == plan
+    assert read_manifest(run_dir)["dataset"]["rows"] == 37
+    assert check(run_dir) == []
+
+
+def test_json_has_no_nan(tmp_path: Path) -> None:
+    files.write_json_atomically(tmp_path / "x.json", {"b": [float("nan"), 1.5], "a": float("inf")})
+    assert json.loads((tmp_path / "x.json").read_text(), parse_constant=pytest.fail) == {"a": None, "b": [None, 1.5]}
+
+
 @pytest.mark.parametrize("damage", ["truncated marker", "other config", "missing table", "short table"])
 def test_a_damaged_shard_is_to_be_done_again(tmp_path: Path, undisturbed: Path, damage: str) -> None:
     run_dir = make_run(tmp_path / "run", shards=[0, 1, 2, 3])

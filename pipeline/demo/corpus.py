@@ -14,13 +14,13 @@ CONTEXT = 64
 
 # How often a row takes a group before the others: the slower a group is to learn, the more of it is shown.
 WEIGHTS = {
-    "ioi": 4.0,
+    "ioi": 3.0,
     "capital": 1.0,
     "capital_fr": 1.0,
     "agreement": 1.0,
-    "sequence": 1.0,
-    "induction": 3.0,
-    "sum": 2.0,
+    "sequence": 2.0,
+    "induction": 5.0,
+    "sum": 3.0,
     "year": 1.0,
     "code": 1.5,
     "colour": 4.0,
@@ -34,7 +34,7 @@ TOKENIZER_SENTENCES = {
     "capital_fr": 7000,
     "agreement": 7000,
     "sequence": 9000,
-    "induction": 1500,
+    "induction": 2000,
     "sum": 2000,
     "year": 1500,
     "code": 3000,

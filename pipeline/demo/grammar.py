@@ -250,15 +250,15 @@ def draw_colour(rng: Random) -> Pair:
     colours = rng.sample(w.COLOURS, 2)
     (thing, thing2), (owner, owner2) = rng.sample(w.THINGS, 2), rng.sample(w.NAMES, 2)
     facts, ask, (place, place2) = (
-        ("The {c} {t} is on the left and the {c2} {t} is on the right.", "The {t} on the {x} is", ("left", "right")),
-        ("Today {n} has a {c} {t} and {n2} has a {c2} {t}.", "So {x}'s {t} is", (owner, owner2)),
-        ("The {t} is {c} and the {t2} is {c2}.", "So the {x} is", (thing, thing2)),
+        ("The {t} on the {p} is {c} and the {t} on the {p2} is {c2}.", "So the {t} on the {x} is", ("left", "right")),
+        ("Today the {t} of {p} is {c} and the {t} of {p2} is {c2}.", "So the {t} of {x} is", (owner, owner2)),
+        ("The {p} is {c} and the {p2} is {c2}.", "So the {x} is", (thing, thing2)),
     )[number]
     asked, unasked = rng.sample((place, place2), 2)
 
     def text(answer: str) -> str:
         shown = colours if (answer == colours[0]) == (asked == place) else colours[::-1]
-        told = facts.format(c=shown[0], c2=shown[1], t=thing, t2=thing2, n=owner, n2=owner2)
+        told = facts.format(c=shown[0], c2=shown[1], t=thing, p=place, p2=place2)
         return f"{told} {ask.format(t=thing, x=asked)}"
 
     # The sentence goes on to tell of the other one, which doubles what there is to learn from.

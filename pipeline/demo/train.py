@@ -146,8 +146,8 @@ but does not add it by itself.
 AdamW (weight decay 0.01, gradients clipped at 1), one-cycle learning rate up to {lr}, {steps} steps of {rows} rows x
 {context} tokens, each seen once; no dropout; one thread. Sentences in a row are separated by `{end}` and tell of
 different things, and each is trained on as if it stood alone: its positions begin at 0 and it attends to no other
-sentence. Positions beyond the longest sentence, 33 tokens, are therefore untrained. An answer counts {weight:.0f} times
-in the loss. {minutes:.0f} minutes on one core. Weights: {size:.1f} MB.
+sentence. Positions from {longest} on, the length of the longest sentence, are therefore untrained. An answer counts
+{weight:.0f} times in the loss. {minutes:.0f} minutes on one core. Weights: {size:.1f} MB.
 """
 
 
@@ -183,7 +183,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="train the demo model")
     parser.add_argument("--out", type=Path, default=Path("data/models/demo"))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--steps", type=int, default=4000)
     arguments = parser.parse_args()
     started = time.monotonic()
     torch.set_num_threads(1)
@@ -199,8 +199,11 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(arguments.out)
     write_tokenizer(tokenizer, arguments.out)
+    longest = int(alone(torch.from_numpy(data[0][:1000]))["position_ids"].max()) + 1
     minutes = (time.monotonic() - started) / 60
-    write_card(model, accuracies, arguments.out, seed=arguments.seed, steps=arguments.steps, minutes=minutes)
+    write_card(
+        model, accuracies, arguments.out, seed=arguments.seed, steps=arguments.steps, minutes=minutes, longest=longest
+    )
     print(json.dumps({"out": str(arguments.out), "minutes": round(minutes, 1)}))
 
 

@@ -82,9 +82,9 @@ CYCLES = {
 }  # fmt: skip
 SEQUENCE_TEMPLATES = ("{items},", "In order: {items},", "Now go on: {items},", "One after the other: {items},")
 
-# Invented names are one onset and one ending; 14 x 14 of them, several tokens each.
-ONSETS = ("Zor", "Tam", "Bel", "Quin", "Fax", "Mur", "Lod", "Vash", "Kel", "Dri", "Pog", "Gran", "Wex", "Hul")
-ENDINGS = ("vik", "mel", "dar", "nop", "sti", "gur", "zan", "lix", "bor", "thy", "wen", "kaf", "rud", "pash")
+# Invented names are one onset and one ending; 12 x 12 of them, several tokens each.
+ONSETS = ("Zor", "Tam", "Bel", "Fax", "Mur", "Lod", "Vash", "Kel", "Dri", "Pog", "Gran", "Hul")
+ENDINGS = ("vik", "mel", "nop", "sti", "gur", "zan", "lix", "bor", "thy", "wen", "kaf", "rud")
 INDUCTION_TEMPLATES = (
     "Yesterday {f} {l} met {other}. Later {f}",
     "In this story {f} {l} helps {other}. At the end {f}",

@@ -8,11 +8,13 @@ everything wrong is a ConfigError of one line, and `-m` ends with the worst exit
 import argparse
 import copy
 import dataclasses
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
+import yaml
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
@@ -50,9 +52,10 @@ def run_config(args: list[str], task: Callable[[Config], int], report: Callable[
                 return 0
             if flags.multirun:
                 return _multirun(hydra, overrides, _Job(task, report, swept))
-            return task(_to_config(hydra.compose_config("config", overrides, RunMode.RUN), swept=[]))
-    except (HydraException, OmegaConfBaseException) as error:
+            config = _to_config(hydra.compose_config("config", overrides, RunMode.RUN), swept=[])
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise ConfigError(_one_line(error)) from error
+    return task(config)
 
 
 def conf_dir() -> Path:
@@ -191,13 +194,17 @@ def _suffix(config: Config, swept: list[str]) -> str:
 
 def _one_line(error: Exception) -> str:
     """Hydra's and OmegaConf's messages of many lines, reduced to what the user got wrong."""
-    cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
+    cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__ or error.__context__
+    file = re.match(r"In '[^']+': ", str(error))
+    where = file[0] if file and not file[0].startswith("In 'config'") else ""
     if isinstance(cause, OmegaConfBaseException):
         line = str(cause).strip().splitlines()[0]
         key = cause.full_key
         if isinstance(cause.key, str) and line.startswith("Key '") and key:
-            return str(unknown_key(key))
-        return f"{key}: {line[:1].lower()}{line[1:]}" if key else line
+            return f"{where}{unknown_key(key)}"
+        return f"{where}{key}: {line[:1].lower()}{line[1:]}" if key else f"{where}{line}"
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        return f"{error.problem_mark.name}, line {error.problem_mark.line + 1}: {error.problem}"
     if isinstance(error, OverrideParseException):
         return f"cannot read {error.override!r} as key=value: quote what is special in it, as in key='\"a b\"'"
     text = str(error).split("Config search path")[0].split("See https://")[0]

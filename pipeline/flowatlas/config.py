@@ -7,6 +7,7 @@ cannot express (a word or a number) are annotated as unions or `Any` and checked
 import dataclasses
 import difflib
 import math
+import re
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
@@ -180,8 +181,8 @@ def default_run_dir(config: Config) -> str:
 
 
 def slug(text: str) -> str:
-    """`text` with everything but letters, digits, `.`, `_`, `=` and `-` made a `-`; never empty or hidden."""
-    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._=-") else "-" for c in text)
+    """`text` with everything but ASCII letters, digits, `.`, `_`, `=` and `-` made a `-`; never empty or hidden."""
+    kept = re.sub(r"[^A-Za-z0-9._=-]+", "-", text)
     return kept.strip(".-")[:100] or "unnamed"
 
 

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import shutil
 import socket
@@ -118,9 +119,17 @@ def hash_file(path: Path) -> str:
 
 
 def json_text(obj: object) -> bytes:
-    """JSON for people and browsers: sorted keys, indented, UTF-8; a NaN or infinity raises ValueError."""
-    text = json.dumps(obj, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False, default=str)
+    """JSON for people and browsers: sorted keys, indented, UTF-8; NaN and infinities, which JSON lacks, become null."""
+    text = json.dumps(_finite(obj), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False, default=str)
     return (text + "\n").encode("utf-8", errors="backslashreplace")
+
+
+def _finite(obj: object) -> object:
+    if isinstance(obj, dict):
+        return {key: _finite(value) for key, value in obj.items()}
+    if isinstance(obj, list | tuple):
+        return [_finite(value) for value in obj]
+    return None if isinstance(obj, float) and not math.isfinite(obj) else obj
 
 
 def write_json_atomically(path: Path, obj: object) -> None:

@@ -18,7 +18,8 @@ from flowatlas.errors import GuardError
 from flowatlas.models import Model
 from flowatlas.weights import LayerWeights
 
-TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4, torch.float16: 5e-3, torch.bfloat16: 3e-2}
+# float64 is held to 1e-6 only: some Hugging Face norms and rotary tables compute in float32 whatever the weights are.
+TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4, torch.float16: 5e-3, torch.bfloat16: 3e-2}
 _MAX_PROBE_TOKENS = 1024  # Hugging Face unembeds every position: enough to tell, small enough for any vocabulary
 
 

@@ -66,6 +66,9 @@ def write_manifest(run_dir: Path, plan: Plan, ledger: Ledger, extra: dict[str, A
         )
     manifest = {**extra, **summary(run_dir, plan, [m for m in markers.values() if m]), "finished": now()}
     write_json_atomically(run_dir / "manifest.json", manifest)
+    while (there := _model_tables(run_dir)) != manifest["model_tables"]:  # another task finished at the same moment
+        manifest["model_tables"] = there
+        write_json_atomically(run_dir / "manifest.json", manifest)
     return manifest
 
 

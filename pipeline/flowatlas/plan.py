@@ -211,16 +211,30 @@ def _check_dataset(run_dir: Path, old: Plan, new: Plan, fingerprint: Fingerprint
 
 
 def _grow(run_dir: Path, old: Plan, new: Plan) -> Plan:
-    """The old plan over the new rows. The manifest goes first, so that at no moment a run seems complete and is not."""
-    ledger = Ledger(run_dir)
-    stale = [run_dir / "manifest.json"]
-    if old.n_rows % old.shard_size:
-        stale.append(ledger.path(len(old.shards) - 1))
+    """The old plan over the new rows. The manifest goes first, so that at no moment a run seems complete and is not.
+
+    Several processes may do this at once, and a late one must not undo what an early one has already finished: only
+    what belongs to the old rows is removed.
+    """
+    last = len(old.shards) - 1
+    marker = Ledger(run_dir).marker(last)
+    with unfinished(run_dir):
+        if _rows_of(run_dir / "manifest.json") not in (None, new.n_rows):
+            (run_dir / "manifest.json").unlink(missing_ok=True)
+        if marker is not None and marker.get("rows_hash") != new.shard_hashes[last]:
+            Ledger(run_dir).path(last).unlink(missing_ok=True)
     grown = dataclasses.replace(
         old, n_rows=new.n_rows, shard_hashes=new.shard_hashes, dataset_name=new.dataset_name, config=new.config
     )
-    with unfinished(run_dir):
-        for path in stale:
-            path.unlink(missing_ok=True)
     write_json_atomically(run_dir / "plan.json", grown.to_json())
     return grown
+
+
+def _rows_of(manifest: Path) -> int | None:
+    """How many rows a manifest is about: None when it is not there, -1 when it is damaged."""
+    try:
+        return int(read_json(manifest)["dataset"]["rows"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return -1

@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from flowatlas import __version__
 from flowatlas.errors import RunError
-from flowatlas.files import json_text, remove, stale, temporary_path, unfinished
+from flowatlas.files import hash_json, json_text, remove, stale, temporary_path, unfinished
 from flowatlas.schema import MODEL_TABLES, SCHEMA_VERSION, TABLES
 from flowatlas.site_data import BUCKETED, EAGER, SLIM, RunReader, bucket_size, encode
 
@@ -154,6 +155,8 @@ def _write_run(reader: RunReader, data: Path, id_: str, progress: bool | None) -
         "manifest": manifest,
         "counts": manifest["counts"],
         "bucket_size": n,
+        # Goes into the addresses of the run's files, so that no cache gives a bucket of an older site.
+        "version": hash_json([manifest["shards"], model_tables, n, __version__])[:12],
         "prompt_pages": pages,
         "page_size": PAGE_SIZE,
         "n_layers": n_layers,

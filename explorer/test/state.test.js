@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest';
+import { format, parse, promptsState, promptState, selectionKind } from '../src/state.js';
+
+describe('round trip', () => {
+  it.each([
+    { view: 'catalogue' },
+    promptsState('demo'),
+    promptsState('demo', { q: 'a b&c=d#e?f+g%h', group: 'x/y', sort: '-prob', page: 3 }),
+    promptsState('demo', { group: '' }),
+    promptsState('ümläut run', { q: '😀 "quotes" <b>' }),
+    promptState('demo', 17),
+    promptState('demo', 0, { t: 0, tau: 0.0123, mode: 'renormalised', sel: '-1.post.3', faint: false }),
+    promptState('demo', 2, { sel: '3.attn.12-4', tau: 0.1 }),
+    promptState('demo', 2, { tau: 1.5e-7 }),
+  ])('%j', (state) => expect(parse(format(state))).toEqual({ state, problems: [] }));
+
+  it('writes only what differs from the default', () => {
+    expect(format(promptState('demo', 17))).toBe('#/demo/p/17');
+    expect(format(promptState('demo', 17, { mode: 'per_head' }))).toBe('#/demo/p/17?mode=per_head');
+    expect(format(promptsState('demo'))).toBe('#/demo/prompts');
+    expect(format({ view: 'catalogue' })).toBe('#/');
+  });
+
+  it('half a surrogate pair does not break the address', () => {
+    expect(parse(format(promptsState('demo', { q: 'a\ud800b' }))).state.q).toBe('a\ufffdb');
+  });
+});
+
+describe('hostile or stale hashes', () => {
+  it.each(['', '#', '#/', '#//'])('%j is the catalogue, without complaint', (hash) => {
+    expect(parse(hash)).toEqual({ state: { view: 'catalogue' }, problems: [] });
+  });
+
+  it.each(['#/demo/p/-1', '#/demo/p/x', '#/demo/p/99999999999', '#/demo/p/', '#/a/b/c/d', '#/demo/nothing', '#/%E0%A4%A/p/1', `#/${'x'.repeat(300)}`])(
+    '%s goes to the catalogue and says so',
+    (hash) => {
+      const { state, problems } = parse(hash);
+      expect(state).toEqual({ view: 'catalogue' });
+      expect(problems).toHaveLength(1);
+    },
+  );
+
+  it.each(['tau=abc', 'tau=', 'tau=-1', 'tau=1', 'tau=NaN', 'tau=Infinity', 't=-1', 't=1.5', 'mode=evil', 'mode=__proto__', 'sel=x', 'sel=1.pre.2', "sel=1.post.2'--", '__proto__=1', 'constructor=1', 'zzz', 'faint=2', 't=%E0%A4%A'])(
+    'leaves out %s and says so',
+    (piece) => {
+      const { state, problems } = parse(`#/demo/p/3?${piece}&mode=per_head`);
+      expect(state).toEqual(promptState('demo', 3, { mode: 'per_head' }));
+      expect(problems).toEqual([piece]);
+    },
+  );
+
+  it.each(['page=0', 'page=-2', 'page=1e9', 'sort=;drop', 'sort=-'])('list: leaves out %s', (piece) => {
+    expect(parse(`#/demo/prompts?${piece}`)).toEqual({ state: promptsState('demo'), problems: [piece] });
+  });
+
+  it('markup in the hash stays a string', () => {
+    expect(parse('#/demo/prompts?q=<img+src=x+onerror=alert(1)>').state.q).toBe('<img src=x onerror=alert(1)>');
+  });
+});
+
+it('tells nodes from edges', () => {
+  expect(selectionKind(null)).toBe(null);
+  expect(selectionKind('-1.post.0')).toBe('node');
+  expect(selectionKind('2.resid_mlp.4')).toBe('edge');
+});

@@ -1,0 +1,302 @@
+"""The rows of every table against the formulas written out, on random models of each family."""
+
+import pytest
+import torch
+
+import literal
+from extraction import PROBE, config_of, extract, forward, load, prompt
+from flowatlas import guard, models
+from flowatlas.config import LensConfig
+from flowatlas.errors import GuardError
+from flowatlas.extract import Extractor
+from tiny import FAMILIES, make_model
+
+IDS = (0, 7, 91, 23, 7, 55, 7)
+SHORT = (0, 12, 4)
+FLOOR = 0.02
+
+
+@pytest.fixture(scope="module", params=sorted(FAMILIES))
+def any_model(request, tmp_path_factory):
+    return make_model(tmp_path_factory.mktemp(request.param) / "model", request.param)
+
+
+@pytest.fixture(scope="module")
+def gpt2(tmp_path_factory):
+    return make_model(tmp_path_factory.mktemp("gpt2") / "model", "gpt2")
+
+
+def by(rows, *keys):
+    out = {tuple(row[key] for key in keys): row for row in rows}
+    assert len(out) == len(rows), "a key stands twice"
+    return out
+
+
+def test_parts_add_up_on_every_layer_and_logits_are_hugging_faces(any_model):
+    errors = load(any_model)[2]
+    assert set(errors) == {"logits", "pattern", "attention_sum", "mlp_sum"}
+    assert max(errors.values()) < 1e-5
+
+
+def test_routes_equal_the_literal_walk(any_model):
+    """Nodes, reach and edges of two prompts in one padded batch, with several targets, at the floor and above."""
+    prompts = [prompt(IDS, (3, 6), 0), prompt(SHORT, None, 1)]
+    tables = extract(any_model, prompts, floor=FLOOR)
+    model, acts, _ = forward(any_model, [p.token_ids for p in prompts])
+    for b, p in enumerate(prompts):
+        edges = literal.prompt_edges(acts, model, b, len(p.token_ids))
+        nodes = {
+            key: row for key, row in by(tables["nodes"], "prompt_id", "layer", "point", "pos").items() if key[0] == b
+        }
+        for mode, some in (("reach_summed", literal.summed(edges)), ("reach_per_head", edges)):
+            for tau in (FLOOR, 0.07, 0.3):
+                want = set()
+                for target in p.targets:
+                    want |= literal.walk(some, (model.n_layers - 1, "post", target), tau)[0]
+                assert {key[1:] for key, row in nodes.items() if row[mode] > tau} == want
+        stored = {edge_key(row): row["share"] for row in tables["edges"] if row["prompt_id"] == b}
+        reached = {key[1:] for key, row in nodes.items() if row["reach_summed"] > 0}
+        want_edges = {**edges, **literal.summed(edges)}
+        want_edges = {key: share for key, share in want_edges.items() if key[0] in reached and share > FLOOR}
+        assert stored.keys() == want_edges.keys()
+        assert stored == pytest.approx(want_edges, abs=1e-5)
+        own_column = {(l, point, t) for l in range(model.n_layers) for point in ("mid", "post") for t in p.targets}
+        own_column |= {(-1, "post", t) for t in p.targets}
+        assert {key[1:] for key in nodes} == reached | own_column
+        for key, row in nodes.items():
+            into = sum(share for edge, share in stored.items() if edge[0] == key[1:] and not is_one_head(edge))
+            assert row["stored_share"] == pytest.approx(into, abs=1e-5)
+
+
+def edge_key(row):
+    above, below = (row["layer"], "mid", row["dst"]), (row["layer"] - 1, "post", row["src"])
+    if row["kind"] in ("mlp", "resid_mlp"):
+        above, below = (row["layer"], "post", row["dst"]), (row["layer"], "mid", row["src"])
+    return above, below, row["head"] if row["kind"] == "attn" else row["kind"]
+
+
+def is_one_head(edge):
+    return isinstance(edge[2], int) and edge[2] >= 0
+
+
+def test_attention_weights_stand_beside_single_heads_only(any_model):
+    tables = extract(any_model, [prompt(IDS, range(len(IDS)))], floor=FLOOR)
+    _, acts, _ = forward(any_model, [IDS])
+    heads = [row for row in tables["edges"] if row["head"] >= 0]
+    assert heads
+    for row in tables["edges"]:
+        if row["head"] == -1:
+            assert row["attention"] is None
+        else:
+            pattern = acts.pattern(row["layer"])[0, row["head"], row["dst"], row["src"]]
+            assert row["attention"] == pytest.approx(float(pattern), abs=1e-6)
+
+
+def test_components_are_means_over_positions_and_largest_tau_on_the_route(any_model):
+    prompts = [prompt(SHORT, None, 0), prompt(IDS, (2, 5), 1)]
+    tables = extract(any_model, prompts, floor=FLOOR)
+    model, acts, _ = forward(any_model, [p.token_ids for p in prompts])
+    found = by(tables["components"], "prompt_id", "layer", "component", "index")
+    assert len(found) == 2 * model.n_layers * (model.n_heads + 3)
+    reach = by(tables["nodes"], "prompt_id", "layer", "point", "pos")
+    for b, p in enumerate(prompts):
+        length = len(p.token_ids)
+        edges = literal.prompt_edges(acts, model, b, length)
+        for (prompt_id, l, component, index), row in found.items():
+            if prompt_id != b:
+                continue
+            label = index if component == "head" else component
+            own = {key: share for key, share in edges.items() if key[0][0] == l and key[2] == label}
+            assert row["mean_share"] == pytest.approx(sum(own.values()) / length, abs=1e-5)
+            at_target = sum(share for key, share in own.items() if key[0][2] == p.targets[-1])
+            assert row["target_share"] == pytest.approx(at_target, abs=1e-5)
+            taus = [
+                min(share, reach.get((b, *key[0]), {"reach_per_head": 0})["reach_per_head"])
+                for key, share in own.items()
+            ]
+            want = max(taus) if max(taus) > FLOOR else 0
+            assert row["route_tau"] == pytest.approx(want, abs=1e-5)
+
+
+def test_lens_is_the_models_own_prediction_at_the_last_node(any_model):
+    model, reference, _ = load(any_model)
+    tables = extract(any_model, [prompt(ids, None, b) for b, ids in enumerate(PROBE)])
+    for b, ids in enumerate(PROBE):
+        logits = reference[b, len(ids) - 1]
+        rows = [
+            r
+            for r in tables["lens"]
+            if (r["prompt_id"], r["layer"], r["pos"], r["point"]) == (b, model.n_layers - 1, len(ids) - 1, "post")
+        ]
+        values, ids_ = logits.topk(10)
+        assert [row["token_id"] for row in sorted(rows, key=lambda r: r["rank"])] == ids_.tolist()
+        assert [row["logit"] for row in rows] == pytest.approx(values.tolist(), abs=1e-4)
+        assert [row["prob"] for row in rows] == pytest.approx(logits.softmax(-1)[ids_].tolist(), abs=1e-5)
+        target = tables["targets"][b]
+        assert (target["predicted_id"], target["answer_id"], target["answer_from"]) == (ids_[0], ids_[0], "prediction")
+        assert target["logsumexp"] == pytest.approx(float(logits.logsumexp(-1)), abs=1e-4)
+
+
+def test_nodes_and_ranks_along_the_stream(any_model):
+    tables = extract(any_model, [prompt(IDS, None, 0, (33, 34), (44,))])
+    model, acts, _ = forward(any_model, [IDS])
+    logits = {}
+    for depth, x in enumerate(acts.resid):
+        for pos in range(len(IDS)):
+            place = (depth + 1) // 2 - 1, "mid" if depth % 2 else "post", pos
+            logits[place] = (depth, literal.lens(model.final, x[0, pos]), x[0, pos])
+    depths = {(depth, place[2]): row for place, (depth, row, _) in logits.items()}
+    for row in tables["nodes"]:
+        place = row["layer"], row["point"], row["pos"]
+        _, scores, x = logits[place]
+        p = scores.softmax(-1)
+        assert row["norm"] == pytest.approx(float(x.norm()), rel=1e-5)
+        assert row["entropy"] == pytest.approx(float(-(p * p.log()).sum()), abs=1e-4)
+        if row["pos"] == len(IDS) - 1:
+            assert row["answer_rank"] == 1 + int((scores > scores[33]).sum())
+            assert row["foil_rank"] == 1 + int((scores > scores[44]).sum())
+            assert row["answer_logit"] == pytest.approx(float(scores[33]), abs=1e-4)
+        else:
+            assert row["answer_rank"] is row["answer_logit"] is row["foil_rank"] is None
+    for row in tables["lens"]:
+        depth, scores, _ = logits[row["layer"], row["point"], row["pos"]]
+        assert row["logit"] == pytest.approx(float(scores[row["token_id"]]), abs=1e-4)
+        if depth == 0:
+            assert row["prev_rank"] is None
+        else:
+            before = depths[depth - 1, row["pos"]]
+            assert row["prev_rank"] == 1 + int((before > before[row["token_id"]]).sum())
+    last = tables["targets"][0]
+    assert (last["answer_from"], last["answer_id"], last["foil_id"]) == ("dataset", 33, 44)
+
+
+def test_writes_are_what_each_component_adds_to_the_logits(any_model):
+    tables = extract(any_model, [prompt(IDS, range(len(IDS)))], floor=FLOOR)
+    model, acts, _ = forward(any_model, [IDS])
+    final = model.final
+    seen = set()
+    for row in tables["writes"]:
+        l, pos, component = row["layer"], row["pos"], row["component"]
+        mid, post = acts.resid[2 * l + 1][0, pos], acts.resid[2 * l + 2][0, pos]
+        if component == "mlp":
+            written, node = acts.mlp_out(l)[0, pos], post
+        elif component == "attn":
+            written, node = mid - acts.resid[2 * l][0, pos], mid
+        else:
+            written, node = acts.z(l)[0, pos, row["index"]] @ model.layer(l).w_o[row["index"]], mid
+        scores = final.w_u @ (final.centred(written) * final.weight / final.scale(node))
+        assert row["score"] == pytest.approx(float(scores[row["token_id"]]), abs=2e-4)
+        better = scores > scores[row["token_id"]] if row["sign"] == 1 else scores < scores[row["token_id"]]
+        assert row["rank"] == 1 + int(better.sum())
+        assert row["score"] * row["sign"] > 0
+        seen.add(component)
+    assert seen == {"attn", "mlp", "head"}
+
+
+def test_neurons_are_the_largest_shares_and_scale_static_scores_to_writes(any_model):
+    tables = extract(any_model, [prompt(IDS)], floor=FLOOR)
+    model, acts, _ = forward(any_model, [IDS])
+    places = {(row["layer"], row["pos"]) for row in tables["neurons"]}
+    on_route = {(r["layer"], r["dst"]) for r in tables["edges"] if r["kind"] == "mlp"}
+    assert places == on_route
+    final = model.final
+    for l, pos in places:
+        rows = [r for r in tables["neurons"] if (r["layer"], r["pos"]) == (l, pos)]
+        weights, post, mid = model.layer(l), acts.resid[2 * l + 2][0, pos], acts.resid[2 * l + 1][0, pos]
+        activation = acts.neurons(l)[0, pos]
+        parts = {n: activation[n] * weights.w_out[n] for n in range(len(activation))}
+        want = literal.shares({**parts, "residual": mid}, post, "residual")
+        top = sorted((share for key, share in want.items() if key != "residual" and share > 0), reverse=True)[:20]
+        assert [row["share"] for row in rows] == pytest.approx(top, abs=1e-5)
+        for row in rows[:3]:
+            n = row["neuron"]
+            assert row["share"] == pytest.approx(want[n], abs=1e-5)
+            static = final.w_u @ (final.centred(weights.w_out[n]) * final.weight)
+            write = final.w_u @ (final.centred(parts[n]) * final.weight / final.scale(post))
+            torch.testing.assert_close(static * row["write_scale"], write, atol=1e-4, rtol=1e-4)
+
+
+def test_direct_effects_add_up_to_the_answers_logit(any_model):
+    tables = extract(any_model, [prompt(IDS, (2, 6), 0, (33,), (44,)), prompt(SHORT, None, 1)])
+    model, acts, _ = forward(any_model, [IDS, SHORT])
+    for target in tables["targets"]:
+        b, pos = target["prompt_id"], target["target"]
+        rows = [r for r in tables["logit_effects"] if (r["prompt_id"], r["target"]) == (b, pos)]
+        constant = literal.lens(model.final, torch.zeros_like(acts.resid[-1][b, pos]))
+        for token, column in (("answer_id", "effect_answer"), ("foil_id", "effect_foil")):
+            if target[token] is None:
+                assert all(row[column] is None for row in rows)
+            else:
+                logits = literal.lens(model.final, acts.resid[-1][b, pos]) - constant
+                assert sum(row[column] for row in rows) == pytest.approx(float(logits[target[token]]), abs=2e-4)
+        assert {r["component"] for r in rows} <= {"head", "mlp", "embed", "bias"}
+
+
+def test_answers_fall_back_on_the_next_token_and_the_prediction(gpt2):
+    tables = extract(gpt2, [prompt(IDS, range(len(IDS)), 0), prompt(SHORT, range(3), 1, (5,))])
+    targets = by(tables["targets"], "prompt_id", "target")
+    assert [targets[0, t]["answer_from"] for t in range(7)] == ["next_token"] * 6 + ["prediction"]
+    assert [targets[0, t]["answer_id"] for t in range(6)] == list(IDS[1:])
+    assert [targets[1, t]["answer_from"] for t in range(3)] == ["next_token", "next_token", "dataset"]
+    assert targets[1, 2]["answer_id"] == 5
+
+
+def test_rows_do_not_depend_on_batching_or_padding(any_model):
+    prompts = [
+        prompt(IDS, (3, 6), 0),
+        prompt(SHORT, None, 1),
+        prompt((0, 300, 41, 41, 9, 88, 2, 2, 2, 17), range(10), 2),
+    ]
+    together = extract(any_model, prompts)
+    alone: dict = {}
+    for p in prompts:
+        for name, rows in extract(any_model, [p]).items():
+            alone.setdefault(name, []).extend(rows)
+    for name, rows in together.items():
+        rows = sorted(rows, key=lambda row: row["prompt_id"])
+        assert len(rows) == len(alone[name])
+        for one, other in zip(rows, alone[name], strict=True):
+            assert one == (other if name == "prompts" else pytest.approx(other, abs=2e-5)), name
+
+
+def test_raw_lens_leaves_the_final_norm_out(gpt2):
+    tables = extract(gpt2, [prompt(IDS)], lens=LensConfig(top_k=4, raw=True))
+    model, acts, _ = forward(gpt2, [IDS])
+    raw = [row for row in tables["lens"] if row["raw"]]
+    assert len(raw) * 2 == len(tables["lens"])
+    for row in raw:
+        depth = 2 * (row["layer"] + 1) - (row["point"] == "mid")
+        want = acts.resid[depth][0, row["pos"]] @ model.final.w_u[row["token_id"]]
+        assert row["logit"] == pytest.approx(float(want), abs=1e-4)
+        assert row["prev_rank"] is None
+
+
+def test_a_prompt_that_is_not_finite_is_rejected_and_harms_no_other(tmp_path):
+    folder = make_model(tmp_path / "model", "gpt2")
+    config = config_of(folder)
+    model, _ = models.load(models.locate(config.model), config.model, lambda hf: None)
+    clean, _ = Extractor(model, config)([prompt(SHORT, None, 1)])
+    with torch.no_grad():
+        model.bridge.embed.weight[91] = float("nan")
+    tables, rejects = Extractor(model, config)([prompt(IDS, None, 0), prompt(SHORT, None, 1)])
+    assert [(r.prompt_id, r.reason) for r in rejects] == [(0, "not_finite")]
+    assert "position 2" in rejects[0].detail
+    assert "layer -1" in rejects[0].detail
+    assert {p for name in tables for p in tables[name]["prompt_id"].to_pylist()} == {1}
+    assert tables["targets"].to_pylist()[0] == pytest.approx(clean["targets"].to_pylist()[0], abs=1e-5)
+
+
+def test_the_guard_stops_a_model_that_does_not_add_up(tmp_path):
+    folder = make_model(tmp_path / "model", "llama")
+    config = config_of(folder)
+    batch = guard.probe_batch([IDS])
+    model, reference = models.load(
+        models.locate(config.model), config.model, lambda hf: guard.reference_logits(hf, batch)
+    )
+    assert guard.check(model, batch, reference)["logits"] < 1e-5
+    with pytest.raises(GuardError, match="logits is off"):
+        guard.check(model, batch, reference * 1.01)
+    with torch.no_grad():
+        model.bridge.blocks[1].attn.o.weight.mul_(1.01)  # no longer the weights that Hugging Face answered with
+    with pytest.raises(GuardError):
+        guard.check(model, batch, reference)
