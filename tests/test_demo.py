@@ -198,7 +198,7 @@ def test_held_out_combinations_are_never_trained(group):
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_pairs_differ_in_text_and_share_their_length_in_words(group):
+def test_pairs_differ_in_text_and_exchange_the_answers(group):
     rng = Random(4)
     for _ in range(50):
         clean, corrupt = draw_pair(group, rng)

@@ -20,6 +20,7 @@ export function createApp({ data }) {
   const theme = createThemeSwitch();
   const runLink = h('a', { class: 'run-name' });
   const promptsLink = h('a', { class: 'nav' }, 'Prompts');
+  const find = h('input', { type: 'search', class: 'find', placeholder: 'Find a prompt  /', 'aria-label': 'Find a prompt', maxlength: 500, spellcheck: 'false', autocomplete: 'off', hidden: true, 'data-testid': 'find' });
   const nav = h('nav', { class: 'run-nav', 'aria-label': 'Run', hidden: true }, runLink, promptsLink);
   const strange = h('p', { class: 'banner', role: 'status', 'data-testid': 'banner', hidden: true });
   const stage = h('div', { class: 'view' });
@@ -30,6 +31,7 @@ export function createApp({ data }) {
     h('a', { class: 'brand', href: '#/' }, 'flowatlas'),
     nav,
     h('span', { class: 'space' }),
+    find,
     theme.el,
     h('button', { type: 'button', class: 'icon', 'aria-label': 'Keys', title: 'Keys  ?', onclick: sheet.open }, '?'),
   );
@@ -106,6 +108,8 @@ export function createApp({ data }) {
   /** @param {State} next */
   function drawHeader(next) {
     nav.hidden = next.view === 'catalogue';
+    find.hidden = next.view !== 'prompt';
+    find.value = '';
     if (next.view === 'catalogue') return;
     const list = format(promptsState(next.run));
     attr(runLink, 'href', list);
@@ -124,12 +128,17 @@ export function createApp({ data }) {
 
   function searchAnywhere() {
     if (view?.search) view.search();
+    else if (!find.hidden && find.offsetParent) find.focus();
     else if (state && state.view !== 'catalogue') {
       navigate(promptsState(state.run));
       view?.search?.();
     }
   }
 
+  find.addEventListener('keydown', (event) => {
+    if (event.key === 'Enter' && state && state.view !== 'catalogue') navigate(promptsState(state.run, { q: find.value.trim() }));
+    else if (event.key === 'Escape') find.blur();
+  });
   window.addEventListener('keydown', (event) => {
     const key = keyOf(event);
     if (key === null) return;

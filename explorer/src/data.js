@@ -127,12 +127,14 @@ export function createData({ base, db }) {
   /** @param {string} id @returns {Promise<RunIndex>} */
   const run = (id) =>
     json(`run ${id}`, async () => {
+      const fetching = fetchJson(`${base}${encodeURIComponent(id)}/index.json`, 'missing'); // beside the catalogue
+      fetching.catch(() => {});
       const listed = (await catalogue()).runs;
       const entry = listed.find((one) => one.id === id);
       if (!entry) throw new SiteError('unknown-run', `${id} is not in the catalogue`, { run: id, runs: listed });
-      const index = await fetchJson(`${base}${encodeURIComponent(id)}/index.json`, 'missing');
+      const index = await fetching;
       checkSchema(index?.schema_version, `${id}/index.json`);
-      return { ...index, id, title: entry.title ?? id, version: String(entry.created ?? '') };
+      return { ...index, id, title: entry.title ?? id, version: String(index.version ?? entry.created ?? '') };
     });
 
   /** The version keeps a browser from mixing files of a site that was built again. @param {RunIndex} index @param {string} path */

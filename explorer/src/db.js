@@ -11,6 +11,7 @@ import { AsyncDuckDB, VoidLogger } from '@duckdb/duckdb-wasm';
 import wasmAddress from '@duckdb/duckdb-wasm/dist/duckdb-eh.wasm?url';
 import workerAddress from '@duckdb/duckdb-wasm/dist/duckdb-browser-eh.worker.js?url';
 import { SiteError } from './errors.js';
+import { fetchParquet } from './files.js';
 import { decode } from './rows.js';
 import { bind } from './sql.js';
 
@@ -18,52 +19,46 @@ const BUDGET_BYTES = 96e6;
 
 /** @typedef {import('@duckdb/duckdb-wasm').AsyncDuckDBConnection} Connection */
 
+const PATIENCE_MS = [3000, 7000, 10000, 20000, 20000, 30000];
+
+/**
+ * Rejects when the engine's file cannot be had: a worker whose WebAssembly fails to load never answers at all.
+ * @param {string} address @param {AbortSignal} signal ends the watch
+ * @returns {Promise<never>}
+ */
+async function watch(address, signal) {
+  for (const wait of PATIENCE_MS) {
+    await new Promise((resolve) => setTimeout(resolve, wait));
+    if (signal.aborted) return new Promise(() => {});
+    const response = await fetch(address, { method: 'HEAD' });
+    if (!response.ok) throw new Error(`${address}: the server answered ${response.status}`);
+  }
+  throw new Error(`${address} did not start in 90 seconds`);
+}
+
 async function startEngine() {
   const worker = new Worker(new URL(workerAddress, document.baseURI));
+  const wasm = new URL(wasmAddress, document.baseURI).href;
   const db = new AsyncDuckDB(new VoidLogger(), worker);
-  // A worker that fails to load reports nothing but an event; without this the page would wait for ever.
+  const over = new AbortController();
+  // A worker that fails to load reports nothing but an event.
   const failed = new Promise((_, reject) => {
     worker.addEventListener('error', (event) => reject(new Error(event.message || 'the worker did not load')));
   });
   const started = (async () => {
-    await db.instantiate(new URL(wasmAddress, document.baseURI).href);
+    await db.instantiate(wasm);
     await db.open({ query: { castBigIntToDouble: true, castDecimalToDouble: true } });
     return { db, connection: await db.connect() };
   })();
-  return /** @type {Promise<{ db: AsyncDuckDB, connection: Connection }>} */ (Promise.race([started, failed]));
-}
-
-/**
- * @param {Uint8Array} bytes
- * @returns {boolean} whether the four bytes at both ends are PAR1
- */
-export function isParquet(bytes) {
-  const magic = [80, 65, 82, 49];
-  const end = bytes.length - 4;
-  return bytes.length >= 12 && magic.every((code, i) => bytes[i] === code && bytes[end + i] === code);
-}
-
-/**
- * @param {string} address
- * @returns {Promise<Uint8Array>}
- */
-async function fetchParquet(address) {
-  let response;
-  let bytes;
   try {
-    response = await fetch(address);
-    bytes = new Uint8Array(await response.arrayBuffer());
+    const ready = await Promise.race([started, failed, watch(wasm, over.signal)]);
+    return /** @type {{ db: AsyncDuckDB, connection: Connection }} */ (ready);
   } catch (error) {
-    throw new SiteError('network', `${address}: ${/** @type {Error} */ (error).message}`, { address });
+    worker.terminate();
+    throw error;
+  } finally {
+    over.abort();
   }
-  if (!response.ok) {
-    const kind = response.status === 404 || response.status === 410 ? 'missing' : 'network';
-    throw new SiteError(kind, `${address}: the server answered ${response.status}`, { address });
-  }
-  if (!isParquet(bytes)) {
-    throw new SiteError('damaged', `${address}: ${bytes.length} bytes that are no whole Parquet file`, { address });
-  }
-  return bytes;
 }
 
 /** @typedef {ReturnType<typeof createDb>} Db */
@@ -73,6 +68,8 @@ export function createDb() {
   let engine = null;
   /** @type {Map<string, Promise<Uint8Array | null>>} */
   const fetching = new Map();
+  /** @type {Set<string>} */
+  const failed = new Set();
   /** @type {Map<string, number>} name to bytes, least recently used first */
   const registered = new Map();
   /** @type {Promise<void>} */
@@ -95,9 +92,12 @@ export function createDb() {
     if (registered.has(address)) return Promise.resolve(null);
     let pending = fetching.get(address);
     if (!pending) {
-      pending = fetchParquet(address);
+      pending = fetchParquet(address, failed.delete(address));
       fetching.set(address, pending);
-      pending.catch(() => fetching.delete(address));
+      pending.catch(() => {
+        fetching.delete(address);
+        failed.add(address);
+      });
     }
     return pending;
   }

@@ -48,6 +48,11 @@ export function answerFrom(from) {
   return from === 'next_token' ? 'answer: the token that follows' : 'answer: the prediction itself';
 }
 
+/** What a share is a share of, in this mode: only attention is summed over heads. @param {string} kind @param {import('./routes.js').Mode} mode */
+export function shareName(kind, mode) {
+  return kind === 'attn' || mode === 'renormalised' ? `share, ${modeName(mode)}` : 'share';
+}
+
 /** @param {import('./routes.js').Mode} mode */
 export function modeName(mode) {
   return { summed: 'summed over heads', per_head: 'per head', renormalised: 'renormalised' }[mode];

@@ -13,6 +13,7 @@ import { nodeKey, parseNode } from './routes.js';
 import { createTooltip } from './tooltip.js';
 
 const LEGIBLE = 0.45; // below this zoom the whole is no first view
+let graphs = 0;
 const FAINT_LIMIT = 6000; // edges that the background draws at most
 
 /**
@@ -26,6 +27,7 @@ const button = (label, sign, run) => h('button', { type: 'button', class: 'icon'
 
 /** @param {{ onSelect: (key: string | null) => void }} options */
 export function createGraph({ onSelect }) {
+  const clipId = `plot-${(graphs += 1)}`; // two graphs may stand on one page
   const marks = createMarks();
   const axes = createAxes();
   const tooltip = createTooltip();
@@ -37,11 +39,11 @@ export function createGraph({ onSelect }) {
   const outcome = s('text', { class: 'outcome', 'aria-hidden': 'true' });
   const world = s('g', { class: 'world' }, bands, column, faint, dots, hover, ...marks.layers, outcome);
   const clipRect = s('rect', {});
-  const plot = s('g', { 'clip-path': 'url(#plot)', transform: `translate(${GUTTER},0)` }, world);
+  const plot = s('g', { 'clip-path': `url(#${clipId})`, transform: `translate(${GUTTER},0)` }, world);
   const svg = s(
     'svg',
     { class: 'canvas', role: 'application', 'aria-roledescription': 'route graph', 'data-testid': 'graph' },
-    s('defs', {}, s('clipPath', { id: 'plot' }, clipRect)),
+    s('defs', {}, s('clipPath', { id: clipId }, clipRect)),
     plot,
     axes.layers,
     axes.tokens,

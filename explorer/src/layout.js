@@ -6,7 +6,7 @@
  * @typedef {[number, number, number, number, number, number, number, number]} Cubic start, two handles, end
  */
 
-const SPACING = { dx: [34, 104], dy: [46, 150] };
+const SPACING = { dx: [34, 104], dy: [46, 190] };
 const MARGIN = { x: 36, top: 34, bottom: 16 };
 const MID = 0.54; // height of the node after attention within its layer
 export const MLP_SHIFT = 0.27; // the square stands this part of a column to the right

@@ -121,6 +121,7 @@ export function createMarks() {
    */
   function update({ layout, route, tokens, selection, focus, parallel }) {
     now = { layout, tokens, route };
+    const scale = Math.min(1, Math.max(0.6, layout.dx / 60)); // thinner where columns stand close
     const incident = (/** @type {RouteEdge} */ edge) => edge.to === selection || edge.from === selection;
     edges.sync(
       route.edges.keys(),
@@ -129,7 +130,7 @@ export function createMarks() {
         const edge = /** @type {RouteEdge} */ (route.edges.get(key));
         const mark = key === selection ? ' selected' : incident(edge) ? ' incident' : '';
         attr(el, 'class', `edge ${edge.kind === 'mlp' ? 'mlp' : 'attn'} b${binOf(edge.shown)}${mark}`);
-        attr(el, 'stroke-width', widthOf(edge.shown));
+        attr(el, 'stroke-width', Math.round(widthOf(edge.shown) * scale * 10) / 10);
       },
     );
     const squares = [...route.edges.values()].filter((edge) => edge.kind === 'mlp').map((edge) => edge.key);

@@ -1,6 +1,6 @@
 /** The panel's tabs: overview, node, edge. */
 
-import { answerFrom, edgeName, modeName, nodeMeaning, nodeName } from './describe.js';
+import { answerFrom, edgeName, modeName, nodeMeaning, nodeName, shareName } from './describe.js';
 import { h } from './dom.js';
 import { clip, exact, fraction, integer, quantity, showToken, threshold } from './format.js';
 import { binOf } from './marks.js';
@@ -129,7 +129,7 @@ export const nodeTab = {
       ['norm', stored ? quantity(stored.norm) : null, stored ? exact(stored.norm) : ''],
       ['entropy', stored ? `${quantity(stored.entropy)} nats` : null, stored ? `entropy of the lens: ${exact(stored.entropy)} nats` : ''],
       ['bias share', stored && node.layer >= 0 ? fraction(stored.bias_share) : null, 'share that the bias would take as a part; it is none'],
-      ['on the route', kept === undefined ? null : fraction(kept), `share of this node that is on the route: ${exact(kept)}`],
+      ['on the route', kept === undefined ? null : fraction(Math.min(1, kept)), `share of this node that is on the route: ${exact(kept)}`],
       ['not stored', stored && node.layer >= 0 ? fraction(Math.max(0, 1 - stored.stored_share)) : null, `share of parts under the floor ${threshold(index.floor)}`],
     ]);
     return [
@@ -188,7 +188,7 @@ export const edgeTab = {
       h('p', { class: 'ends-line' }, ...ends),
       h('p', { class: 'quiet' }, 'from ', go(part.from), ' into ', go(part.to), edge ? '' : ' · not on this route'),
       factList([
-        [`share, ${modeName(route.mode)}`, edge ? fraction(edge.shown) : '–', edge ? exact(edge.shown) : ''],
+        [shareName(part.kind, route.mode), edge ? fraction(edge.shown) : '–', edge ? exact(edge.shown) : ''],
         ['sum of all heads', part.kind === 'attn' && edge?.shown !== part.share ? fraction(part.share) : null, exact(part.share)],
         ['on the route up to', edge ? fraction(edge.bottleneck) : null, edge ? `the edge leaves the route at tau = ${exact(edge.bottleneck)}` : ''],
       ]),
@@ -196,7 +196,7 @@ export const edgeTab = {
         ? [
             heading('Heads', 'share of the node after attention; attention weight'),
             headTable(props, part),
-            h('p', { class: 'quiet' }, `Heads under the floor add up to ${fraction(Math.max(0, part.share - listed))}.`),
+            h('p', { class: 'quiet' }, part.share - listed > 5e-4 ? `Heads under the floor add up to ${fraction(part.share - listed)}.` : ''),
           ]
         : []),
     ];

@@ -18,9 +18,18 @@ import { attr, fill, h } from './dom.js';
 const TABS = [nodeTab, edgeTab, overviewTab];
 
 export function createPanel() {
-  const bar = h('div', { class: 'tabs', role: 'tablist', 'aria-label': 'What the panel shows' });
+  const bar = h('div', { class: 'tabs', role: 'tablist', 'aria-label': 'What the panel shows', hidden: true });
   const body = h('div', { class: 'panel-body' });
   const el = h('aside', { class: 'panel', 'data-testid': 'panel', 'aria-label': 'Details of the selection', tabindex: '-1' }, bar, body);
+  // In a list of edges, up and down move along the list, not along the graph.
+  el.addEventListener('keydown', (event) => {
+    const lines = [...body.querySelectorAll('.line')];
+    const at = lines.indexOf(/** @type {Element} */ (document.activeElement));
+    const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (at < 0 || by === undefined) return;
+    event.preventDefault();
+    /** @type {HTMLElement | undefined} */ (lines[at + by])?.focus();
+  });
   /** @type {string | null} */
   let chosen = null;
   /** @type {string | null} */

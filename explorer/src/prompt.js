@@ -1,16 +1,14 @@
 /** One prediction: tokens, route graph, threshold, panel. Holds what is loaded; everything shown follows from the state. */
 
-import { attr, fill, h, text } from './dom.js';
-import { answerFrom, modeName } from './describe.js';
-import { clip, exact, fraction, integer, plural, showText, threshold } from './format.js';
+import { fill, h } from './dom.js';
+import { modeName } from './describe.js';
+import { clip, fraction, plural, showText, threshold } from './format.js';
 import { createGraph } from './graph.js';
 import { createPanel } from './panel.js';
-import { tokenMark } from './panel-tabs.js';
+import { createHead } from './prompt-head.js';
 import { buildGraph, MODES, parseNode, reachFrom, routeAt, sharesOf, summary } from './routes.js';
 import { createSlider } from './slider.js';
-import { format, promptsState, promptState } from './state.js';
 import { step } from './steps.js';
-import { createStrip } from './strip.js';
 
 const DEFAULT_TAU = 0.04; // the LM Transparency Tool's
 const NUDGE = 20;
@@ -22,23 +20,17 @@ const NUDGE = 20;
  * @param {{ data: import('./data.js').Data, navigate: (state: import('./state.js').State, options?: { replace?: boolean }) => void }} options
  */
 export function createPrompt({ data, navigate }) {
-  const strip = createStrip({ onTarget: chooseTarget });
+  const head = createHead({ onTarget: chooseTarget });
   const graph = createGraph({ onSelect: (sel) => go({ sel }) });
   const panel = createPanel();
   const slider = createSlider({ onTau: (tau) => go({ tau }, true) });
-  const position = h('span', { class: 'position' });
-  const about = h('span', { class: 'about' });
-  const previous = h('a', { class: 'icon', 'aria-label': 'Previous prompt', title: 'Previous prompt  [' }, '‹');
-  const next = h('a', { class: 'icon', 'aria-label': 'Next prompt', title: 'Next prompt  ]' }, '›');
-  const outcome = h('p', { class: 'outcome-line', 'data-testid': 'outcome' });
-  const notice = h('p', { class: 'notice', role: 'status', 'data-testid': 'notice' });
   const count = h('p', { class: 'route-count', 'data-testid': 'route-count', 'aria-live': 'polite' });
   const mode = h('select', { 'aria-label': 'Mode', 'data-testid': 'mode-select', title: 'How shares are compared with the threshold  m' }, ...MODES.map((name) => h('option', { value: name }, modeName(name))));
   const faint = h('input', { type: 'checkbox', 'data-testid': 'faint' });
   const el = h(
     'main',
     { class: 'prompt', id: 'main', tabindex: '-1' },
-    h('header', { class: 'prompt-head' }, h('div', { class: 'where' }, h('nav', { 'aria-label': 'Prompts' }, previous, position, next), about), strip.el, outcome, notice),
+    head.el,
     h(
       'div',
       { class: 'split' },
@@ -67,7 +59,7 @@ export function createPrompt({ data, navigate }) {
   let tops = null;
   /** @type {{ key: string, rows: import('./data.js').LensRow[] | Error | null } | null} */
   let lens = null;
-  /** @type {{ previous: number | null, next: number | null } | null} */
+  /** @type {import('./prompt-head.js').Around | null} */
   let around = null;
   let said = '';
   let latest = 0;
@@ -88,13 +80,9 @@ export function createPrompt({ data, navigate }) {
       const last = loaded.data.prompt.targets.at(-1);
       go({ t: pos === last ? null : pos, sel: null });
     } else {
-      said = notStored();
-      text(notice, said);
+      said = 'This target was not stored: run again with routes.targets=all (or list it in the dataset’s targets column).';
+      draw();
     }
-  }
-
-  function notStored() {
-    return 'This target was not stored: run again with routes.targets=all (or list it in the dataset’s targets column).';
   }
 
   /** @param {PromptState} now */
@@ -113,28 +101,30 @@ export function createPrompt({ data, navigate }) {
     }
     state = now;
     draw();
-    if (other) void rest(ticket);
+    if (other) void rest();
   }
 
-  /** What can come after the graph is drawn. @param {number} ticket */
-  async function rest(ticket) {
+  /** What can come after the graph is drawn. */
+  async function rest() {
     if (!loaded) return;
     const { index, data: { prompt } } = loaded;
     try {
       const place = await data.neighbours(index, prompt.prompt_id);
-      if (ticket !== latest && loaded?.data.prompt !== prompt) return;
-      around = place;
-      drawHead(place.number);
+      if (loaded?.data.prompt !== prompt) return;
+      around = { ...place, partners: [] };
       if (place.next !== null) data.fetchAhead(index, place.next);
       const found = await data.tops(index, prompt.prompt_id);
       if (loaded?.data.prompt !== prompt) return;
       tops = found;
       draw();
-      drawAbout(await data.pair(index, prompt));
+      const partners = await data.pair(index, prompt);
+      if (loaded?.data.prompt !== prompt) return;
+      around = { ...around, partners };
+      draw();
     } catch (error) {
       // The graph stands without these; say what is missing rather than take it away.
       said = `Part of this prompt could not be read: ${/** @type {Error} */ (error).message}`;
-      text(notice, said);
+      draw();
     }
   }
 
@@ -177,16 +167,14 @@ export function createPrompt({ data, navigate }) {
     const selection = known(state.sel);
     const asked = found.targets.find((one) => one.target === target);
     const props = { data: found, index, graph: loaded.graph, route, selection, tops, faint: state.faint };
-    strip.update({ data: found, target });
+    const kept = { tau: state.tau, mode: state.mode, faint: state.faint };
+    head.update({ index, data: found, target, outcome: asked, around, note, kept });
     graph.update(props);
     slider.update({ tau, floor: index.floor, shares });
     panel.update({ ...props, target: asked, lens: lensOf(selection), onSelect: (sel) => go({ sel }), onRetry: retryLens });
     mode.value = state.mode;
     faint.checked = state.faint;
-    drawOutcome(asked);
     drawCount();
-    drawHead(null);
-    text(notice, note);
   }
 
   /** Rows of the selected node, asked for when they are not there yet. @param {string | null} key */
@@ -207,19 +195,6 @@ export function createPrompt({ data, navigate }) {
     draw();
   }
 
-  /** @param {import('./data.js').Target | undefined} target */
-  function drawOutcome(target) {
-    if (!target) return fill(outcome, 'No prediction is stored for this prompt.');
-    const one = (/** @type {string} */ name, /** @type {string | null} */ token, /** @type {number | null} */ prob, /** @type {number | null} */ rank, title = '') =>
-      h('span', { class: `result ${name}`, title }, h('span', { class: 'quiet' }, name), ' ', tokenMark(token ?? '?'), ' ', h('span', { class: 'num', title: exact(prob) }, fraction(prob)), rank === null ? null : h('span', { class: 'quiet' }, ` rank ${integer(rank)}`));
-    return fill(
-      outcome,
-      one('prediction', target.predicted, target.predicted_prob, null),
-      one('answer', target.answer, target.answer_prob, target.answer_rank, answerFrom(target.answer_from)),
-      target.foil_id === null ? null : one('foil', target.foil, target.foil_prob, target.foil_rank),
-    );
-  }
-
   function drawCount() {
     if (!loaded || !route) return;
     const total = summary(route, loaded.data.nodes);
@@ -232,41 +207,6 @@ export function createPrompt({ data, navigate }) {
     );
   }
 
-  /** @param {number | null} number */
-  function drawHead(number) {
-    if (!loaded || !state) return;
-    const { prompt } = loaded.data;
-    const total = loaded.index.counts?.prompts;
-    const link = (/** @type {HTMLAnchorElement} */ a, /** @type {number | null | undefined} */ id) => {
-      attr(a, 'href', id === null || id === undefined ? null : format(promptState(runId(), id, kept())));
-      attr(a, 'aria-disabled', id === null || id === undefined ? 'true' : null);
-    };
-    link(previous, around?.previous);
-    link(next, around?.next);
-    if (number !== null) fill(position, h('b', {}, integer(number)), total ? ` of ${integer(total)}` : '');
-    else if (!around) fill(position, `prompt ${prompt.prompt_id}`);
-    if (!around) drawAbout([]);
-  }
-
-  const runId = () => /** @type {Loaded} */ (loaded).index.id;
-  /** What stays when another prompt is opened. */
-  const kept = () => ({ tau: state?.tau ?? null, mode: state?.mode ?? 'summed', faint: state?.faint ?? true });
-
-  /** @param {import('./rows.js').Row[]} partners */
-  function drawAbout(partners) {
-    if (!loaded) return;
-    const { prompt } = loaded.data;
-    const run = runId();
-    const links = partners.map((row) => h('a', { href: format(promptState(run, row.prompt_id, kept())) }, clip(showText(row.role ?? `prompt ${row.prompt_id}`), 24)));
-    fill(
-      about,
-      prompt.group === null ? null : h('a', { href: format(promptsState(run, { group: prompt.group })) }, h('bdi', {}, clip(showText(prompt.group), 60))),
-      prompt.pair_id === null ? null : h('span', {}, `${clip(showText(prompt.role ?? 'one'), 24)} of pair ${clip(showText(prompt.pair_id), 24)}`),
-      links.length ? h('span', {}, 'other: ', ...links.flatMap((link, i) => (i ? [', ', link] : [link]))) : null,
-      prompt.source_id === String(prompt.prompt_id) ? null : h('span', { class: 'quiet', title: clip(showText(prompt.source_id), 400) }, h('bdi', {}, clip(showText(prompt.source_id), 32))),
-    );
-  }
-
   /** @param {string} key @param {KeyboardEvent} event @returns {boolean} whether the key meant something here */
   function onKey(key, event) {
     if (!loaded || !state || !route) return false;
@@ -276,7 +216,7 @@ export function createPrompt({ data, navigate }) {
     else if (key === '=' || key === '+') go({ tau: slider.nudge(route.tau, NUDGE) }, true);
     else if (key === 'm') go({ mode: MODES[(MODES.indexOf(state.mode) + 1) % MODES.length] });
     else if (key === 'f') go({ faint: !state.faint }, true);
-    else if (key === '[' || key === ']') (key === '[' ? previous : next).click();
+    else if (key === '[' || key === ']') head.go(key === '[' ? 'previous' : 'next');
     else if (key === 'Escape' && (state.sel !== null || said)) {
       said = '';
       go({ sel: null });

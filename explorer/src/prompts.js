@@ -26,10 +26,10 @@ function listRow(row, run) {
     { 'data-testid': 'prompt-row', 'data-id': row.prompt_id },
     h('td', { class: 'num quiet' }, row.prompt_id),
     h('td', { class: 'text' }, h('a', { href, title: clip(`${showText(row.source_id)}: ${shown}`, 600) }, h('bdi', {}, clip(shown, 400) || '(empty)'))),
-    h('td', { class: 'group' }, row.group === null ? '' : h('bdi', { title: clip(showText(row.group), 200) }, clip(showText(row.group), 40)), row.role ? h('small', { class: 'quiet' }, ` ${clip(showText(row.role), 24)}`) : null),
-    h('td', { class: 'num' }, integer(row.n_tokens)),
+    h('td', { class: 'group col-group' }, row.group === null ? '' : h('bdi', { title: clip(showText(row.group), 200) }, clip(showText(row.group), 40)), row.role ? h('small', { class: 'quiet' }, ` ${clip(showText(row.role), 24)}`) : null),
+    h('td', { class: 'num col-tokens' }, integer(row.n_tokens)),
     h('td', { class: 'outcome' }, tokenMark(row.predicted ?? '?'), h('span', { class: 'num', title: exact(row.predicted_prob) }, fraction(row.predicted_prob))),
-    h('td', { class: 'outcome' }, tokenMark(row.answer ?? '?'), h('span', { class: 'num', title: exact(row.answer_prob) }, fraction(row.answer_prob))),
+    h('td', { class: 'outcome col-prob' }, tokenMark(row.answer ?? '?'), h('span', { class: 'num', title: exact(row.answer_prob) }, fraction(row.answer_prob))),
     h('td', { class: `num ${row.answer_rank === 1 ? '' : 'missed'}` }, row.answer_rank === null ? '–' : integer(row.answer_rank)),
   );
 }
@@ -88,7 +88,7 @@ export function createPrompts({ data, navigate }) {
       const on = name === by;
       const next = on && !down ? `-${name}` : name;
       const sort = h('button', { type: 'button', 'data-sort': name, onclick: () => state && navigate({ ...state, sort: next, page: 1 }) }, label, h('span', { class: 'arrow', 'aria-hidden': 'true' }, on ? (down ? ' ↓' : ' ↑') : ''));
-      return h('th', { scope: 'col', class: number ? 'num' : null, 'aria-sort': on ? (down ? 'descending' : 'ascending') : null }, sort);
+      return h('th', { scope: 'col', class: `col-${name}${number ? ' num' : ''}`, 'aria-sort': on ? (down ? 'descending' : 'ascending') : null }, sort);
     });
     const focused = document.activeElement?.getAttribute('data-sort');
     fill(headRow, ...cells);

@@ -58,6 +58,10 @@ export function step(route, key, direction, { shift = false, nLayers }) {
   if (direction === 'left') return sideways(route, from, -1);
   if (direction === 'right') return sideways(route, from, 1);
   const up = direction === 'up';
-  if (shift) return strongest(route, key, up, true);
+  if (shift) {
+    // Attention enters at mid and leaves at post: from the other of the two, look one node further.
+    const next = column(route, from, up ? 1 : -1);
+    return strongest(route, key, up, true) ?? (next && strongest(route, next, up, true));
+  }
   return column(route, from, up ? 1 : -1) ?? strongest(route, key, up, false);
 }

@@ -1,6 +1,6 @@
 /** What hovering shows: the name of a node or edge and its exact numbers. */
 
-import { edgeEnds, edgeName, modeName, nodeMeaning, nodeName, tokenAt } from './describe.js';
+import { edgeEnds, edgeName, nodeMeaning, nodeName, shareName, tokenAt } from './describe.js';
 import { fill, h } from './dom.js';
 import { exact, fraction, quantity, showToken } from './format.js';
 import { parseNode } from './routes.js';
@@ -23,8 +23,8 @@ function ofNode(key, { data, route, tops, index }) {
       'dl',
       {},
       top ? row('reads as', h('b', {}, showToken(top.token ?? '?')), ` ${fraction(top.prob)}`) : [],
-      route.nodes.has(key) && kept !== undefined ? row('on the route', exact(kept)) : [],
-      stored && node.layer >= 0 ? row('stored', exact(stored.stored_share)) : [],
+      route.nodes.has(key) && kept !== undefined ? row('on the route', exact(Math.min(1, kept))) : [],
+      stored && node.layer >= 0 ? row('stored', exact(Math.min(1, stored.stored_share))) : [],
       stored ? row('norm', quantity(stored.norm)) : [],
     ),
     route.nodes.has(key) ? null : h('p', { class: 'quiet' }, 'not on this route'),
@@ -42,7 +42,7 @@ function ofEdge(key, { data, route, graph }) {
     h(
       'dl',
       {},
-      row(`share, ${modeName(route.mode)}`, exact(edge ? edge.shown : part.share)),
+      row(shareName(part.kind, route.mode), exact(edge ? edge.shown : part.share)),
       edge && edge.shown !== part.share ? row('sum of all heads', exact(part.share)) : [],
       heads.slice(0, 4).map((head) => row(`L${part.layer}H${head.head}`, exact(head.share))).flat(),
     ),

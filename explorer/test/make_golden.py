@@ -5,8 +5,11 @@ stored, ranks follow from logits): a sequential model with all targets, and a pa
 Deterministic: the same bytes every time with one version of pyarrow.
 """
 
+# ruff: noqa: E501 (rows of a table read best on one line)
+
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +53,9 @@ EXTRA_WORDS = [
     " either",
     "ing",
 ]
+
+
+Targets = Callable[[int], list[int]] | None  # explained positions of a prompt; None for all
 
 
 @dataclass
@@ -297,7 +303,7 @@ def write(path: Path, content: pa.Table) -> int:
 
 
 def write_run(
-    run: str, title: str, shape: Shape, prompts: list, targets: object, bucket_size: int, page_size: int
+    run: str, title: str, shape: Shape, prompts: list, targets: Targets, bucket_size: int, page_size: int
 ) -> dict:
     folder = SITE / run
     everything: dict[int, dict[str, list[dict]]] = {}
@@ -313,7 +319,7 @@ def write_run(
                 }
             )
         else:
-            chosen = targets(prompt_id) if callable(targets) else None
+            chosen = targets(prompt_id) if targets else None
             everything[prompt_id] = extract(shape, prompt_id, row, chosen)
     info = {name: {"rows": 0, "bytes": 0, "buckets": []} for name in EAGER}
     for bucket in sorted({prompt_id // bucket_size for prompt_id in everything}):
@@ -337,7 +343,7 @@ def write_run(
         "schema_version": SCHEMA_VERSION, "id": run, "title": title, "manifest": {"created": "2026-11-20T12:00:00Z"},
         "counts": {"prompts": len(ids), "rejects": len(rejects)}, "bucket_size": bucket_size, "prompt_pages": pages,
         "page_size": page_size, "n_layers": shape.layers, "n_heads": shape.heads, "parallel": shape.parallel, "floor": FLOOR,
-        "targets": "last" if callable(targets) else "all", "tables": info, "eager": EAGER, "groups": groups,
+        "targets": "last" if targets else "all", "tables": info, "eager": EAGER, "groups": groups,
     }  # fmt: skip
     (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n")
     return {

@@ -26,6 +26,7 @@ it('goes along the row to the nearest node of the route', () => {
 });
 it('follows the strongest attention edge with Shift', () => {
   expect(go('1.mid.2', 'down', true)).toBe('0.post.1');
+  expect(go('1.post.2', 'down', true)).toBe('0.post.1');
   expect(go('0.post.1', 'up', true)).toBe('1.mid.2');
 });
 it('follows the strongest edge where the column ends', () => expect(go('0.mid.1', 'down')).toBe('-1.post.0'));

@@ -246,23 +246,17 @@ def draw_code(rng: Random) -> Pair:
 
 def draw_colour(rng: Random) -> Pair:
     """The colour of the thing that is asked for. Corrupt: the two colours are exchanged."""
-    number = rng.randrange(3)
-    colours = rng.sample(w.COLOURS, 2)
-    (thing, thing2), (owner, owner2) = rng.sample(w.THINGS, 2), rng.sample(w.NAMES, 2)
-    facts, ask, (place, place2) = (
-        ("The {t} on the {p} is {c} and the {t} on the {p2} is {c2}.", "So the {t} on the {x} is", ("left", "right")),
-        ("Today the {t} of {p} is {c} and the {t} of {p2} is {c2}.", "So the {t} of {x} is", (owner, owner2)),
-        ("The {p} is {c} and the {p2} is {c2}.", "So the {x} is", (thing, thing2)),
-    )[number]
-    asked, unasked = rng.sample((place, place2), 2)
+    number = rng.randrange(len(w.COLOUR_PLACES))
+    colours, thing = rng.sample(w.COLOURS, 2), rng.choice(w.THINGS)
+    places = [f"{thing} {place}" for place in w.COLOUR_PLACES[number]]
+    asked, unasked = rng.sample(places, 2)
 
     def text(answer: str) -> str:
-        shown = colours if (answer == colours[0]) == (asked == place) else colours[::-1]
-        told = facts.format(c=shown[0], c2=shown[1], t=thing, p=place, p2=place2)
-        return f"{told} {ask.format(t=thing, x=asked)}"
+        shown = colours if (answer == colours[0]) == (asked == places[0]) else colours[::-1]
+        return f"The {places[0]} is {shown[0]} and the {places[1]} is {shown[1]}. So the {asked} is"
 
     # The sentence goes on to tell of the other one, which doubles what there is to learn from.
-    tails = tuple(f". {ask.format(t=thing, x=unasked)} {colour}." for colour in reversed(colours))
+    tails = tuple(f". So the {unasked} is {colour}." for colour in reversed(colours))
     key = f"colour {number} {thing} {min(colours)} {max(colours)}"
     return _swapped(
         colours[0], colours[1], text, (tails[0], tails[1]), template=f"colour-{number}", language="en",

@@ -183,7 +183,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="train the demo model")
     parser.add_argument("--out", type=Path, default=Path("data/models/demo"))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=3200)
     arguments = parser.parse_args()
     started = time.monotonic()
     torch.set_num_threads(1)

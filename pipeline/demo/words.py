@@ -84,7 +84,7 @@ SEQUENCE_TEMPLATES = ("{items},", "In order: {items},", "Now go on: {items},", "
 
 # Invented names are one onset and one ending; 12 x 12 of them, several tokens each.
 ONSETS = ("Zor", "Tam", "Bel", "Fax", "Mur", "Lod", "Vash", "Kel", "Dri", "Pog", "Gran", "Hul")
-ENDINGS = ("vik", "mel", "nop", "sti", "gur", "zan", "lix", "bor", "thy", "wen", "kaf", "rud")
+ENDINGS = ("vik", "mel", "pek", "sti", "gur", "zan", "lum", "bor", "fud", "wen", "paf", "rud")
 INDUCTION_TEMPLATES = (
     "Yesterday {f} {l} met {other}. Later {f}",
     "In this story {f} {l} helps {other}. At the end {f}",
@@ -119,3 +119,4 @@ ARGUMENTS: tuple[str, ...] = ("a", "b", "x", "y", "width", "height", "price", "c
 
 COLOURS = ("red", "blue", "green", "white", "black", "yellow")
 THINGS = ("box", "ball", "cup", "hat", "car", "book")
+COLOUR_PLACES = (("on the left", "on the right"), ("of Anna", "of Tom"), ("by the door", "by the window"))

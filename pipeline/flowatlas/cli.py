@@ -50,6 +50,7 @@ def _run(args: list[str]) -> int:
     from flowatlas.config import Config
 
     def task(config: Config) -> int:
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # what is wrong is one line of ours, not its reports
         if config.dataset.hub or not os.path.isdir(config.model.name):
             from flowatlas.hub import settle_offline
 

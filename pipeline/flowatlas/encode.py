@@ -23,11 +23,20 @@ SPACE_AFTER = frozenset(",.;:!?)]}%'\"\u00bb\u201d\u2019")  # the last three: cl
 class Encoder:
     """Turns rows into prompts; `targets` ("last", "all" or positions) is for rows that name none of their own.
 
-    `bos_id` as `tokens.resolve_bos` gives it; `max_tokens` is the model's limit, BOS included.
+    `bos_id` as `tokens.resolve_bos` gives it; `max_tokens` is the model's limit, BOS included; `vocab_size` is the
+    model's (None: any id will do), which a tokenizer with added tokens may exceed.
     """
 
-    def __init__(self, tokenizer: Any, bos_id: int | None, max_tokens: int, targets: str | list[int]) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        bos_id: int | None,
+        max_tokens: int,
+        targets: str | list[int],
+        vocab_size: int | None = None,
+    ) -> None:
         self._tokenizer, self._max_tokens, self._targets = tokenizer, max_tokens, targets
+        self._vocab_size = vocab_size
         own = [index for index in own_prefix(tokenizer) if index != tokenizer.bos_token_id]
         self._prefix = [*([] if bos_id is None else [bos_id]), *own]
         self._display = TokenText(tokenizer)
@@ -46,6 +55,10 @@ class Encoder:
         if isinstance(targets, Reject):
             return targets
         answer, foil = row.answer or None, row.foil or None
+        answer_ids, foil_ids = (self._continuation(row.text, plain, word) for word in (answer, foil))
+        highest = max((*ids, *(answer_ids or ()), *(foil_ids or ())))
+        if self._vocab_size is not None and highest >= self._vocab_size:
+            return self._reject(row, "unknown_token", f"token id {highest}, the model knows {self._vocab_size} tokens")
         return Prompt(
             row.prompt_id,
             row.source_id,
@@ -59,8 +72,8 @@ class Encoder:
             targets=targets,
             answer_text=answer,
             foil_text=foil,
-            answer_token_ids=self._continuation(row.text, plain, answer),
-            foil_token_ids=self._continuation(row.text, plain, foil),
+            answer_token_ids=answer_ids,
+            foil_token_ids=foil_ids,
         )
 
     def _positions(self, row: Row, n_tokens: int) -> tuple[int, ...] | Reject:

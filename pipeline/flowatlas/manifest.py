@@ -16,6 +16,7 @@ __all__ = [
     "Plan",
     "find_manifest",
     "hash_json",
+    "is_current",
     "open_plan",
     "read_json",
     "read_manifest",
@@ -46,6 +47,15 @@ def find_manifest(run_dir: Path, plan: Plan) -> dict[str, Any] | None:
     manifest = read_planned(run_dir, "manifest.json", f"{run_dir} has no manifest.json")
     same = manifest["config_hash"] == plan.config_hash
     return manifest if same and manifest["dataset"]["shard_hashes"] == list(plan.shard_hashes) else None
+
+
+def is_current(run_dir: Path, manifest: dict[str, Any], ledger: Ledger) -> bool:
+    """False when a shard was done again since the manifest was written, or a table of the model is not as it was."""
+    for shard in manifest.get("shards", []):
+        marker = ledger.finished(shard["shard"])
+        if marker is None or marker["tables"] != shard["tables"]:
+            return False
+    return manifest.get("model_tables") == _model_tables(run_dir)
 
 
 def write_manifest(run_dir: Path, plan: Plan, ledger: Ledger, extra: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from flowatlas import lens
 from flowatlas.errors import UnfinishedError
-from flowatlas.files import replacing
+from flowatlas.files import remove_stale, replacing
 from flowatlas.kernels import top_tokens
 from flowatlas.models import Model
 from flowatlas.schema import MODEL_TABLES
@@ -57,19 +56,22 @@ def write_neuron_tokens(run_dir: Path, model: Model, weights_hash: str, k: int) 
 
 
 def _stored_neurons(run_dir: Path) -> list[tuple[int, int]]:
-    """Every (layer, neuron) that the run's tables name."""
-    if not any((run_dir / "neurons").glob("*.parquet")):
-        return []
-    with duckdb.connect() as connection:
-        pattern = str(run_dir / "neurons" / "*.parquet")
-        found = connection.execute("SELECT DISTINCT layer, neuron FROM read_parquet(?) ORDER BY ALL", [pattern])
-        return [(int(layer), int(neuron)) for layer, neuron in found.fetchall()]
+    """Every (layer, neuron) that the run's tables name, in order."""
+    keys = np.array([], np.int64)
+    for part in sorted((run_dir / "neurons").glob("*.parquet")):
+        with pq.ParquetFile(part) as file:
+            keys = np.union1d(keys, _keys(file.read(["layer", "neuron"])))
+    return [(int(key >> 32), int(key & 0xFFFFFFFF)) for key in keys]
+
+
+def _keys(table: pa.Table) -> np.ndarray:
+    """(layer, neuron) of each row as one number."""
+    return table["layer"].to_numpy().astype(np.int64) << 32 | table["neuron"].to_numpy()
 
 
 def _select(table: pa.Table, wanted: list[tuple[int, int]]) -> pa.Table:
-    key = table["layer"].to_numpy().astype(np.int64) << 32 | table["neuron"].to_numpy()
     asked = np.array([layer << 32 | neuron for layer, neuron in wanted], np.int64)
-    return table.filter(pa.array(np.isin(key, asked)))
+    return table.filter(pa.array(np.isin(_keys(table), asked)))
 
 
 def _compute(model: Model, neurons: Iterable[tuple[int, int]], k: int) -> Iterator[pa.Table]:
@@ -102,7 +104,7 @@ def _rows(layer: int, neurons: Tensor, values: Tensor, tokens: Tensor) -> pa.Tab
 
 
 def _cache_path(weights_hash: str, dtype: str, k: int) -> Path:
-    root = Path(os.environ.get("FLOWATLAS_CACHE") or Path.home() / ".cache" / "flowatlas")
+    root = Path(os.environ.get("FLOWATLAS_CACHE") or os.path.expanduser("~/.cache/flowatlas"))
     return root / weights_hash / f"neuron_tokens-{dtype}-top{k}.parquet"
 
 
@@ -116,6 +118,7 @@ def _read_cache(path: Path) -> pa.Table:
 
 
 def _write_cache(path: Path, table: pa.Table) -> None:
+    remove_stale(path.parent)
     try:
         with replacing(path) as temporary:
             write_parquet(temporary, table)

@@ -4,10 +4,13 @@ The plan holds the identity of a run: the configuration that changes results, th
 hashes. A run folder goes on only with the same identity; a dataset that has grown at its end is appended to.
 """
 
+import contextlib
 import dataclasses
+import errno
 import json
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,8 @@ from flowatlas.files import (
 )
 from flowatlas.schema import SCHEMA_VERSION, TABLES
 from flowatlas.shards import Fingerprint, Ledger, shard_ranges
+
+_NO_PATH = {errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ENOENT, errno.EINVAL}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +77,11 @@ def open_plan(
     batch_tokens: int,
     config: dict[str, Any],
     dataset_name: str,
+    before_creating: Callable[[], object] = lambda: None,
 ) -> Plan:
     """Start a run in `run_dir`, or go on with the one there when it is the same.
+
+    `before_creating` is called before the plan of a new run is written; what it raises leaves no run behind.
 
     `batch_tokens` is the number to use for a new run; a run that is gone on with keeps its own, and only a number that
     `config` gives under `run.batch_tokens` (instead of "auto") must agree with it. Any number of processes may do this
@@ -82,8 +90,7 @@ def open_plan(
     Raises RunConflict (one line naming the first difference and both values), RunError (a plan that cannot be read or
     is of another schema), UnfinishedError (the disk).
     """
-    with unfinished(run_dir):
-        run_dir.mkdir(parents=True, exist_ok=True)
+    is_ours = _make(run_dir)
     _clean(run_dir)
     identity = _plain(_with_batch_tokens(identity, batch_tokens))
     plan = Plan(
@@ -100,6 +107,13 @@ def open_plan(
     )
     if not (run_dir / "plan.json").exists():
         _refuse_foreign(run_dir)
+        try:
+            before_creating()
+        except BaseException:  # an interruption too
+            if is_ours:
+                with contextlib.suppress(OSError):  # another process has begun the run meanwhile
+                    run_dir.rmdir()
+            raise
         create_exclusively(run_dir / "plan.json", json_text(plan.to_json()))
     old = read_plan(run_dir)  # also one's own: it may be another's that was there a moment before
     _check_identity(run_dir, old, plan)
@@ -137,8 +151,28 @@ def read_planned(run_dir: Path, name: str, missing: str) -> dict[str, Any]:
     return content
 
 
+def _make(run_dir: Path) -> bool:
+    """Make the folder; True when it was not there. Raises RunConflict for a path that can be none."""
+    was_there = run_dir.exists()
+    with unfinished(run_dir):
+        try:
+            run_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            if error.errno in _NO_PATH:
+                reason = os.strerror(error.errno).lower()
+                raise RunConflict(f"{run_dir} cannot be a run folder ({reason}); give another run.dir") from error
+            raise
+    return not was_there
+
+
 def _clean(run_dir: Path) -> None:
-    for folder in (run_dir, run_dir / "shards", run_dir / "model", *(run_dir / table for table in TABLES)):
+    for folder in (
+        run_dir,
+        run_dir / "shards",
+        run_dir / "model",
+        run_dir / "errors",
+        *(run_dir / table for table in TABLES),
+    ):
         remove_stale(folder)
 
 

@@ -1,11 +1,13 @@
 """A run: every prompt of a dataset through a model, shard by shard, into Parquet.
 
 1. Everything that can be wrong is looked at before any weight is loaded: the model's config, the tokenizer, the dataset.
-2. The plan is written, or compared with the one there; the shards that are done are left alone.
-3. The model is loaded and guarded on the first batch, each missing shard is extracted and written whole.
+2. The plan is compared with the one there, if any; the shards that are done are left alone.
+3. The model is loaded and guarded on the first batch. Only then is a new run's plan written, so that a model that is
+   refused leaves nothing behind. Each missing shard is extracted and written whole.
 4. When no shard is missing, the model's own tables and the manifest make the run complete.
 """
 
+import contextlib
 import platform
 import sys
 import time
@@ -18,14 +20,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import torch
 from tqdm import tqdm
 
 from flowatlas import guard, models, neuron_tokens, shards
 from flowatlas.config import Config, as_dict, default_run_dir, identity
 from flowatlas.errors import DatasetError, RunConflict, UnfinishedError
 from flowatlas.extract import Extractor
-from flowatlas.files import write_json_atomically
-from flowatlas.manifest import find_manifest, open_plan, write_manifest
+from flowatlas.files import remove, write_json_atomically
+from flowatlas.manifest import find_manifest, is_current, open_plan, write_manifest
 from flowatlas.models import Located, Model
 from flowatlas.plan import Plan
 from flowatlas.prompts import Dataset, Encoder, Prompt, Reject, open_dataset
@@ -35,6 +38,7 @@ from flowatlas.tokens import load_tokenizer, resolve_bos, special_ids, token_tex
 from flowatlas.writer import write_shard
 
 _LIBRARIES = ("flowatlas", "torch", "transformers", "transformer_lens", "pyarrow", "numba")
+ERRORS = "errors"  # the folder in a run for the tracebacks of failed shards
 _BATCH_BYTES = 1 << 30  # what a batch of `batch_tokens=auto` may keep of activations
 
 
@@ -60,16 +64,20 @@ def execute(config: Config) -> int:
 
         print_plan(job)
         return 0
+    started = time.monotonic()
+    loaded = Loaded(job)
     plan = open_plan(
         job.run_dir, identity(config), job.located.weights_hash(), job.fingerprint, config.run.shard_size,
-        job.batch_tokens, as_dict(config), job.dataset.name,
+        job.batch_tokens, as_dict(config), job.dataset.name, before_creating=loaded.load,
     )  # fmt: skip
-    started = time.monotonic()
-    worker = Worker(job, plan)
+    worker = Worker(job, plan, loaded)
     failed = worker.work(_own_shards(config, plan))
     if failed:
         some = "; ".join(f"shard {shard}: {reason}" for shard, reason in list(failed.items())[:3])
-        raise UnfinishedError(f"{len(failed)} shards failed and can be tried again with the same command ({some})")
+        raise UnfinishedError(
+            f"{len(failed)} shards failed and can be tried again with the same command ({some}); "
+            f"their tracebacks are in {job.run_dir / ERRORS}"
+        )
     manifest = worker.finish()
     print(_summary(job.run_dir, plan, manifest, time.monotonic() - started))
     if manifest is not None and not manifest["counts"]["prompts"]:
@@ -84,7 +92,7 @@ def prepare(config: Config) -> Job:
     dataset = open_dataset(config.dataset, config.run.limit)
     tokenizer = load_tokenizer(str(located.folder), None)
     bos = resolve_bos(tokenizer, config.model.prepend_bos)
-    encoder = Encoder(tokenizer, bos, located.max_tokens, config.routes.targets)
+    encoder = Encoder(tokenizer, bos, located.max_tokens, config.routes.targets, located.vocab_size)
     _require_good_row(dataset, encoder)
     found = shards.fingerprint(dataset, config.run.shard_size)
     asked = config.run.batch_tokens
@@ -106,7 +114,7 @@ def _require_good_row(dataset: Dataset, encoder: Encoder) -> None:
     if first is None:
         raise DatasetError(f"dataset {dataset.name}: it holds no prompt")
     raise DatasetError(
-        f"dataset {dataset.name}: none of its {reasons.total()} rows can be processed ({_count(reasons)}); "
+        f"dataset {dataset.name}: none of its {reasons.total()} rows can be processed ({count_text(reasons)}); "
         f"row {first.prompt_id}: {first.detail}"
     )
 
@@ -136,28 +144,72 @@ def make_batches(prompts: list[Prompt], batch_tokens: int) -> list[list[Prompt]]
     return batches
 
 
-class Worker:
-    """Carries out shards; loads the model when the first one needs it."""
+def first_batch(job: Job) -> list[Prompt]:
+    """The first batch of the whole run, whichever shards are still to be done."""
+    for rows in shards.shard_ranges(job.fingerprint.rows, job.config.run.shard_size):
+        encoded = map(job.encoder.encode, job.dataset.rows(rows.start, rows.stop))
+        if prompts := [item for item in encoded if isinstance(item, Prompt)]:
+            return make_batches(prompts, job.batch_tokens)[0]
+    raise DatasetError(f"dataset {job.dataset.name}: it holds no prompt")
 
-    def __init__(self, job: Job, plan: Plan):
-        self.job, self.plan, self.ledger = job, plan, Ledger(job.run_dir)
+
+class Loaded:
+    """The model of a run, loaded and guarded on the run's first batch when it is first needed."""
+
+    def __init__(self, job: Job):
+        self.job = job
         self._extractor: Extractor | None = None
         self.guard: dict[str, float] = {}
+
+    def load(self) -> Extractor:
+        """Raises ModelError, GuardError, UnfinishedError (no memory)."""
+        if self._extractor is None:
+            began = time.perf_counter()
+            try:
+                model, self.guard = load_guarded(self.job, first_batch(self.job))
+            except (torch.OutOfMemoryError, MemoryError) as error:
+                raise UnfinishedError(
+                    f"no memory for model {self.job.located.name}: free some, or give a smaller model.dtype or another "
+                    "model.device, and the command again"
+                ) from error
+            self._extractor = Extractor(model, self.job.config)
+            self._extractor.clock.add("load", time.perf_counter() - began)
+        return self._extractor
+
+    def take_seconds(self) -> dict[str, float]:
+        """Seconds by stage since they were last taken."""
+        if self._extractor is None:
+            return {}
+        taken = {stage: round(seconds, 4) for stage, seconds in self._extractor.clock.items()}
+        self._extractor.clock.clear()
+        return taken
+
+
+class Worker:
+    """Carries out shards; the model is loaded when the first one needs it."""
+
+    def __init__(self, job: Job, plan: Plan, loaded: Loaded):
+        self.job, self.plan, self.loaded, self.ledger = job, plan, loaded, Ledger(job.run_dir)
+        self._tokens = 0
 
     def work(self, own: list[int]) -> dict[int, str]:
         """Do the shards that are missing; returns why, for those that failed (their traceback lies in RUN/errors)."""
         missing = [shard for shard in own if self.ledger.finished(shard) is None]
         failed: dict[int, str] = {}
+        if missing:
+            self.loaded.load()
         total = sum(len(self.plan.shards[shard]) for shard in missing)
         with _progress(self.job.config, total) as bar:
             for shard in missing:
+                record = self.job.run_dir / ERRORS / f"{shards.part_name(shard)}.json"
                 try:
                     self._do(shard, bar)
+                    remove(record)  # of an earlier attempt
                 except (RuntimeError, MemoryError) as error:  # torch's own, out of memory among them: one shard's fate
                     failed[shard] = (str(error).strip() or type(error).__name__).splitlines()[0]
-                    write_json_atomically(
-                        self.job.run_dir / "errors" / f"part-{shard:05d}.json", {"traceback": traceback.format_exc()}
-                    )
+                    write_json_atomically(record, {"traceback": traceback.format_exc()})
+        with contextlib.suppress(OSError):  # it is not there, or shards of other tasks have failed
+            (self.job.run_dir / ERRORS).rmdir()
         return failed
 
     def _do(self, shard: int, bar: tqdm) -> None:
@@ -176,7 +228,7 @@ class Worker:
         seconds = {"read": time.perf_counter() - began}
         batches, parts = make_batches(prompts, self.plan.batch_tokens), []
         for batch in batches:
-            tables, refused = self.extractor(batch)(batch)
+            tables, refused = self.loaded.load()(batch)
             parts.append(tables)
             rejects += refused
             bar.update(len(batch))
@@ -186,49 +238,28 @@ class Worker:
             "n_rows": len(rows),
             "rows_hash": rows_hash,
             "config_hash": self.plan.config_hash,
-            "seconds": {**seconds, **self._take_seconds()},
-            "guard": self.guard,
+            "seconds": {**seconds, **self.loaded.take_seconds()},
+            "guard": self.loaded.guard,
             "versions": versions(),
         }
         write_shard(self.job.run_dir, shard, _together(parts, rejects), info)
 
-    def extractor(self, batch: list[Prompt]) -> Extractor:
-        """The extractor; the first call loads the model and guards it on this batch. Raises GuardError."""
-        if self._extractor is None:
-            began = time.perf_counter()
-            model, self.guard = load_guarded(self.job, batch)
-            self._extractor = Extractor(model, self.job.config)
-            self._extractor.clock.add("load", time.perf_counter() - began)
-        return self._extractor
-
     def finish(self) -> dict[str, Any] | None:
         """Make the run complete when no shard is missing; None while other tasks have shards to do."""
         job, plan = self.job, self.plan
-        manifest = find_manifest(job.run_dir, plan)
-        if manifest is not None:
-            return manifest
         if len(self.ledger.done(range(len(plan.shards)))) < len(plan.shards):
             return None
-        model = self._model()
+        manifest = find_manifest(job.run_dir, plan)
+        if manifest is not None and is_current(job.run_dir, manifest, self.ledger):
+            return manifest
+        model = self.loaded.load().model
         texts, special = token_texts(job.tokenizer, model.vocab_size), special_ids(job.tokenizer)
         neuron_tokens.write_vocab(job.run_dir, model, texts, special)
         neuron_tokens.write_neuron_tokens(job.run_dir, model, plan.weights_hash, job.config.writes.top_k)
         return write_manifest(job.run_dir, plan, self.ledger, {"model": model.describe()})
 
-    def _model(self) -> Model:
-        """The model that did the shards; loaded (and guarded) for its tables alone when others did them all."""
-        first = (item for row in self.job.dataset.rows() if isinstance(item := self.job.encoder.encode(row), Prompt))
-        return self.extractor([next(first)] if self._extractor is None else []).model
-
-    def _take_seconds(self) -> dict[str, float]:
-        if self._extractor is None:
-            return {}
-        taken = {stage: round(seconds, 4) for stage, seconds in self._extractor.clock.items()}
-        self._extractor.clock.clear()
-        return taken
-
     def _show(self, bar: tqdm, n_tokens: int) -> None:
-        self._tokens = getattr(self, "_tokens", 0) + n_tokens
+        self._tokens += n_tokens
         elapsed = bar.format_dict["elapsed"] or 0
         if elapsed:
             bar.set_postfix_str(f"{self._tokens / elapsed:,.0f} tokens/s", refresh=False)
@@ -270,9 +301,10 @@ def _summary(run_dir: Path, plan: Plan, manifest: dict[str, Any] | None, seconds
         return f"{run_dir}: {done} of {len(plan.shards)} shards done, {seconds:.1f} s; the other tasks do the rest"
     counts = manifest["counts"]
     size = sum(entry["bytes"] for entry in manifest["tables"].values())
-    rejected = f", {counts['rejects']} rejected ({_count(counts['reject_reasons'])})" if counts["rejects"] else ""
+    rejected = f", {counts['rejects']} rejected ({count_text(counts['reject_reasons'])})" if counts["rejects"] else ""
     return f"{run_dir}: {counts['prompts']} prompts{rejected}, {size / 1e6:.1f} MB, {seconds:.1f} s"
 
 
-def _count(reasons: dict[str, int]) -> str:
+def count_text(reasons: dict[str, int]) -> str:
+    """Reasons and their numbers, as in "no_text 2, too_long 1"."""
     return ", ".join(f"{reason} {n}" for reason, n in sorted(reasons.items()))

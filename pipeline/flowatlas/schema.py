@@ -230,3 +230,28 @@ _model_tables = (
 
 TABLES: dict[str, Table] = {table.name: table for table in _tables}
 MODEL_TABLES: dict[str, Table] = {table.name: table for table in _model_tables}
+
+
+def markdown() -> str:
+    """The tables as the README shows them: a folded section per table, a row per column."""
+    sections = []
+    for table in (*TABLES.values(), *MODEL_TABLES.values()):
+        place = "model/" if table.name in MODEL_TABLES else ""
+        lines = [
+            f"<details><summary><code>{place}{table.name}</code>: {table.row}</summary>\n",
+            "| column | type | unit, range | meaning |",
+            "|---|---|---|---|",
+        ]
+        for column in table.columns:
+            notes = column.field().metadata or {}
+            limits = ", ".join(notes[key].decode() for key in (b"unit", b"range") if key in notes)
+            null = f" (null: {column.null})" if column.null else ""
+            lines.append(f"| `{column.name}` | {_type_name(column.type)} | {limits} | {column.meaning}{null} |")
+        sections.append("\n".join([*lines, "\n</details>"]))
+    return "\n".join(sections) + "\n"
+
+
+def _type_name(type_: pa.DataType) -> str:
+    if pa.types.is_dictionary(type_):
+        return "string"
+    return f"list of {type_.value_type}" if pa.types.is_list(type_) else str(type_)

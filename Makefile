@@ -1,0 +1,82 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`. `make help` lists the rest.
+# What they need and do not find (Python packages, npm packages, a browser for the tests) they install.
+
+PYTHON ?= python3
+PORT ?= 8000
+SERVE ?= 1
+RUN := data/runs/demo
+SITE := data/site
+
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := pipeline tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup explorer demo demo-model test test-python test-explorer lint format bench browser clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(VENV)/.done explorer/node_modules/.done ## the Python environment and the npm packages
+
+# The CPU build of torch is installed first and by itself, so that nothing else pulls another one in.
+$(VENV)/.done: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+		{ echo "Python 3.11 to 3.13 is needed; give one with: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@echo "installing the Python environment"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+explorer/node_modules/.done: explorer/package.json explorer/package-lock.json
+	@command -v npm >/dev/null || { echo "Node.js 20 or newer with npm is needed (https://nodejs.org)"; exit 1; }
+	@echo "installing the npm packages"
+	@cd explorer && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+explorer: explorer/dist/index.html ## the built explorer
+
+explorer/dist/index.html: explorer/node_modules/.done explorer/index.html explorer/vite.config.js $(shell find explorer/src -type f 2>/dev/null)
+	@cd explorer && npm run --silent build
+
+demo: $(VENV)/.done explorer/dist/index.html ## run the demo end to end and serve it (SERVE=0 stops before, PORT=8000)
+	@$(BIN)/flowatlas run model=demo dataset=demo run.dir=$(RUN) run.progress=true
+	@$(BIN)/flowatlas site $(RUN) --out $(SITE) --title 'flowatlas demo'
+	@if [ '$(SERVE)' = 0 ]; then echo 'see it: $(BIN)/flowatlas serve $(SITE)'; \
+		else $(BIN)/flowatlas serve $(SITE) --port $(PORT); fi
+
+demo-model: $(VENV)/.done ## train the demo model again from its seed (about 20 minutes on one core)
+	@$(BIN)/python -m demo.train --out data/models/demo
+
+test: lint test-explorer test-python ## everything: linters, types, Python, JavaScript, browser
+
+test-explorer: explorer/node_modules/.done
+	@cd explorer && npm run --silent check && npm test --silent
+
+test-python: $(VENV)/.done explorer/dist/index.html browser
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/.done ## ruff and pyright
+	@$(BIN)/ruff check $(SOURCES) && $(BIN)/ruff format --check $(SOURCES) && $(BIN)/pyright
+
+format: $(VENV)/.done ## let ruff write the code
+	@$(BIN)/ruff check --fix $(SOURCES); $(BIN)/ruff format $(SOURCES)
+
+bench: $(VENV)/.done ## speed as a multiple of the bare forward pass, memory, bytes per prompt
+	@$(BIN)/python -m flowatlas.bench
+
+# Chromium for the browser tests: the one that is there, else Debian's where we may install it.
+browser:
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; { \
+		if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+			echo "installing Chromium and fonts"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+				chromium fonts-dejavu-core fonts-noto-color-emoji >/dev/null; \
+		else \
+			echo "the browser tests need Chromium: install it (Debian: apt-get install chromium fonts-noto-color-emoji)"; exit 1; \
+		fi; }
+
+clean: ## remove everything that make made
+	rm -rf $(VENV) explorer/node_modules explorer/dist $(RUN) $(SITE)
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

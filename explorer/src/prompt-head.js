@@ -1,0 +1,101 @@
+/** Above the graph: which prompt this is, its neighbours and partners, the tokens, and what the model predicts. */
+
+import { answerFrom } from './describe.js';
+import { attr, fill, h, text } from './dom.js';
+import { clip, exact, fraction, integer, showText } from './format.js';
+import { tokenMark } from './panel-tabs.js';
+import { format, promptsState, promptState } from './state.js';
+import { createStrip } from './strip.js';
+
+/**
+ * @typedef {{ number: number, previous: number | null, next: number | null,
+ *   partners: import('./rows.js').Row[] }} Around place in the run, and the other prompts of the pair
+ * @typedef {{ index: import('./data.js').RunIndex, data: import('./data.js').PromptData, target: number,
+ *   outcome: import('./data.js').Target | undefined, around: Around | null, note: string,
+ *   kept: Partial<import('./state.js').PromptState> }} HeadProps `kept` is what stays when another prompt is opened
+ */
+
+/** @param {string} name @param {string | null} token @param {number | null} prob @param {number | null} rank @param {string} [title] */
+function result(name, token, prob, rank, title) {
+  return h(
+    'span',
+    { class: `result ${name}`, title },
+    h('span', { class: 'quiet' }, name),
+    ' ',
+    tokenMark(token ?? '?'),
+    ' ',
+    h('span', { class: 'num', title: exact(prob) }, fraction(prob)),
+    rank === null ? null : h('span', { class: 'quiet' }, ` rank ${integer(rank)}`),
+  );
+}
+
+/** @param {{ onTarget: (pos: number) => void }} options */
+export function createHead({ onTarget }) {
+  const strip = createStrip({ onTarget });
+  const position = h('span', { class: 'position' });
+  const about = h('span', { class: 'about' });
+  const previous = h('a', { class: 'icon', 'aria-label': 'Previous prompt', title: 'Previous prompt  [', 'aria-disabled': 'true' }, '‹');
+  const next = h('a', { class: 'icon', 'aria-label': 'Next prompt', title: 'Next prompt  ]', 'aria-disabled': 'true' }, '›');
+  const outcome = h('p', { class: 'outcome-line', 'data-testid': 'outcome' });
+  const notice = h('p', { class: 'notice', role: 'status', 'data-testid': 'notice' });
+  const el = h(
+    'header',
+    { class: 'prompt-head' },
+    h('div', { class: 'where' }, h('nav', { 'aria-label': 'Prompts' }, previous, position, next), about),
+    strip.el,
+    outcome,
+    notice,
+  );
+
+  /** @param {HeadProps} props */
+  function drawPlace({ index, data: { prompt }, around, kept }) {
+    const link = (/** @type {HTMLAnchorElement} */ a, /** @type {number | null} */ id) => {
+      attr(a, 'href', id === null ? null : format(promptState(index.id, id, kept)));
+      attr(a, 'aria-disabled', id === null ? 'true' : null);
+    };
+    link(previous, around?.previous ?? null);
+    link(next, around?.next ?? null);
+    const total = index.counts?.prompts;
+    if (around) fill(position, h('b', {}, integer(around.number)), total ? ` of ${integer(total)}` : '');
+    else fill(position, `prompt ${prompt.prompt_id}`);
+  }
+
+  /** @param {HeadProps} props */
+  function drawAbout({ index, data: { prompt }, around, kept }) {
+    const word = (/** @type {string} */ given, length = 24) => h('bdi', {}, clip(showText(given), length));
+    const links = (around?.partners ?? []).map((row) =>
+      h('a', { href: format(promptState(index.id, row.prompt_id, kept)) }, word(row.role ?? `prompt ${row.prompt_id}`)),
+    );
+    fill(
+      about,
+      prompt.group === null ? null : h('a', { href: format(promptsState(index.id, { group: prompt.group })) }, word(prompt.group, 60)),
+      prompt.pair_id === null ? null : h('span', {}, word(prompt.role ?? 'one'), ' of pair ', word(prompt.pair_id)),
+      links.length ? h('span', {}, 'other: ', ...links.flatMap((link, i) => (i ? [', ', link] : [link]))) : null,
+      prompt.source_id === String(prompt.prompt_id)
+        ? null
+        : h('span', { class: 'quiet', title: clip(showText(prompt.source_id), 400) }, word(prompt.source_id, 32)),
+    );
+  }
+
+  /** @param {HeadProps} props */
+  function update(props) {
+    const { data, target, outcome: found, note } = props;
+    strip.update({ data, target });
+    drawPlace(props);
+    drawAbout(props);
+    if (found) {
+      fill(
+        outcome,
+        result('prediction', found.predicted, found.predicted_prob, null),
+        result('answer', found.answer, found.answer_prob, found.answer_rank, answerFrom(found.answer_from)),
+        found.foil_id === null ? null : result('foil', found.foil, found.foil_prob, found.foil_rank),
+      );
+    } else fill(outcome, 'No prediction is stored for this prompt.');
+    text(notice, note);
+  }
+
+  /** @param {'previous' | 'next'} where */
+  const go = (where) => (where === 'previous' ? previous : next).click();
+
+  return { el, update, go };
+}

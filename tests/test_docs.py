@@ -1,0 +1,77 @@
+"""What the documents say is so."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from flowatlas import docs
+from flowatlas.compose import run_config
+from flowatlas.config import known_keys
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_tables_of_columns_are_the_schemas():
+    assert docs.with_tables(README) == README, "run: python -m flowatlas.docs"
+    assert README.count("<details>") == 12
+
+
+def test_links_lead_somewhere():
+    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+            if not target.startswith("http"):
+                assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_keys_it_names_exist():
+    prose = README.split("<!-- tables")[0] + README.split("<!-- /tables -->")[1]
+    named = set(re.findall(r"\b(?:model|dataset|run|routes|lens|writes|neurons)\.[a-z_]+(?:\.[a-z_]+)?(?==|`)", prose))
+    unknown = {key for key in named if key not in known_keys()}
+    assert named
+    assert not unknown
+
+
+@pytest.mark.parametrize(
+    "module", sorted(p.stem for p in (ROOT / "pipeline" / "flowatlas").glob("*.py") if p.stem[0] != "_")
+)
+def test_modules_import_only_downwards(module):
+    """The order of design: a module's imports lie in its own layer or below."""
+    text = (ROOT / "pipeline" / "flowatlas" / f"{module}.py").read_text()
+    used = set(re.findall(r"^\s*from flowatlas\.(\w+) import", text, re.M))
+    for names in re.findall(r"^\s*from flowatlas import (.+)$", text, re.M):
+        used |= {name.strip() for name in names.split(",")} & LAYER.keys()
+    assert module in LAYER, "give the new module a layer"
+    above = {name for name in used if LAYER[name] > LAYER[module]}
+    assert not above
+
+
+LAYERS = (
+    "errors schema config clock files",
+    "tokens rows readers tables encode prompts models weights activations shards plan manifest hub",
+    "kernels contributions",
+    "routes components lens guard",
+    "columns vocabulary extract writer",
+    "compose overrides neuron_tokens run dry status audit audit_rules site site_data server cli bench docs",
+)
+LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
+
+
+def test_the_readmes_query_runs(tmp_path):
+    import duckdb
+
+    from synthetic import make_run
+
+    run = make_run(tmp_path / "data" / "runs" / "demo")
+    query = re.search(r"```sql\n(.*?)```", README, re.DOTALL)
+    assert query
+    assert run
+    rows = duckdb.sql(query[1].replace("data/runs/demo", str(tmp_path / "data/runs/demo"))).fetchall()
+    assert len(rows) == 10
+
+
+def test_every_key_of_a_run_composes():
+    seen = []
+    code = run_config(["model=demo", "dataset=demo"], lambda config: seen.append(config) or 0, lambda error: 2)
+    assert (code, seen[0].routes.targets) == (0, "all")
