@@ -4,5 +4,41 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test needs a hub; a mistake must fail at once
 sys.path.insert(0, str(Path(__file__).parent))  # the tests' own helpers: literal, tiny, synthetic
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory):
+    """Starts `flowatlas` in processes of their own; see runs.py."""
+    from runs import Runs
+
+    started = Runs({"FLOWATLAS_CACHE": str(tmp_path_factory.mktemp("cache"))})
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """Folders of tiny random models by family; not to be changed."""
+    from tiny import make_model
+
+    folder = tmp_path_factory.mktemp("models")
+    return {family: make_model(folder / family, family) for family in ("gpt2", "llama")}
+
+
+@pytest.fixture
+def run(runs, tmp_path, models):
+    """Runs in tmp_path, over ten prompts with the GPT-2 into `run`, unless told otherwise."""
+    from runs import write_prompts
+
+    write_prompts(tmp_path / "prompts.jsonl", 10)
+
+    def run_(*more, **how):
+        return runs(
+            "run", f"model={models['gpt2']}", "dataset=prompts.jsonl", "run.dir=run", *more, cwd=tmp_path, **how
+        )
+
+    return run_

@@ -7,6 +7,7 @@ one of them.
 
 import dataclasses
 import errno
+import hashlib
 import importlib
 import json
 import os
@@ -14,8 +15,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import traceback
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 # Functions whose calls are the moments of a run, in the order in which a run first meets them.
@@ -24,8 +28,9 @@ WATCHED = (
     "os:link",
     "flowatlas.models:load",
     "flowatlas.extract:Extractor.__call__",
-    "flowatlas.kernels:top_tokens",
+    "flowatlas.vocabulary:Vocabulary.read_nodes",
     "os:replace",
+    "flowatlas.neuron_tokens:_compute",
     "flowatlas.run:write_manifest",
 )
 
@@ -44,42 +49,48 @@ class Runs:
     """Starts runs; `environment` is theirs on top of ours."""
 
     def __init__(self, environment: dict[str, str]) -> None:
-        one_thread = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        # the command line sets the verbosity, but in a child transformers is imported already
+        settings = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "TRANSFORMERS_VERBOSITY": "error"}
         self._server = subprocess.Popen(
             [sys.executable, __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, **one_thread, **environment},
+            env={**os.environ, **settings, **environment},
         )
-        self._logs = tempfile.TemporaryDirectory()
+        self._folder = tempfile.TemporaryDirectory()
+        self._logs: dict[int, str] = {}
         self._n = 0
 
     def close(self) -> None:
         assert self._server.stdin is not None
         self._server.stdin.close()
         self._server.wait()
-        self._logs.cleanup()
+        self._folder.cleanup()
 
     def __call__(self, *args: object, **more: Any) -> Done:
         """Run to the end; arguments as `start`."""
         return self.wait(self.start(*args, **more))
 
     def start(
-        self, *args: object, cwd: Path, at: int | None = None, does: str = "die", env: dict[str, str] | None = None
+        self, *args: object, cwd: Path, at: str = "", does: str = "die", env: dict[str, str] | None = None
     ) -> int:
-        """Start `flowatlas ARGS`; at its moment number `at` (from 0) it does `die` or `disk_full`. Returns its pid."""
+        """Start `flowatlas ARGS`; returns its pid.
+
+        At the moment `at` (`name` or `name 2`, counted from 0; `23` is the 23rd of all) it does `die`, `fail` or `disk_full`.
+        """
         self._n += 1
-        log = str(Path(self._logs.name) / str(self._n))
+        log = str(Path(self._folder.name) / str(self._n))
         order = {"args": [str(a) for a in args], "cwd": str(cwd), "at": at, "does": does, "env": env or {}, "log": log}
         pid = int(self._ask({"start": order}))
-        setattr(self, f"_log{pid}", log)
+        self._logs[pid] = log
         return pid
 
     def wait(self, pid: int) -> Done:
-        code, log = self._ask({"wait": pid}), getattr(self, f"_log{pid}")
+        """Wait for a run that was started."""
+        code, log = self._ask({"wait": pid}), self._logs.pop(pid)
         out, err, moments = (Path(f"{log}.{end}").read_text() for end in ("out", "err", "moments"))
-        return Done(int(code), out, err, moments.split())
+        return Done(int(code), out, err, moments.splitlines())
 
     def _ask(self, request: dict) -> Any:
         assert self._server.stdin is not None
@@ -105,7 +116,7 @@ def _serve() -> None:
         print(json.dumps(answer), flush=True)
 
 
-def _child(args: list[str], cwd: str, at: int | None, does: str, env: dict[str, str], log: str) -> None:
+def _child(args: list[str], cwd: str, at: str, does: str, env: dict[str, str], log: str) -> None:
     """Never returns: whatever happens, the child ends here."""
     code = 70
     try:
@@ -113,37 +124,38 @@ def _child(args: list[str], cwd: str, at: int | None, does: str, env: dict[str, 
         os.environ.update(env)
         for number, end in ((0, "in"), (1, "out"), (2, "err")):
             os.dup2(os.open(f"{log}.{end}", os.O_CREAT | os.O_RDWR), number)
-        _watch(Path(f"{log}.moments").open("w", buffering=1), at, does)
+        _watch(os.open(f"{log}.moments", os.O_CREAT | os.O_WRONLY), at, does)
         from flowatlas.cli import main
 
         code = main(args)
     except BaseException:  # as the interpreter would: a traceback, and an exit code that is none of ours
-        sys.excepthook(*sys.exc_info())
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
 
 
-def _watch(moments: Any, at: int | None, does: str) -> None:
-    count = 0
+def _watch(log: int, at: str, does: str) -> None:
+    """Report every call of the watched functions, and do what is asked for at the one that is asked for."""
+    met: Counter[str] = Counter()
 
     def watched(name: str, function: Callable) -> Callable:
         def call(*args: Any, **kwargs: Any) -> Any:
-            nonlocal count
-            where = "/".join(Path(args[1]).parts[-2:]) if name == "os:replace" else ""
-            print(f"{name}({where})", file=moments)
-            count += 1
-            if count - 1 == at:
-                if does == "disk_full":
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                os.kill(os.getpid(), signal.SIGKILL)
+            label = "/".join(Path(args[1]).parts[-2:]) if name == "os:replace" else name.rpartition(":")[2]
+            if at in (label, f"{label} {met[label]}", str(met.total())):
+                if does == "die":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                met[label] += 1
+                raise (
+                    RuntimeError("out of luck") if does == "fail" else OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                )
+            os.write(log, f"{label}\n".encode())
+            met[label] += 1
             return function(*args, **kwargs)
 
         return call
 
-    if at is None and does == "die" and os.environ.get("WATCH") != "1":
-        return
     for name in WATCHED:
         module, _, path = name.partition(":")
         *owner, last = path.split(".")
@@ -151,6 +163,28 @@ def _watch(moments: Any, at: int | None, does: str) -> None:
         for part in owner:
             place = getattr(place, part)
         setattr(place, last, watched(name, getattr(place, last)))
+
+
+def write_prompts(path: Path, n: int, first: int = 0) -> Path:
+    """A .jsonl of n prompts of 2 to 9 words, the same ones in every file; every second has an answer and a foil."""
+    lines = []
+    for i in range(first, first + n):
+        draw = Random(i)
+        row = {"id": f"p{i}", "text": " ".join(f"w{draw.randrange(1, 400)}" for _ in range(draw.randrange(2, 10)))}
+        lines.append(json.dumps(row | ({"answer": "w7", "foil": "w8"} if i % 2 else {})))
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+def hashes(folder: Path, pattern: str = "*.parquet") -> dict[str, str]:
+    """sha256 of every file below a folder."""
+    found = sorted(path for path in folder.rglob(pattern) if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
+
+
+def one_line(text: str) -> bool:
+    """Whether an error is as it should be: one line, ours."""
+    return text.startswith("flowatlas: ") and text.count("\n") == 1 and text.endswith("\n")
 
 
 if __name__ == "__main__":

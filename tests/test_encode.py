@@ -54,8 +54,11 @@ def test_word_level_tokenizer_of_the_golden_models():
         ("The capital of France is", "Paris", " Paris"),  # a word for it only with the space
         ("The capital of France is", " Paris", " Paris"),  # given with it
         ("When Mary and John went to the store,", "John", " John"),
-        ("12 + 1 =", "7", "7"),  # a tie: after = there is none
         ("12 + 1 is", "7", " 7"),  # a tie: after a letter there is one
+        ("12 + 1 =", "7", " 7"),  # a tie: the text sets its signs off by spaces
+        ("12+1=", "7", "7"),  # and here it does not
+        ('She said "', "7", "7"),  # an opening mark
+        ('the number "12"', "7", " 7"),  # a closing one
     ],
 )
 def test_answers_with_and_without_a_space(tokenizer, text, answer, expected):

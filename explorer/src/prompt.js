@@ -45,8 +45,10 @@ export function createPrompt({ data, navigate }) {
   );
   el.classList.add('blank', 'loading');
 
-  /** @type {PromptState | null} */
+  /** @type {PromptState | null} What is drawn. */
   let state = null;
+  /** @type {PromptState | null} What was asked for last: a change while it still loads builds on it. */
+  let requested = null;
   /** @type {Loaded | null} */
   let loaded = null;
   /** @type {import('./routes.js').Reach | null} */
@@ -69,7 +71,7 @@ export function createPrompt({ data, navigate }) {
 
   /** @param {Partial<PromptState>} change @param {boolean} [replace] */
   function go(change, replace = false) {
-    if (state) navigate({ ...state, ...change }, { replace });
+    if (requested) navigate({ ...requested, ...change }, { replace });
   }
 
   /** @param {number} pos */
@@ -88,6 +90,7 @@ export function createPrompt({ data, navigate }) {
   /** @param {PromptState} now */
   async function update(now) {
     const ticket = (latest += 1);
+    requested = now;
     const other = !loaded || loaded.index.id !== now.run || loaded.data.prompt.prompt_id !== now.id;
     if (other) {
       el.classList.add('loading');

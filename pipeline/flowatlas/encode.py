@@ -7,9 +7,14 @@ How an answer is matched. It continues the text either after a space or directly
 seldom written down. An answer that starts with white space is taken as it is. Otherwise both are tried: text + answer is
 tokenized as a whole, and what follows the text's own ids is the answer (where the answer would change the text's
 ids, because a merge crosses the border, the answer is tokenized alone). The one of fewer tokens wins: it is the one
-that the vocabulary has a word for. On a tie the space is put in exactly when the text ends in a letter, a digit or one
-of , . ; : ! ? ) ] } % ' " closing marks, after which written language has one. The model's own preference is not asked:
-the two prompts of a contrast pair could then disagree about what their answers are.
+that the vocabulary has a word for. A tie is decided by how the text ends:
+
+    a letter, a digit, or a mark of , . ; : ! ? ) ] } %        a space, as written language has it
+    white space, or an opening bracket                          none
+    anything else, such as = / + " -                            as the text itself has it before that mark, except that
+                                                                quotation marks are the other way round (they open or close)
+
+The model's own preference is not asked: the two prompts of a contrast pair could then disagree about what they ask.
 """
 
 from typing import Any
@@ -17,7 +22,9 @@ from typing import Any
 from flowatlas.rows import Prompt, Reject, Row, extra_json
 from flowatlas.tokens import TokenText, own_prefix, plain_ids
 
-SPACE_AFTER = frozenset(",.;:!?)]}%'\"\u00bb\u201d\u2019")  # the last three: closing quotes
+SPACE_AFTER = frozenset(",.;:!?)]}%\u00bb\u201d\u2019")  # the last three: closing quotation marks
+NO_SPACE_AFTER = frozenset("([{\u00ab\u201c\u2018")  # the last three: opening ones
+QUOTES = frozenset("\"'")
 
 
 class Encoder:
@@ -101,7 +108,7 @@ class Encoder:
             return tuple(spaced or direct) or None
         if len(spaced) != len(direct):
             return tuple(min(spaced, direct, key=len))
-        return tuple(spaced if text[-1].isalnum() or text[-1] in SPACE_AFTER else direct)
+        return tuple(spaced if _wants_space(text) else direct)
 
     def _after(self, text: str, plain: list[int], candidate: str) -> list[int]:
         joint = plain_ids(self._tokenizer, text + candidate)
@@ -112,3 +119,13 @@ class Encoder:
     @staticmethod
     def _reject(row: Row, reason: str, detail: str) -> Reject:
         return Reject(row.prompt_id, row.source_id, reason, detail)
+
+
+def _wants_space(text: str) -> bool:
+    """Would a word after this text be set off by a space? See the module's docstring."""
+    last, space_before = text[-1], text[-2:-1].isspace() or len(text) == 1
+    if last.isalnum() or last in SPACE_AFTER:
+        return True
+    if last.isspace() or last in NO_SPACE_AFTER:
+        return False
+    return space_before != (last in QUOTES)

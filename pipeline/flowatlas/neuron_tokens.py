@@ -24,7 +24,7 @@ from flowatlas.schema import MODEL_TABLES
 from flowatlas.writer import write_model_table, write_parquet
 
 _TABLE = MODEL_TABLES["neuron_tokens"]
-_CHUNK = 1 << 24  # scores held at once
+_CHUNK = 128  # neurons at once: always this many, so that the cache's content cannot change a score's last bits
 
 
 def write_vocab(run_dir: Path, model: Model, tokens: list[str], special: set[int]) -> None:
@@ -78,12 +78,13 @@ def _compute(model: Model, neurons: Iterable[tuple[int, int]], k: int) -> Iterat
     by_layer: dict[int, list[int]] = {}
     for layer, neuron in neurons:
         by_layer.setdefault(layer, []).append(neuron)
-    rows = max(1, _CHUNK // model.vocab_size)
     with torch.inference_mode():
         for layer, ids in sorted(by_layer.items()):
             w_out = model.layer(layer).w_out
-            for chunk in torch.tensor(ids, device=w_out.device).split(rows):
-                scores = lens.static_scores(model.final, w_out[chunk])
+            for chunk in torch.tensor(ids, device=w_out.device).split(_CHUNK):
+                directions = w_out.new_zeros(_CHUNK, model.d_model)
+                directions[: len(chunk)] = w_out[chunk]
+                scores = lens.static_scores(model.final, directions)[: len(chunk)].contiguous()
                 values, tokens = top_tokens(scores, min(k, model.vocab_size), both_ends=True)
                 yield _rows(layer, chunk.cpu(), values.float().cpu(), tokens.cpu())
 

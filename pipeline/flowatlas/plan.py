@@ -142,7 +142,8 @@ def read_planned(run_dir: Path, name: str, missing: str) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise RunError(missing) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{run_dir / name} is damaged: make the run again in another run.dir") from error
+        mend = "make the run again in another run.dir" if name == "plan.json" else "remove it and run again"
+        raise RunError(f"{run_dir / name} is damaged: {mend}") from error
     if version != SCHEMA_VERSION:
         raise RunError(
             f"{run_dir} was written with table schema {version}, this flowatlas has {SCHEMA_VERSION}: "

@@ -1,0 +1,116 @@
+"""A real site of the demo model, served as a user would serve it, and a real browser."""
+
+import contextlib
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-component-update",
+)
+
+
+@dataclass
+class Site:
+    """Where the site answers, and the folder of the runs that it was made of: `routes` explains every target, `last` one."""
+
+    url: str
+    runs: Path
+
+    def ask(self, sql: str, run: str = "routes", **values) -> list[tuple]:
+        """DuckDB's answer on a run's own Parquet files; {table} in the SQL stands for one of them."""
+        query = re.sub(r"\{(\w+)\}", lambda m: f"read_parquet('{self.runs}/{run}/{m[1]}/*.parquet')", sql)
+        with duckdb.connect() as connection:
+            return connection.execute(query, values or None).fetchall()
+
+
+def flowatlas(*args: object, cwd: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "flowatlas.cli", *map(str, args)], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("e2e")
+
+
+@pytest.fixture(scope="session")
+def runs(folder) -> Path:
+    demo = ("run", "model=demo", "dataset=demo")
+    flowatlas(*demo, "run.dir=routes", "run.limit=60", "run.shard_size=25", cwd=folder)
+    flowatlas(*demo, "run.dir=last", "run.limit=5", "routes.targets=last", cwd=folder)
+    return folder
+
+
+@contextlib.contextmanager
+def serving(site: Path):
+    """Yields the address at which `flowatlas serve` answers."""
+    server = subprocess.Popen(
+        [sys.executable, "-u", "-m", "flowatlas.cli", "serve", str(site), "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stdout
+        found = re.search(r"http://\S+", server.stdout.readline())
+        assert found, "serve printed no address"
+        yield found[0].rstrip("/") + "/"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.fixture(scope="session")
+def site(folder, runs):
+    flowatlas("site", "routes", "last", "--out", "site", "--title", "Routes of the demo", cwd=runs)
+    with serving(folder / "site") as url:
+        yield Site(url, runs)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    path = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
+    assert path, "the browser tests need Chromium (`make test` installs it where it may)"
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(params=["light", "dark"])
+def scheme(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def page(browser: Browser, scheme):
+    """A fresh page; the test fails when the page logs an error, throws, or asks any other host for anything."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
+    page: Page = context.new_page()
+    page.set_default_timeout(20_000)
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    # A file that is not there is the test's own business: what the page says about it is what counts.
+    lost = "Failed to load resource"
+    page.on("console", lambda m: problems.append(m.text) if m.type == "error" and lost not in m.text else None)
+    page.on(
+        "request",
+        lambda r: None if r.url.startswith(("http://127.0.0.1:", "blob:", "data:")) else problems.append(r.url),
+    )
+    yield page
+    context.close()
+    assert not problems

@@ -1,0 +1,29 @@
+"""What the tests of the site share."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from flowatlas import site as site_module
+from flowatlas import site_data
+from flowatlas.files import hash_file
+
+
+def small_explorer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A built explorer of two files, and buckets so small that the made-up run has several."""
+    dist = folder / "dist"
+    (dist / "assets").mkdir(parents=True)
+    (dist / "index.html").write_text("<!doctype html>")
+    (dist / "assets" / "app-1234.js").write_text("1")
+    monkeypatch.setattr(site_module, "explorer_dir", lambda: dist)
+    monkeypatch.setattr(site_data, "EAGER_BYTES", 24_000)
+    return dist
+
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} in {path}"))
+
+
+def files_of(site: Path) -> dict[str, str]:
+    return {str(path.relative_to(site)): hash_file(path) for path in sorted(site.rglob("*")) if path.is_file()}
