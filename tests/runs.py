@@ -104,6 +104,11 @@ def _serve() -> None:
         importlib.import_module(module)
     for module in ("transformers.models.gpt2.modeling_gpt2", "transformers.models.llama.modeling_llama"):
         importlib.import_module(module)
+    # Tables that are built at first use. Nothing here may start a thread: threads do not survive a fork.
+    importlib.import_module("transformers.conversion_mapping").get_checkpoint_conversion_mapping("gpt2")
+    target: Any = importlib.import_module("numba.core.registry").cpu_target
+    target.typing_context.refresh()
+    target.target_context.refresh()
     for line in sys.stdin:
         request = json.loads(line)
         if "start" in request:

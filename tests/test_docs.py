@@ -67,7 +67,8 @@ def test_the_readmes_query_runs(tmp_path):
     query = re.search(r"```sql\n(.*?)```", README, re.DOTALL)
     assert query
     assert run
-    rows = duckdb.sql(query[1].replace("data/runs/demo", str(tmp_path / "data/runs/demo"))).fetchall()
+    with duckdb.connect() as connection:
+        rows = connection.execute(query[1].replace("data/runs/demo", str(tmp_path / "data/runs/demo"))).fetchall()
     assert len(rows) == 10
 
 

@@ -21,7 +21,6 @@ from tiny import GOLDEN
 PROMPTS = [("gpt2_tiny", 0), ("gpt2_tiny", 1), ("llama_gqa_tiny", 0), ("llama_gqa_tiny", 1)]
 FLOOR = 1e-6  # the merged edges hold shares far below the thresholds
 TOLERANCE = 1e-5
-CLOSE = {"atol": TOLERANCE, "rtol": 3e-5}
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +44,10 @@ def golden(name, i):
     return arrays, graphs, tuple(arrays["input_ids"].tolist())
 
 
+def assert_close(found, want):
+    np.testing.assert_allclose(found, want, atol=TOLERANCE, rtol=3e-5)
+
+
 @pytest.mark.parametrize(("name", "i"), PROMPTS)
 def test_shares_agree(folders, name, i):
     want, _, ids = golden(name, i)
@@ -54,17 +57,17 @@ def test_shares_agree(folders, name, i):
         weights = model.layer(l)
         values = contributions.head_values(acts.v(l), weights.w_o)
         shares = contributions.attention_shares(mid, pre, acts.pattern(l), values, weights.b_o, batch.lengths)
-        np.testing.assert_allclose(shares.heads[0].numpy(), want["attn_contrib"][l], **CLOSE)
-        np.testing.assert_allclose(shares.residual[0].numpy(), want["attn_resid_contrib"][l], **CLOSE)
+        assert_close(shares.heads[0].numpy(), want["attn_contrib"][l])
+        assert_close(shares.residual[0].numpy(), want["attn_resid_contrib"][l])
         mlp, rest = contributions.mlp_shares(post, mid, acts.mlp_out(l))
-        np.testing.assert_allclose(mlp[0].numpy(), want["ffn_contrib"][l], **CLOSE)
-        np.testing.assert_allclose(rest[0].numpy(), want["ffn_resid_contrib"][l], **CLOSE)
+        assert_close(mlp[0].numpy(), want["ffn_contrib"][l])
+        assert_close(rest[0].numpy(), want["ffn_resid_contrib"][l])
     for k in (0, 1):
         l, pos = want[f"neuron{k}_loc"]
         weights = model.layer(l)
         post, mid, act = acts.resid[2 * l + 2][:, pos], acts.resid[2 * l + 1][:, pos], acts.neurons(l)[:, pos]
         found = contributions.neuron_shares(post, mid, act, weights.w_out, weights.b_out)
-        np.testing.assert_allclose(found.neurons[0].numpy(), want[f"neuron{k}_contrib"], **CLOSE)
+        assert_close(found.neurons[0].numpy(), want[f"neuron{k}_contrib"])
         assert float(found.residual[0]) == pytest.approx(float(want[f"neuron{k}_resid"]), abs=TOLERANCE, rel=3e-5)
 
 
