@@ -53,7 +53,7 @@ LAYERS = (
     "kernels contributions",
     "routes components lens guard",
     "columns vocabulary extract writer",
-    "compose overrides neuron_tokens run dry status audit audit_rules site site_data server cli bench docs",
+    "compose overrides neuron_tokens job run dry status audit audit_rules site site_data server cli bench docs",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 

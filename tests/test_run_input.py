@@ -118,6 +118,15 @@ def missing_tensor(folder: Path) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
+def truncated(folder: Path) -> None:
+    data = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(data[: len(data) // 2])
+
+
+def other_shape(folder: Path) -> None:
+    change_config(folder, n_inner=100)
+
+
 def not_finite(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     weights["transformer.wpe.weight"][2] = float("nan")
@@ -140,6 +149,8 @@ def no_tokenizer(folder: Path) -> None:
         (no_weights, "no weights"),
         (pickled_weights, "pickled weights are not read"),
         (missing_tensor, "transformer.h.1.mlp.c_fc.weight"),
+        (truncated, "is the download complete?"),
+        (other_shape, "do not fit its config (transformer.h.0.mlp.c_fc.bias"),
         (not_finite, "does not add up"),
         (no_tokenizer, "is its tokenizer.json there?"),
     ],
@@ -169,7 +180,7 @@ def test_a_mended_model_runs_in_the_same_folder(
     ("arguments", "message"),
     [
         (["model=./nowhere"], "no such folder"),
-        (["model=nobody/nothing"], "model nobody/nothing: no such folder, and the hub does not give it"),
+        (["model=nobody/nothing"], "model nobody/nothing: no such folder, and the hub cannot be reached"),
         (["model=prompts.jsonl"], "is a file"),
         (["dataset=nowhere.jsonl"], "no such file"),
         (["dataset=empty.txt"], "it is empty"),

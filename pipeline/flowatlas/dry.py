@@ -8,8 +8,9 @@ from collections import Counter
 from io import BytesIO
 
 from flowatlas.extract import Extractor
+from flowatlas.job import Job, count_text, make_batches
 from flowatlas.prompts import Prompt, Reject
-from flowatlas.run import Job, count_text, load_guarded, make_batches
+from flowatlas.run import load_guarded
 from flowatlas.schema import TABLES
 from flowatlas.shards import Ledger, shard_ranges
 from flowatlas.writer import conform, write_parquet

@@ -104,8 +104,10 @@ def _folder(model: ModelConfig) -> Path:
     except HFValidationError as error:
         raise ModelError(f"model {model.name}: no such folder, and no valid hub id (owner/name)") from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        offline = isinstance(error, LocalEntryNotFoundError) or "offline" in str(error).lower()
+        reason = "the hub cannot be reached and its cache has no copy" if offline else _first_line(error)
         raise ModelError(
-            f"model {model.name}: no such folder, and the hub does not give it ({_first_line(error)}); "
+            f"model {model.name}: no such folder, and {reason}; "
             "check the name, or download it where there is a network and give the folder"
         ) from error
 
@@ -196,6 +198,7 @@ def load(located: Located, model: ModelConfig, probe: Callable[[nn.Module], Any]
     `probe` is called with the untouched Hugging Face model before it is wrapped; what it returns comes back beside the
     model (the guard's reference logits). Raises ModelError when weights are missing from the files.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging as transformers_logging
 
@@ -209,12 +212,16 @@ def load(located: Located, model: ModelConfig, probe: Callable[[nn.Module], Any]
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # so that they are told below, and by name
         )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise ModelError(f"model {model.name}: its weights cannot be loaded: {_first_line(error)}") from error
-    if info["missing_keys"]:
-        some = ", ".join(sorted(info["missing_keys"])[:3])
-        raise ModelError(f"model {model.name}: weights are missing from its files ({some}); it would answer at random")
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(
+            f"model {model.name}: its weights cannot be loaded ({_first_line(error)}); is the download complete?"
+        ) from error
+    for key, fault in (("missing_keys", "are missing from its files"), ("mismatched_keys", "do not fit its config")):
+        if info[key]:
+            some = ", ".join(sorted(str(k[0] if isinstance(k, tuple) else k) for k in info[key])[:3])
+            raise ModelError(f"model {model.name}: weights {fault} ({some}); it would answer at random")
     hf = hf.to(device).eval().requires_grad_(False)
     with torch.inference_mode():
         probed = probe(hf)

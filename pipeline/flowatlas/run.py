@@ -12,9 +12,7 @@ import platform
 import sys
 import time
 import traceback
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,36 +22,22 @@ import torch
 from tqdm import tqdm
 
 from flowatlas import guard, models, neuron_tokens, shards
-from flowatlas.config import Config, as_dict, default_run_dir, identity
+from flowatlas.config import Config, as_dict, identity
 from flowatlas.errors import DatasetError, RunConflict, UnfinishedError
 from flowatlas.extract import Extractor
 from flowatlas.files import remove, write_json_atomically
+from flowatlas.job import Job, count_text, first_batch, make_batches, prepare
 from flowatlas.manifest import find_manifest, is_current, open_plan, write_manifest
-from flowatlas.models import Located, Model
+from flowatlas.models import Model
 from flowatlas.plan import Plan
-from flowatlas.prompts import Dataset, Encoder, Prompt, Reject, open_dataset
+from flowatlas.prompts import Prompt, Reject
 from flowatlas.schema import TABLES
-from flowatlas.shards import Fingerprint, Ledger
-from flowatlas.tokens import load_tokenizer, resolve_bos, special_ids, token_texts
+from flowatlas.shards import Ledger
+from flowatlas.tokens import special_ids, token_texts
 from flowatlas.writer import write_shard
 
 _LIBRARIES = ("flowatlas", "torch", "transformers", "transformer_lens", "pyarrow", "numba")
 ERRORS = "errors"  # the folder in a run for the tracebacks of failed shards
-_BATCH_BYTES = 1 << 30  # what a batch of `batch_tokens=auto` may keep of activations
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is known of a run before its weights are loaded."""
-
-    config: Config
-    run_dir: Path
-    located: Located
-    tokenizer: Any
-    dataset: Dataset
-    encoder: Encoder
-    fingerprint: Fingerprint
-    batch_tokens: int
 
 
 def execute(config: Config) -> int:
@@ -85,72 +69,9 @@ def execute(config: Config) -> int:
     return 0
 
 
-def prepare(config: Config) -> Job:
-    """Look at everything that needs no weights. Raises InputErrors."""
-    located = models.locate(config.model)
-    models.pick_device(config.model.device)
-    dataset = open_dataset(config.dataset, config.run.limit)
-    tokenizer = load_tokenizer(str(located.folder), None)
-    bos = resolve_bos(tokenizer, config.model.prepend_bos)
-    encoder = Encoder(tokenizer, bos, located.max_tokens, config.routes.targets, located.vocab_size)
-    _require_good_row(dataset, encoder)
-    found = shards.fingerprint(dataset, config.run.shard_size)
-    asked = config.run.batch_tokens
-    batch_tokens = asked if isinstance(asked, int) else automatic_batch_tokens(located)
-    run_dir = Path(config.run.dir or default_run_dir(config)).expanduser()
-    return Job(config, run_dir, located, tokenizer, dataset, encoder, found, batch_tokens)
-
-
-def _require_good_row(dataset: Dataset, encoder: Encoder) -> None:
-    """Before hours of loading: is there a single row that can be processed?"""
-    reasons: Counter[str] = Counter()
-    first: Reject | None = None
-    for row in dataset.rows():
-        item = encoder.encode(row)
-        if isinstance(item, Prompt):
-            return
-        first = first or item
-        reasons[item.reason] += 1
-    if first is None:
-        raise DatasetError(f"dataset {dataset.name}: it holds no prompt")
-    raise DatasetError(
-        f"dataset {dataset.name}: none of its {reasons.total()} rows can be processed ({count_text(reasons)}); "
-        f"row {first.prompt_id}: {first.detail}"
-    )
-
-
 def _own_shards(config: Config, plan: Plan) -> list[int]:
     every, tasks = range(len(plan.shards)), config.run.tasks or 1
     return [shard for shard in every if shard % tasks == (config.run.task or 0)]
-
-
-def automatic_batch_tokens(located: Located) -> int:
-    """Tokens of a batch by what it keeps of activations, from the model's config alone (float32, 128-token prompts)."""
-    config = located.config
-    width, heads = int(config.hidden_size), int(config.num_attention_heads)
-    inner = int(getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * width)
-    per_token = 4 * int(config.num_hidden_layers) * (5 * width + inner + 2 * 128 * heads)
-    return max(256, min(4096, _BATCH_BYTES // per_token))
-
-
-def make_batches(prompts: list[Prompt], batch_tokens: int) -> list[list[Prompt]]:
-    """Prompts of like length together, at most `batch_tokens` padded tokens each (a longer prompt stands alone)."""
-    batches: list[list[Prompt]] = []
-    for prompt in sorted(prompts, key=lambda p: (len(p.token_ids), p.prompt_id)):
-        if batches and (len(batches[-1]) + 1) * len(prompt.token_ids) <= batch_tokens:
-            batches[-1].append(prompt)
-        else:
-            batches.append([prompt])
-    return batches
-
-
-def first_batch(job: Job) -> list[Prompt]:
-    """The first batch of the whole run, whichever shards are still to be done."""
-    for rows in shards.shard_ranges(job.fingerprint.rows, job.config.run.shard_size):
-        encoded = map(job.encoder.encode, job.dataset.rows(rows.start, rows.stop))
-        if prompts := [item for item in encoded if isinstance(item, Prompt)]:
-            return make_batches(prompts, job.batch_tokens)[0]
-    raise DatasetError(f"dataset {job.dataset.name}: it holds no prompt")
 
 
 class Loaded:
@@ -303,8 +224,3 @@ def _summary(run_dir: Path, plan: Plan, manifest: dict[str, Any] | None, seconds
     size = sum(entry["bytes"] for entry in manifest["tables"].values())
     rejected = f", {counts['rejects']} rejected ({count_text(counts['reject_reasons'])})" if counts["rejects"] else ""
     return f"{run_dir}: {counts['prompts']} prompts{rejected}, {size / 1e6:.1f} MB, {seconds:.1f} s"
-
-
-def count_text(reasons: dict[str, int]) -> str:
-    """Reasons and their numbers, as in "no_text 2, too_long 1"."""
-    return ", ".join(f"{reason} {n}" for reason, n in sorted(reasons.items()))
