@@ -64,10 +64,20 @@ export function createPrompt({ data, navigate }) {
   /** @type {import('./prompt-head.js').Around | null} */
   let around = null;
   let said = '';
+  /** @type {'previous' | 'next' | null} */
+  let pending = null;
   let latest = 0;
 
   mode.addEventListener('change', () => go({ mode: /** @type {any} */ (mode.value) }));
   faint.addEventListener('change', () => go({ faint: faint.checked }, true));
+
+  /** Go to a neighbour that was asked for, now or once the neighbours are known. */
+  function takeStep() {
+    if (!pending || !tops || requested?.id !== loaded?.data.prompt.prompt_id) return;
+    const where = pending;
+    pending = null;
+    head.go(where);
+  }
 
   /** @param {Partial<PromptState>} change @param {boolean} [replace] */
   function go(change, replace = false) {
@@ -120,6 +130,7 @@ export function createPrompt({ data, navigate }) {
       if (loaded?.data.prompt !== prompt) return;
       tops = found;
       draw();
+      takeStep();
       const partners = await data.pair(index, prompt);
       if (loaded?.data.prompt !== prompt) return;
       around = { ...around, partners };
@@ -219,7 +230,10 @@ export function createPrompt({ data, navigate }) {
     else if (key === '=' || key === '+') go({ tau: slider.nudge(route.tau, NUDGE) }, true);
     else if (key === 'm') go({ mode: MODES[(MODES.indexOf(state.mode) + 1) % MODES.length] });
     else if (key === 'f') go({ faint: !state.faint }, true);
-    else if (key === '[' || key === ']') head.go(key === '[' ? 'previous' : 'next');
+    else if (key === '[' || key === ']') {
+      pending = key === '[' ? 'previous' : 'next';
+      takeStep();
+    }
     else if (key === 'Escape' && (state.sel !== null || said)) {
       said = '';
       go({ sel: null });
