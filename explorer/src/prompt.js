@@ -120,19 +120,20 @@ export function createPrompt({ data, navigate }) {
   /** What can come after the graph is drawn. */
   async function rest() {
     if (!loaded) return;
-    const { index, data: { prompt } } = loaded;
+    const mine = loaded; // not the prompt: it is the same object when one comes back to it
+    const { index, data: { prompt } } = mine;
     try {
       const place = await data.neighbours(index, prompt.prompt_id);
-      if (loaded?.data.prompt !== prompt) return;
+      if (loaded !== mine) return;
       around = { ...place, partners: [] };
       if (place.next !== null) data.fetchAhead(index, place.next);
       const found = await data.tops(index, prompt.prompt_id);
-      if (loaded?.data.prompt !== prompt) return;
+      if (loaded !== mine) return;
       tops = found;
       draw();
       takeStep();
       const partners = await data.pair(index, prompt);
-      if (loaded?.data.prompt !== prompt) return;
+      if (loaded !== mine) return;
       around = { ...around, partners };
       draw();
     } catch (error) {
