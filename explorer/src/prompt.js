@@ -137,6 +137,7 @@ export function createPrompt({ data, navigate }) {
       around = { ...around, partners };
       draw();
     } catch (error) {
+      if (loaded !== mine) return;
       // The graph stands without these; say what is missing rather than take it away.
       said = `Part of this prompt could not be read: ${/** @type {Error} */ (error).message}`;
       draw();
