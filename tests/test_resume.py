@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -197,6 +198,7 @@ def test_killed_while_growing(place: Place, expected: dict[str, str]) -> None:
         ("row", "rows 0 to 3"),
         ("fewer rows", "over 10 rows"),
         ("weights", "weights hash"),
+        ("tokenizer", "a run with tokenizer="),
         ("routes.floor=0.02", "routes.floor=0.01"),
         ("run.shard_size=3", "run.shard_size=4"),
         ("model.dtype=float64", "model.dtype=float32"),
@@ -210,7 +212,13 @@ def test_another_run_in_the_same_folder_is_refused(
     other.write_text(rows.replace('"id": "p1"', '"id": "q1"') if change == "row" else rows)
     if change == "fewer rows":
         write_prompts(other, 8)
-    more = {"weights": [f"model={models['llama']}"], "row": [], "fewer rows": []}.get(change, [change])
+    own = {"weights": [f"model={models['llama']}"], "tokenizer": ["model=./renamed"], "row": [], "fewer rows": []}
+    if change == "tokenizer":  # the same weights, but the same word is another token
+        renamed = shutil.copytree(models["gpt2"], undisturbed.folder / "renamed") / "tokenizer.json"
+        renamed.write_text(
+            renamed.read_text().replace('"w1":', '"w1_":').replace('"w2":', '"w1":').replace('"w1_":', '"w2":')
+        )
+    more = own.get(change, [change])
     refused = undisturbed.run("dataset=other.jsonl", *more)
     assert refused.code == 2
     assert one_line(refused.err)

@@ -127,6 +127,14 @@ def other_shape(folder: Path) -> None:
     change_config(folder, n_inner=100)
 
 
+def no_positions(folder: Path) -> None:
+    change_config(folder, n_positions=None)
+
+
+def odd_heads(folder: Path) -> None:
+    change_config(folder, n_head=5)
+
+
 def not_finite(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     weights["transformer.wpe.weight"][2] = float("nan")
@@ -152,7 +160,9 @@ def no_tokenizer(folder: Path) -> None:
         (truncated, "is the download complete?"),
         (other_shape, "do not fit its config (transformer.h.0.mlp.c_fc.bias"),
         (not_finite, "does not add up"),
-        (no_tokenizer, "is its tokenizer.json there?"),
+        (no_tokenizer, "tokenizer.json there"),
+        (no_positions, "config.json cannot be read"),
+        (odd_heads, "do not go together"),
     ],
 )
 def test_a_model_that_will_not_do_is_one_line_and_leaves_nothing(

@@ -15,6 +15,8 @@ import { createStrip } from './strip.js';
  *   kept: Partial<import('./state.js').PromptState> }} HeadProps `kept` is what stays when another prompt is opened
  */
 
+const PART_OF_CHARACTER = /<0x[0-9A-F]{2}>/;
+
 /** @param {string} name @param {string | null} token @param {number | null} prob @param {number | null} rank @param {string} [title] */
 function result(name, token, prob, rank, title) {
   return h(
@@ -36,6 +38,7 @@ export function createHead({ onTarget }) {
   const about = h('span', { class: 'about' });
   const previous = h('a', { class: 'icon', 'aria-label': 'Previous prompt', title: 'Previous prompt  [', 'aria-disabled': 'true' }, '‹');
   const next = h('a', { class: 'icon', 'aria-label': 'Next prompt', title: 'Next prompt  ]', 'aria-disabled': 'true' }, '›');
+  const whole = h('p', { class: 'whole quiet', 'data-testid': 'whole-text', dir: 'auto', hidden: true });
   const outcome = h('p', { class: 'outcome-line', 'data-testid': 'outcome' });
   const notice = h('p', { class: 'notice', role: 'status', 'data-testid': 'notice' });
   const el = h(
@@ -43,6 +46,7 @@ export function createHead({ onTarget }) {
     { class: 'prompt-head' },
     h('div', { class: 'where' }, h('nav', { 'aria-label': 'Prompts' }, previous, position, next), about),
     strip.el,
+    whole,
     outcome,
     notice,
   );
@@ -81,6 +85,9 @@ export function createHead({ onTarget }) {
   function update(props) {
     const { data, target, outcome: found, note } = props;
     strip.update({ data, target });
+    // Tokens that are parts of a character say nothing by themselves: show the text as well.
+    whole.hidden = !data.prompt.tokens.some((token) => PART_OF_CHARACTER.test(token));
+    text(whole, whole.hidden ? '' : clip(showText(data.prompt.text), 2000));
     drawPlace(props);
     drawAbout(props);
     if (found) {

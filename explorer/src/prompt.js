@@ -13,6 +13,9 @@ import { step } from './steps.js';
 const DEFAULT_TAU = 0.04; // the LM Transparency Tool's
 const NUDGE = 20;
 
+const HOW_TO_STORE =
+  'To store it, run again into another run.dir with routes.targets=all; if the dataset has a targets column, list the position there, because the column wins.';
+
 /** @typedef {import('./state.js').PromptState} PromptState */
 /** @typedef {{ index: import('./data.js').RunIndex, data: import('./data.js').PromptData, graph: import('./routes.js').Graph }} Loaded */
 
@@ -92,7 +95,7 @@ export function createPrompt({ data, navigate }) {
       const last = loaded.data.prompt.targets.at(-1);
       go({ t: pos === last ? null : pos, sel: null });
     } else {
-      said = 'This target was not stored: run again with routes.targets=all (or list it in the dataset’s targets column).';
+      said = `This target was not stored. ${HOW_TO_STORE}`;
       draw();
     }
   }
@@ -154,7 +157,7 @@ export function createPrompt({ data, navigate }) {
     const tau = now.tau ?? Math.max(floor, DEFAULT_TAU);
     const notes = [
       said,
-      target === wanted ? '' : `Position ${wanted} is no stored target, so the last one is shown. Run again with routes.targets=all (or list it in the dataset’s targets column).`,
+      target === wanted ? '' : `Position ${wanted} is no stored target, so the last one is shown. ${HOW_TO_STORE}`,
       now.sel !== null && known(now.sel) === null ? `There is no ${now.sel} in this prompt, so nothing is selected.` : '',
       tau < floor ? `Shares under the floor ${threshold(floor)} were not stored, so the floor is shown.` : '',
     ];

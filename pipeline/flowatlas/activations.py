@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from flowatlas.errors import GuardError
 from flowatlas.models import Model
 
 
@@ -82,7 +83,10 @@ _PER_LAYER = (
 
 
 def run(model: Model, batch: Batch) -> tuple[Activations, Tensor]:
-    """Run the model once; returns its activations and the bridge's own logits at the last column [batch, 1, token]."""
+    """Run the model once; returns its activations and the bridge's own logits at the last column [batch, 1, token].
+
+    Raises GuardError when a hook that the family must have does not fire.
+    """
     wanted = ["blocks.0.hook_resid_pre"]
     wanted += [f"blocks.{l}.{name}" for l in range(model.n_layers) for name in _PER_LAYER]
     keep: dict[str, Any] = {"logits_to_keep": 1, "use_cache": False, "output_attentions": False}
@@ -91,6 +95,9 @@ def run(model: Model, batch: Batch) -> tuple[Activations, Tensor]:
             batch.ids, attention_mask=batch.mask, names_filter=wanted, return_cache_object=False, **keep
         )
     missing = [name for name in wanted if name not in cache]
-    if missing:  # a family whose blocks are not what the table says
-        raise KeyError(f"hooks that did not fire: {missing[:3]}")
+    if missing:
+        raise GuardError(
+            f"model {model.located.name}: its blocks are not built as its family's are ({missing[0]} never came by); "
+            "its numbers could not be trusted, so nothing was written"
+        )
     return Activations(model, cache), logits

@@ -113,13 +113,13 @@ class Config:
     neurons: NeuronsConfig = field(default_factory=NeuronsConfig)
 
 
-# Keys that change no number of the result: where things lie, who does which part, and what a hash stands for
-# (the weights' for the model's name; the rows' for all that says where the dataset comes from).
+# Keys that change no number of the result (nothing draws at random yet): where things lie, who does which part, and what
+# a hash stands for (the weights' for the model's name and revision; the rows' for where the dataset comes from).
 NOT_IDENTITY = frozenset(
     [
-        *("model.name", "model.device"),
+        *("model.name", "model.revision", "model.device"),
         *("dataset.name", "dataset.path", "dataset.hub", "dataset.config", "dataset.split"),
-        *("run.dir", "run.limit", "run.task", "run.tasks", "run.dry", "run.progress"),
+        *("run.dir", "run.limit", "run.seed", "run.task", "run.tasks", "run.dry", "run.progress"),
     ]
 )
 

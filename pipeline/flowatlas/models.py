@@ -41,6 +41,11 @@ FAMILIES: dict[str, Family] = {
 _DTYPES = {name: getattr(torch, name) for name in ("float32", "float64", "bfloat16", "float16")}
 
 
+_TOKENIZER_FILES = (
+    "tokenizer*", "vocab.*", "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model", "*.tiktoken",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Located:
     """A model that was found and passed every check that needs no weights."""
@@ -60,13 +65,21 @@ class Located:
 
     def weights_hash(self) -> str:
         """sha256 over config.json and the weight files: names and bytes, in order of name."""
-        digest = hashlib.sha256()
-        for file in sorted([self.folder / "config.json", *self.folder.glob("*.safetensors")]):
-            digest.update(file.name.encode())
-            with file.open("rb") as stream:
-                while block := stream.read(1 << 22):
-                    digest.update(block)
-        return digest.hexdigest()
+        return _hash([self.folder / "config.json", *self.folder.glob("*.safetensors")])
+
+    def tokenizer_hash(self) -> str:
+        """The same over the tokenizer's files: with another one the same text is another prompt."""
+        return _hash([file for pattern in _TOKENIZER_FILES for file in self.folder.glob(pattern)])
+
+
+def _hash(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(set(files)):
+        digest.update(file.name.encode())
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 22):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 def locate(model: ModelConfig) -> Located:
@@ -81,11 +94,12 @@ def locate(model: ModelConfig) -> Located:
         )
     if not any(folder.glob("*.safetensors")):
         raise ModelError(f"model {model.name}: no weights (*.safetensors) in {folder}; pickled weights are not read")
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoConfig
 
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (ValueError, OSError, KeyError) as error:
+    except (ValueError, TypeError, OSError, KeyError, StrictDataclassError) as error:
         raise ModelError(f"model {model.name}: its config.json cannot be read: {_first_line(error)}") from error
     return Located(model.name, folder, config, _family(model.name, config))
 
@@ -214,9 +228,13 @@ def load(located: Located, model: ModelConfig, probe: Callable[[nn.Module], Any]
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # so that they are told below, and by name
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, SafetensorError) as error:
         raise ModelError(
-            f"model {model.name}: its weights cannot be loaded ({_first_line(error)}); is the download complete?"
+            f"model {model.name}: its weights cannot be read ({_first_line(error)}); is the download complete?"
+        ) from error
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"model {model.name}: its config and weights do not go together: {_first_line(error)}"
         ) from error
     for key, fault in (("missing_keys", "are missing from its files"), ("mismatched_keys", "do not fit its config")):
         if info[key]:

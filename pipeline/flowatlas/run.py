@@ -51,8 +51,9 @@ def execute(config: Config) -> int:
     started = time.monotonic()
     loaded = Loaded(job)
     plan = open_plan(
-        job.run_dir, identity(config), job.located.weights_hash(), job.fingerprint, config.run.shard_size,
-        job.batch_tokens, as_dict(config), job.dataset.name, before_creating=loaded.load,
+        job.run_dir, {**identity(config), "tokenizer": job.located.tokenizer_hash()}, job.located.weights_hash(),
+        job.fingerprint, config.run.shard_size, job.batch_tokens, as_dict(config), job.dataset.name,
+        before_creating=loaded.load,
     )  # fmt: skip
     worker = Worker(job, plan, loaded)
     failed = worker.work(_own_shards(config, plan))

@@ -27,7 +27,11 @@ def load_tokenizer(name: str, revision: str | None = None) -> Any:
         tokenizer: Any = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
     except Exception as error:  # besides OSError and ValueError, the Rust library raises bare Exceptions
         why = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        hint = "is its tokenizer.json there?" if path.is_dir() else "is it a folder, or a name on the hub?"
+        hint = (
+            "are tokenizer.json and tokenizer_config.json there, and whole?"
+            if path.is_dir()
+            else "is it a folder, or a name on the hub?"
+        )
         raise ModelError(f"model {name}: its tokenizer cannot be loaded ({why}); {hint}") from error
     if not set(tokenizer.get_vocab().values()) - special_ids(tokenizer):  # what transformers makes of a missing file
         raise ModelError(f"model {name}: its tokenizer knows no token; is its tokenizer.json there?")
