@@ -240,7 +240,16 @@ def test_single_run_gives_its_exit_code_and_leaves_nothing_behind(tmp_path, monk
 def test_identity_holds_what_changes_results_and_nothing_else():
     config = Config(ModelConfig("a"), DatasetConfig(path="p.txt"))
     keys = set(known_keys())
-    same = {"model.name", "model.device", "dataset.name", "dataset.path", "dataset.hub", "dataset.config"}
+    same = {
+        "model.name",
+        "model.revision",
+        "model.device",
+        "run.seed",
+        "dataset.name",
+        "dataset.path",
+        "dataset.hub",
+        "dataset.config",
+    }
     same |= {"dataset.split", "run.dir", "run.limit", "run.task", "run.tasks", "run.dry", "run.progress"}
     for key in keys:
         other = Config(ModelConfig("a"), DatasetConfig(path="p.txt"))
