@@ -16,6 +16,7 @@ from flowatlas.audit import check
 from flowatlas.config import Config, DatasetConfig, ModelConfig, as_dict, identity
 from flowatlas.files import hash_json
 from flowatlas.manifest import read_manifest
+from flowatlas.models import locate
 from flowatlas.schema import SCHEMA_VERSION, TABLES
 from flowatlas.site import build_site
 from runs import Done, Runs, hashes, write_prompts
@@ -68,8 +69,9 @@ def test_manifest_says_what_the_run_was(run: Callable[..., Done], tmp_path: Path
     config.run.dir, config.run.shard_size, config.routes.floor, config.writes.top_k = "run", 4, 0.02, 3
     assert manifest["config"] == as_dict(config)
     config.run.batch_tokens = manifest["batch_tokens"]
-    assert manifest["identity"] == identity(config)
-    assert manifest["config_hash"] == hash_json(identity(config))
+    expected = {**identity(config), "tokenizer": locate(config.model).tokenizer_hash()}
+    assert manifest["identity"] == expected
+    assert manifest["config_hash"] == hash_json(expected)
     assert manifest["schema_version"] == SCHEMA_VERSION
     assert len(manifest["weights_hash"]) == 64
     assert (manifest["dataset"]["name"], manifest["dataset"]["rows"]) == ("prompts", 10)
