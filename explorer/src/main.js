@@ -1,4 +1,6 @@
 import './theme.css';
+import './figure.css';
+import './pair.css';
 import { createApp } from './app.js';
 import { createData } from './data.js';
 import { createDb } from './db.js';
