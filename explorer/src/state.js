@@ -5,11 +5,13 @@
  * @typedef {{ view: 'catalogue' }} CatalogueState
  * @typedef {{ view: 'prompts', run: string, q: string, group: string | null, sort: string, page: number }} PromptsState
  * @typedef {{ view: 'prompt', run: string, id: number, t: number | null, tau: number | null,
- *   mode: import('./routes.js').Mode, sel: string | null, faint: boolean }} PromptState
+ *   mode: import('./routes.js').Mode, sel: string | null, faint: boolean, tab: import('./tabs.js').TabName | null,
+ *   head: string | null, neuron: string | null, of: import('./tabs.js').Outcome, raw: boolean }} PromptState
  * @typedef {CatalogueState | PromptsState | PromptState} State
  */
 
 import { MODES } from './routes.js';
+import { OUTCOMES, parseHead, parseNeuron, TAB_NAMES } from './tabs.js';
 
 const MAX_INT = 2 ** 31 - 1;
 const SORT = /^-?(id|text|group|tokens|predicted|prob|rank)$/;
@@ -20,6 +22,9 @@ const INTEGER = /^\d{1,10}$/;
 
 /** @param {string} text @returns {number | undefined} */
 const toInt = (text) => (INTEGER.test(text) && Number(text) <= MAX_INT ? Number(text) : undefined);
+
+/** @param {readonly string[]} values */
+const oneOf = (values) => (/** @type {string} */ text) => (values.includes(text) ? text : undefined);
 
 /**
  * One parameter: default, and from text to value (undefined when it is not valid) and back.
@@ -37,8 +42,13 @@ const PARAMS = {
   prompt: {
     t: { default: null, read: toInt },
     tau: { default: null, read: (text) => (text !== '' && TAU.test(text) && Number(text) < 1 ? Number(text) : undefined) },
-    mode: { default: 'summed', read: (text) => (MODES.includes(/** @type {any} */ (text)) ? text : undefined) },
+    mode: { default: 'summed', read: oneOf(MODES) },
     sel: { default: null, read: (text) => (NODE.test(text) || EDGE.test(text) ? text : undefined) },
+    tab: { default: null, read: oneOf(TAB_NAMES) },
+    head: { default: null, read: (text) => (parseHead(text) ? text : undefined) },
+    neuron: { default: null, read: (text) => (parseNeuron(text) ? text : undefined) },
+    of: { default: 'answer', read: oneOf(OUTCOMES) },
+    raw: { default: false, read: (text) => (text === '1' ? true : undefined), write: () => '1' },
     faint: { default: true, read: (text) => (text === '0' ? false : text === '1' ? true : undefined), write: (on) => (on ? '1' : '0') },
   },
 };
