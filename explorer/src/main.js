@@ -1,5 +1,6 @@
 import './theme.css';
 import './figure.css';
+import './panels.css';
 import './pair.css';
 import { createApp } from './app.js';
 import { createData } from './data.js';

@@ -3,7 +3,7 @@
 import { answerFrom } from './describe.js';
 import { attr, fill, h, text } from './dom.js';
 import { clip, exact, fraction, integer, showText } from './format.js';
-import { tokenMark } from './panel-tabs.js';
+import { tokenMark } from './panel-parts.js';
 import { format, promptsState, promptState } from './state.js';
 import { createStrip } from './strip.js';
 

@@ -6,9 +6,10 @@ import { clip, fraction, plural, showText, threshold } from './format.js';
 import { createGraph } from './graph.js';
 import { createPanel } from './panel.js';
 import { createHead } from './prompt-head.js';
-import { buildGraph, MODES, parseNode, reachFrom, routeAt, sharesOf, summary } from './routes.js';
+import { buildGraph, MODES, reachFrom, routeAt, sharesOf, summary } from './routes.js';
 import { createSlider } from './slider.js';
 import { step } from './steps.js';
+import { tabAfter } from './tabs.js';
 
 const DEFAULT_TAU = 0.04; // the LM Transparency Tool's
 const NUDGE = 20;
@@ -21,7 +22,7 @@ const NUDGE = 20;
  */
 export function createPrompt({ data, navigate }) {
   const head = createHead({ onTarget: chooseTarget });
-  const graph = createGraph({ onSelect: (sel) => go({ sel }) });
+  const graph = createGraph({ onSelect: select });
   const panel = createPanel();
   const slider = createSlider({ onTau: (tau) => go({ tau }, true) });
   const count = h('p', { class: 'route-count', 'data-testid': 'route-count', 'aria-live': 'polite' });
@@ -59,8 +60,6 @@ export function createPrompt({ data, navigate }) {
   let route = null;
   /** @type {Map<string, { token: string, prob: number }> | null} */
   let tops = null;
-  /** @type {{ key: string, rows: import('./data.js').LensRow[] | Error | null } | null} */
-  let lens = null;
   /** @type {import('./prompt-head.js').Around | null} */
   let around = null;
   let said = '';
@@ -72,6 +71,11 @@ export function createPrompt({ data, navigate }) {
   /** @param {Partial<PromptState>} change @param {boolean} [replace] */
   function go(change, replace = false) {
     if (requested) navigate({ ...requested, ...change }, { replace });
+  }
+
+  /** @param {string | null} sel */
+  function select(sel, replace = false) {
+    go({ sel, tab: tabAfter(requested?.tab ?? null, sel), head: null, neuron: null }, replace);
   }
 
   /** @param {number} pos */
@@ -99,7 +103,7 @@ export function createPrompt({ data, navigate }) {
       if (ticket !== latest) return;
       said = '';
       loaded = { index, data: found, graph: buildGraph(found.edges, { parallel: index.parallel, nLayers: index.n_layers }) };
-      reach = tops = lens = around = null;
+      reach = tops = around = null;
       el.classList.remove('loading', 'blank');
     }
     state = now;
@@ -174,28 +178,10 @@ export function createPrompt({ data, navigate }) {
     head.update({ index, data: found, target, outcome: asked, around, note, kept });
     graph.update(props);
     slider.update({ tau, floor: index.floor, shares });
-    panel.update({ ...props, target: asked, lens: lensOf(selection), onSelect: (sel) => go({ sel }), onRetry: retryLens });
+    panel.update({ ...props, target: asked, source: data, state, onSelect: select, onGo: go });
     mode.value = state.mode;
     faint.checked = state.faint;
     drawCount();
-  }
-
-  /** Rows of the selected node, asked for when they are not there yet. @param {string | null} key */
-  function lensOf(key) {
-    if (!key || !/\.(mid|post)\./.test(key) || !loaded) return null;
-    if (lens?.key === key) return lens.rows;
-    const asked = (lens = { key, rows: /** @type {any} */ (null) });
-    const settle = (/** @type {any} */ rows) => {
-      asked.rows = rows;
-      if (lens === asked) draw();
-    };
-    void data.lens(loaded.index, loaded.data.prompt.prompt_id, parseNode(key)).then(settle, settle);
-    return null;
-  }
-
-  function retryLens() {
-    lens = null;
-    draw();
   }
 
   function drawCount() {
@@ -222,7 +208,7 @@ export function createPrompt({ data, navigate }) {
     else if (key === '[' || key === ']') head.go(key === '[' ? 'previous' : 'next');
     else if (key === 'Escape' && (state.sel !== null || said)) {
       said = '';
-      go({ sel: null });
+      select(null);
       draw();
     } else return false;
     return true;
@@ -238,7 +224,7 @@ export function createPrompt({ data, navigate }) {
       ? direction === 'up' || direction === 'right' ? part.to : part.from
       : step(route, sel === null || !/\.(mid|post)\./.test(sel) ? null : sel, direction, { shift, nLayers: loaded.index.n_layers });
     if (to === null) return true;
-    go({ sel: to }, sel !== null);
+    select(to, sel !== null);
     graph.focusNode(to);
     return true;
   }

@@ -65,7 +65,7 @@ describe('one prompt', () => {
   });
 
   it('lens: ten tokens by rank, probabilities falling', async () => {
-    const values = { id: 0, layer: 3, point: 'post', pos: 13 };
+    const values = { id: 0, layer: 3, point: 'post', pos: 13, raw: false };
     const rows = await run('lens', values, { lens: file('lens'), tokens: file('tokens') });
     expect(rows.map((row) => row.rank)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
     expect(rows[0].token).toBe(' Mary');
