@@ -5,6 +5,7 @@
 
 import { createDetails } from './details.js';
 import { SiteError } from './errors.js';
+import { createExpansions } from './expand-data.js';
 import edgesSql from './sql/edges.sql?raw';
 import lensSql from './sql/lens.sql?raw';
 import nodesSql from './sql/nodes.sql?raw';
@@ -280,5 +281,6 @@ export function createData({ base, db }) {
   }
 
   const details = createDetails({ query: db.query, rows, address });
-  return { warm, first, catalogue, run, list, neighbours, prompt, fetchAhead, lens, tops, pair, details };
+  const expansion = createExpansions({ rows, address });
+  return { warm, first, catalogue, run, list, neighbours, prompt, fetchAhead, lens, tops, pair, details, expansion };
 }

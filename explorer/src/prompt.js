@@ -1,13 +1,13 @@
 /** One prediction: tokens, route graph, threshold, panel. Holds what is loaded; everything shown follows from the state. */
 
-import { fill, h } from './dom.js';
-import { modeName } from './describe.js';
-import { clip, fraction, plural, showText, threshold } from './format.js';
-import { createGraph } from './graph.js';
+import { h } from './dom.js';
+import { clip, showText, threshold } from './format.js';
 import { createPanel } from './panel.js';
 import { createHead } from './prompt-head.js';
-import { buildGraph, MODES, reachFrom, routeAt, sharesOf, summary } from './routes.js';
-import { createSlider } from './slider.js';
+import { createResources } from './resources.js';
+import { buildGraph, MODES, reachFrom, routeAt, sharesOf } from './routes.js';
+import { canOpen, createStage } from './stage.js';
+import { MOST_OPEN, toggled } from './state.js';
 import { step } from './steps.js';
 import { tabAfter } from './tabs.js';
 
@@ -22,28 +22,11 @@ const NUDGE = 20;
  */
 export function createPrompt({ data, navigate }) {
   const head = createHead({ onTarget: chooseTarget });
-  const graph = createGraph({ onSelect: select });
+  const stage = createStage({ go, onSelect: select, onOpen: toggleOpen, onPart: choosePart });
   const panel = createPanel();
-  const slider = createSlider({ onTau: (tau) => go({ tau }, true) });
-  const count = h('p', { class: 'route-count', 'data-testid': 'route-count', 'aria-live': 'polite' });
-  const mode = h('select', { 'aria-label': 'Mode', 'data-testid': 'mode-select', title: 'How shares are compared with the threshold  m' }, ...MODES.map((name) => h('option', { value: name }, modeName(name))));
-  const faint = h('input', { type: 'checkbox', 'data-testid': 'faint' });
-  const el = h(
-    'main',
-    { class: 'prompt', id: 'main', tabindex: '-1' },
-    head.el,
-    h(
-      'div',
-      { class: 'split' },
-      h(
-        'section',
-        { class: 'stage', 'aria-label': 'Route' },
-        graph.el,
-        h('div', { class: 'controls' }, slider.el, h('label', { class: 'mode' }, h('span', {}, 'shares'), mode), h('label', { class: 'check', title: 'Draw stored edges that are not on the route  f' }, faint, 'off-route'), graph.buttons, count),
-      ),
-      panel.el,
-    ),
-  );
+  const expansions = createResources({ onSettled: () => draw() });
+  const split = h('div', { class: 'split' }, stage.el, panel.el);
+  const el = h('main', { class: 'prompt', id: 'main', tabindex: '-1' }, head.el, split);
   el.classList.add('blank', 'loading');
 
   /** @type {PromptState | null} What is drawn. */
@@ -65,9 +48,6 @@ export function createPrompt({ data, navigate }) {
   let said = '';
   let latest = 0;
 
-  mode.addEventListener('change', () => go({ mode: /** @type {any} */ (mode.value) }));
-  faint.addEventListener('change', () => go({ faint: faint.checked }, true));
-
   /** @param {Partial<PromptState>} change @param {boolean} [replace] */
   function go(change, replace = false) {
     if (requested) navigate({ ...requested, ...change }, { replace });
@@ -76,6 +56,28 @@ export function createPrompt({ data, navigate }) {
   /** @param {string | null} sel */
   function select(sel, replace = false) {
     go({ sel, tab: tabAfter(requested?.tab ?? null, sel), head: null, neuron: null }, replace);
+  }
+
+  /** Opens a node into its heads or neurons, or closes it. @param {string} [key] the selected node when not given */
+  function toggleOpen(key = requested?.sel ?? '') {
+    if (!requested || !route) return false;
+    const open = requested.open.split(',').filter(Boolean);
+    if (!open.includes(key) && (!canOpen(key, route.nodes) || open.length >= MOST_OPEN)) return false;
+    go({ open: toggled(requested.open, key) });
+    return true;
+  }
+
+  /** @param {{ kind: 'head' | 'neuron', name: string, node: string }} part of an opened node */
+  function choosePart({ kind, name, node }) {
+    go({ sel: node, tab: kind === 'head' ? 'heads' : 'mlp', head: kind === 'head' ? name : null, neuron: kind === 'neuron' ? name : null });
+  }
+
+  /** What an opened node shows; null while it is fetched. @param {string} key @returns {import('./expand.js').Expansion} */
+  function expansion(key) {
+    if (!loaded) return null;
+    const { index, data: { prompt } } = loaded;
+    const answer = expansions.ask(`${index.id} ${prompt.prompt_id} ${key}`, () => data.expansion(index, prompt.prompt_id, key));
+    return answer.value ?? answer.error;
   }
 
   /** @param {number} pos */
@@ -173,27 +175,11 @@ export function createPrompt({ data, navigate }) {
     if (!route || route.tau !== tau || route.mode !== state.mode) route = routeAt(loaded.graph, reach, tau);
     const selection = known(state.sel);
     const asked = found.targets.find((one) => one.target === target);
-    const props = { data: found, index, graph: loaded.graph, route, selection, tops, faint: state.faint };
-    const kept = { tau: state.tau, mode: state.mode, faint: state.faint };
+    const props = { data: found, index, graph: loaded.graph, route, selection, tops, faint: state.faint, hide: state.hide, open: state.open, expansion };
+    const kept = { tau: state.tau, mode: state.mode, faint: state.faint, hide: state.hide };
     head.update({ index, data: found, target, outcome: asked, around, note, kept });
-    graph.update(props);
-    slider.update({ tau, floor: index.floor, shares });
+    stage.update({ ...props, tau, shares, mode: state.mode });
     panel.update({ ...props, target: asked, source: data, state, onSelect: select, onGo: go });
-    mode.value = state.mode;
-    faint.checked = state.faint;
-    drawCount();
-  }
-
-  function drawCount() {
-    if (!loaded || !route) return;
-    const total = summary(route, loaded.data.nodes);
-    fill(
-      count,
-      h('b', {}, plural(total.nodes, 'node')),
-      ', ',
-      h('b', {}, plural(total.edges, 'edge')),
-      h('span', { class: 'quiet', title: 'Mean over the nodes of the route: share of each node that comes through the route, share of stored parts under the threshold, share of parts under the floor' }, ` · on the route ${fraction(total.kept)}, under threshold ${fraction(total.under)}, not stored ${fraction(total.unstored)}`),
-    );
   }
 
   /** @param {string} key @param {KeyboardEvent} event @returns {boolean} whether the key meant something here */
@@ -201,10 +187,11 @@ export function createPrompt({ data, navigate }) {
     if (!loaded || !state || !route) return false;
     const arrow = { ArrowLeft: 'left', ArrowRight: 'right', ArrowUp: 'up', ArrowDown: 'down' }[key];
     if (arrow) return walk(/** @type {any} */ (arrow), event.shiftKey);
-    if (key === '-' || key === '_') go({ tau: slider.nudge(route.tau, -NUDGE) }, true);
-    else if (key === '=' || key === '+') go({ tau: slider.nudge(route.tau, NUDGE) }, true);
+    if (key === '-' || key === '_') go({ tau: stage.nudge(route.tau, -NUDGE) }, true);
+    else if (key === '=' || key === '+') go({ tau: stage.nudge(route.tau, NUDGE) }, true);
     else if (key === 'm') go({ mode: MODES[(MODES.indexOf(state.mode) + 1) % MODES.length] });
     else if (key === 'f') go({ faint: !state.faint }, true);
+    else if (key === 'e') return toggleOpen();
     else if (key === '[' || key === ']') head.go(key === '[' ? 'previous' : 'next');
     else if (key === 'Escape' && (state.sel !== null || said)) {
       said = '';
@@ -225,7 +212,7 @@ export function createPrompt({ data, navigate }) {
       : step(route, sel === null || !/\.(mid|post)\./.test(sel) ? null : sel, direction, { shift, nLayers: loaded.index.n_layers });
     if (to === null) return true;
     select(to, sel !== null);
-    graph.focusNode(to);
+    stage.focusNode(to);
     return true;
   }
 
