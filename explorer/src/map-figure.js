@@ -40,7 +40,7 @@ function drawOne({ cells, tokens, chosen }, measure, x, side) {
   const largest = values.reduce((max, one) => Math.max(max, one[measure] ?? 0), 0);
   const marks = values.map((one) => ({ x: x + one.src * cell, y: TOP + one.dst * cell, bin: `${measure} b${binFor(one[measure] ?? 0, largest)}` }));
   const step = every(cell);
-  const title = measure === 'share' ? 'contribution (share)' : 'attention weight';
+  const title = side < 190 ? (measure === 'share' ? 'share' : 'attention') : measure === 'share' ? 'contribution (share)' : 'attention weight';
   const labels = tokens.flatMap((token, pos) => {
     if (pos % step) return [];
     const at = x + (pos + 0.5) * cell;
@@ -55,7 +55,7 @@ function drawOne({ cells, tokens, chosen }, measure, x, side) {
     s('rect', { class: 'row', x, y: row, width: (chosen.dst + 1) * cell, height: cell }),
     chosen.src === null ? null : s('rect', { class: 'chosen-cell', x: x + chosen.src * cell, y: row, width: cell, height: cell }),
     s('rect', { class: 'frame', x, y: TOP, width: side, height: side }),
-    s('text', { class: 'caption', x, y: TOP - 5 }, `${title}, up to ${fraction(largest)}`),
+    s('text', { class: 'caption', x, y: TOP - 5 }, `${title} 0 to ${fraction(largest)}`),
     ...labels,
   );
 }

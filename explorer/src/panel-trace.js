@@ -75,7 +75,7 @@ function blockRow(props, trace, layer, component) {
     'li',
     { class: `trace-block ${component}` },
     h('span', { class: 'trace-name' }, label),
-    h('span', { class: 'trace-parts' }, ...(parts.length ? parts : [h('span', { class: 'quiet' }, `no ${title} above the floor`)]), top ? h('span', { class: 'quiet trace-adds', title: `${exact(top.score)} logits` }, 'adds ', tokenMark(top.token ?? `#${top.token_id}`, top.special)) : null),
+    h('span', { class: 'trace-parts' }, ...(parts.length ? parts : [h('span', { class: 'quiet' }, `no ${title} stored: not on a stored route`)]), top ? h('span', { class: 'quiet trace-adds', title: `${exact(top.score)} logits` }, 'adds ', tokenMark(top.token ?? `#${top.token_id}`, top.special)) : null),
   );
 }
 
