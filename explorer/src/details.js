@@ -28,7 +28,7 @@ import writesSql from './sql/writes.sql?raw';
  *   logit: number, prob: number }} TraceToken
  * @typedef {{ layer: number, component: string, index: number, token_id: number, token: string | null, special: boolean, score: number }} TraceWrite
  * @typedef {NeuronRow & { layer: number, token_id: number | null, token: string | null, special: boolean, score: number | null }} TraceNeuron
- * @typedef {{ tokens: TraceToken[], writes: TraceWrite[], neurons: TraceNeuron[] }} Trace
+ * @typedef {{ tokens: TraceToken[], writes: TraceWrite[], neurons: TraceNeuron[] | null }} Trace `neurons` is null while the run is incomplete and their tokens are not written yet
  */
 
 export const TRACE_TOKENS = 5;
@@ -101,7 +101,10 @@ export function createDetails({ query, rows, address }) {
     const [tokens, found, dominant] = await Promise.all([
       rows(index, traceLensSql, ['lens', 'tokens'], { id, pos, limit: TRACE_TOKENS }),
       rows(index, traceWritesSql, ['writes', 'tokens'], { id, pos }),
-      rows(index, traceNeuronsSql, ['neurons'], { id, pos, limit: TRACE_NEURONS }, neuronFiles(index)),
+      rows(index, traceNeuronsSql, ['neurons'], { id, pos, limit: TRACE_NEURONS }, neuronFiles(index)).catch((error) => {
+        if (error?.kind === 'missing') return null; // the rest of the column can be read all the same
+        throw error;
+      }),
     ]);
     return { tokens, writes: found, neurons: dominant };
   }

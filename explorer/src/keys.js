@@ -13,6 +13,8 @@ export const KEYS = [
   ['One prediction', ['f'], 'show or hide what is off the route'],
   ['One prediction', ['e'], 'open the selected node into its heads or neurons, or close it'],
   ['One prediction', ['p'], 'compare with the other prompt of the pair'],
+  ['Panel', ['←', '→'], 'on the tabs: the next view; on a map: the next cell, its numbers below it'],
+  ['Panel', ['↑', '↓', 'Enter'], 'move along a list, choose; on a map: open the cell'],
   ['One prediction', ['Esc'], 'clear the selection; leave the comparison'],
   ['Prompts', ['↑', '↓', 'Enter'], 'move along the list, open a prompt'],
   ['Everywhere', ['/'], 'search the prompts'],

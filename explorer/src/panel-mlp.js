@@ -104,7 +104,7 @@ function renderBlock(props) {
     ...answered(writes, `What L${layer} MLP writes`, (found) =>
       found.up.length || found.down.length ? [writesTable(found, namedTokens(props))] : [h('p', { class: 'quiet' }, 'Not stored: this MLP lies on no stored route.')],
     ),
-    heading('Neurons', 'share of the node after the MLP; activation'),
+    heading('Neurons', `${neurons.value?.length ? `the top ${neurons.value.length}: ` : ''}share of the node after the MLP; activation`),
     ...answered(neurons, `The neurons of L${layer} MLP`, (rows) => {
       if (!rows.length) return [h('p', { class: 'quiet' }, 'No neurons are stored here: this MLP lies on no stored route, or its neurons cannot be told apart.')];
       const chosen = rows.find((row) => row.neuron === named?.neuron && row.expert === named.expert && layer === named.layer) ?? rows[0];

@@ -58,7 +58,7 @@ function headParts(props, trace, layer) {
 /** @param {PanelProps} props @param {Trace} trace @param {number} layer */
 function neuronParts(props, trace, layer) {
   const pos = props.route.target;
-  return trace.neurons
+  return (trace.neurons ?? [])
     .filter((row) => row.layer === layer)
     .map((row) => part(neuronName(row), row.share, row, 'mlp', () => props.onGo({ sel: `${layer}.mlp.${pos}`, tab: null, neuron: neuronName(row) })));
 }
@@ -75,7 +75,7 @@ function blockRow(props, trace, layer, component) {
     'li',
     { class: `trace-block ${component}` },
     h('span', { class: 'trace-name' }, label),
-    h('span', { class: 'trace-parts' }, ...(parts.length ? parts : [h('span', { class: 'quiet' }, `no ${title} stored: not on a stored route`)]), top ? h('span', { class: 'quiet trace-adds', title: `${exact(top.score)} logits` }, 'adds ', tokenMark(top.token ?? `#${top.token_id}`, top.special)) : null),
+    h('span', { class: 'trace-parts' }, ...(parts.length ? parts : [h('small', {}, component === 'mlp' && !trace.neurons ? 'the neurons’ tokens come when the run is complete' : `no ${title} stored: not on a stored route`)]), top ? h('span', { class: 'quiet trace-adds', title: `${exact(top.score)} logits` }, 'adds ', tokenMark(top.token ?? `#${top.token_id}`, top.special)) : null),
   );
 }
 
