@@ -47,7 +47,7 @@ function createMemo() {
 }
 
 export function createPanel() {
-  const bar = h('div', { class: 'tabs', role: 'tablist', 'aria-label': 'What the panel shows' });
+  const bar = h('div', { class: 'tabs', role: 'tablist', 'aria-label': 'What the panel shows', hidden: true }); // until there is something
   const body = h('div', { class: 'panel-body', role: 'tabpanel', id: 'panel-body' });
   const el = h('aside', { class: 'panel', 'data-testid': 'panel', 'aria-label': 'Details of the selection', tabindex: '-1' }, bar, body);
   const memo = createMemo();
@@ -101,6 +101,7 @@ export function createPanel() {
     };
     const natural = naturalTab(selection);
     const current = TABS.find((tab) => tab.id === state.tab) ?? TABS.find((tab) => tab.id === natural) ?? TABS[0];
+    bar.hidden = false;
     TABS.forEach((tab, i) => drawTab(buttons[i], tab.label(props), tab === current));
     attr(body, 'aria-labelledby', `tab-${current.id}`);
     // What a reader was on keeps the keyboard's focus when it is drawn anew.
