@@ -9,12 +9,13 @@ import { createChips } from './chips.js';
 import { attr, fill, h, perFrame, s, text } from './dom.js';
 import { openedOn, roomFor } from './expand.js';
 import { fraction, showToken } from './format.js';
-import { columnAt, curvesOf, layoutFor, pathOf, rowsOf, xOf, yOf } from './layout.js';
+import { CHIP, columnAt, curvesOf, layoutFor, pathOf, rowsOf, xOf, yOf } from './layout.js';
 import { createMarks, scaleOf } from './marks.js';
 import { createPainter } from './painter.js';
 import { nodeKey, parseNode } from './routes.js';
 import { createTooltip } from './tooltip.js';
 
+const READABLE = 0.8; // below this the labels of opened nodes cannot be read
 const LEGIBLE = 0.45; // below this zoom the whole is no first view
 let graphs = 0;
 const FAINT_LIMIT = 6000; // edges that the background draws at most
@@ -82,7 +83,7 @@ export function createGraph({ onSelect, onOpen, onPart }) {
       resting = window.setTimeout(paintBehind, 120);
       behind.el.style.visibility = 'hidden'; // while it moves: it is the most to draw and the least to see
     });
-  const el = h('div', { class: 'graph' }, /** @type {any} */ (groundSvg), behind.el, painter.el, /** @type {any} */ (svg), /** @type {any} */ (painter.probes), tooltip.el);
+  const el = h('div', { class: 'graph' }, /** @type {any} */ (groundSvg), behind.el, painter.el, /** @type {any} */ (svg), /** @type {any} */ (painter.probes), /** @type {any} */ (behind.probes), tooltip.el);
 
   let transform = zoomIdentity;
   let moved = false;
@@ -212,9 +213,12 @@ export function createGraph({ onSelect, onOpen, onPart }) {
     const anchor = props.selection && /\.(mid|post)\./.test(props.selection) ? parseNode(props.selection) : { layer: props.index.n_layers - 1, point: 'post', pos: props.route.target };
     const [x, y] = transform.apply([xOf(layout, anchor.pos), yOf(layout, anchor.layer, anchor.point)]);
     drawBackground();
-    const inside = (/** @type {number} */ value, /** @type {number} */ size) => Math.min(size - 24, Math.max(24, value));
-    const to = [inside(x, room.width), inside(y, room.height)];
-    const { k } = transform;
+    const whole = Math.min(room.width / layout.width, room.height / layout.height);
+    if (!moved && whole >= READABLE) return fit(true);
+    const k = Math.max(transform.k, opened.length ? READABLE : 0);
+    const inside = (/** @type {number} */ value, /** @type {number} */ size, /** @type {number} */ edge) => Math.min(size - edge, Math.max(edge, value));
+    const beside = opened.length ? Math.min((CHIP.width + CHIP.gap) * k, room.width / 2) : 24;
+    const to = [inside(x, room.width, beside), inside(y, room.height, opened.length ? Math.min(90, room.height / 3) : 24)];
     const at = [to[0] - k * xOf(layout, anchor.pos), to[1] - k * yOf(layout, anchor.layer, anchor.point)];
     zoomer.transform(select(/** @type {any} */ (svg)), zoomIdentity.translate(at[0], at[1]).scale(k));
   }

@@ -26,8 +26,6 @@ const within = (value, [low, high]) => Math.min(high, Math.max(low, value));
  */
 export function layoutFor({ nTokens, nLayers, parallel, width, height, opened = [] }) {
   const columns = Math.max(1, nTokens);
-  const dx = within((width - 2 * MARGIN.x) / Math.max(1, columns - 1 + MLP_SHIFT), SPACING.dx);
-  const dy = within((height - MARGIN.top - MARGIN.bottom) / Math.max(1, nLayers), SPACING.dy);
   const zeros = (/** @type {number} */ n) => /** @type {number[]} */ (Array(n).fill(0));
   const [left, right, low, high] = [zeros(columns), zeros(columns), zeros(nLayers), zeros(nLayers)];
   for (const { layer, point, pos, heads, neurons } of opened) {
@@ -37,6 +35,11 @@ export function layoutFor({ nTokens, nLayers, parallel, width, height, opened = 
     if (point === 'mid') low[layer] = Math.max(low[layer], rise);
     else high[layer] = Math.max(high[layer], rise);
   }
+  const sum = (/** @type {number[]} */ values) => values.reduce((total, value) => total + value, 0);
+  // Most of what opened nodes take comes out of the others' room, as far as they stay readable.
+  const dx = within((width - 2 * MARGIN.x - sum(left) - sum(right)) / Math.max(1, columns - 1 + MLP_SHIFT), SPACING.dx);
+  const closed = Math.max(1, nLayers - sum(low.map((value, layer) => (value && high[layer] ? 1 : value || high[layer] ? 0.5 : 0))));
+  const dy = within((height - MARGIN.top - MARGIN.bottom - sum(low) - sum(high)) / closed, SPACING.dy);
   const xs = zeros(columns);
   for (let pos = 0; pos < columns; pos += 1) xs[pos] = pos === 0 ? MARGIN.x + left[0] : xs[pos - 1] + right[pos - 1] + left[pos] + dx;
   const mids = zeros(nLayers);
@@ -100,7 +103,7 @@ export function rowsOf({ nLayers, parallel }) {
 
 /**
  * The curves of an edge, from its source to the node it enters.
- * @param {Layout} layout @param {import('./routes.js').Part} edge
+ * @param {Layout} layout @param {Pick<import('./routes.js').Part, 'layer' | 'kind' | 'dst' | 'src'>} edge
  * @returns {Cubic[]}
  */
 export function curvesOf(layout, edge) {

@@ -2,6 +2,7 @@
 
 import { h } from './dom.js';
 import { clip, showText, threshold } from './format.js';
+import { createPairView } from './pair-view.js';
 import { createPanel } from './panel.js';
 import { createHead } from './prompt-head.js';
 import { createResources } from './resources.js';
@@ -24,9 +25,11 @@ export function createPrompt({ data, navigate }) {
   const head = createHead({ onTarget: chooseTarget });
   const stage = createStage({ go, onSelect: select, onOpen: toggleOpen, onPart: choosePart });
   const panel = createPanel();
+  const partners = createResources({ onSettled: () => draw(), limit: 8 });
   const expansions = createResources({ onSettled: () => draw() });
+  const pair = createPairView({ onSelect: (sel) => go({ sel }, true), onClose: () => go({ pair: null, sel: null }), onRetry: () => retryPair() });
   const split = h('div', { class: 'split' }, stage.el, panel.el);
-  const el = h('main', { class: 'prompt', id: 'main', tabindex: '-1' }, head.el, split);
+  const el = h('main', { class: 'prompt', id: 'main', tabindex: '-1' }, head.el, split, pair.el);
   el.classList.add('blank', 'loading');
 
   /** @type {PromptState | null} What is drawn. */
@@ -45,6 +48,7 @@ export function createPrompt({ data, navigate }) {
   let tops = null;
   /** @type {import('./prompt-head.js').Around | null} */
   let around = null;
+  let retryPair = () => {};
   let said = '';
   let latest = 0;
 
@@ -64,6 +68,14 @@ export function createPrompt({ data, navigate }) {
     const open = requested.open.split(',').filter(Boolean);
     if (!open.includes(key) && (!canOpen(key, route.nodes) || open.length >= MOST_OPEN)) return false;
     go({ open: toggled(requested.open, key) });
+    return true;
+  }
+
+  /** Into the comparison with the first other prompt of the pair, or out of it. */
+  function togglePair() {
+    const other = around?.partners[0]?.prompt_id;
+    if (requested?.pair === null && other === undefined) return false;
+    go({ pair: requested?.pair === null ? other : null, sel: null });
     return true;
   }
 
@@ -174,25 +186,54 @@ export function createPrompt({ data, navigate }) {
     }
     if (!route || route.tau !== tau || route.mode !== state.mode) route = routeAt(loaded.graph, reach, tau);
     const selection = known(state.sel);
+    const comparing = state.pair !== null && state.pair !== found.prompt.prompt_id;
+    split.hidden = comparing;
+    pair.el.hidden = !comparing;
     const asked = found.targets.find((one) => one.target === target);
     const props = { data: found, index, graph: loaded.graph, route, selection, tops, faint: state.faint, hide: state.hide, open: state.open, expansion };
     const kept = { tau: state.tau, mode: state.mode, faint: state.faint, hide: state.hide };
-    head.update({ index, data: found, target, outcome: asked, around, note, kept });
+    head.update({ comparing, index, data: found, target, outcome: asked, around, note, kept });
+    if (comparing) return drawPair({ ...props, target: asked }, tau);
     stage.update({ ...props, tau, shares, mode: state.mode });
     panel.update({ ...props, target: asked, source: data, state, onSelect: select, onGo: go });
+  }
+
+  /** @param {import('./pair-view.js').Side} here @param {number} tau */
+  function drawPair(here, tau) {
+    if (!loaded || !state || state.pair === null) return;
+    const { index } = loaded;
+    const { pair: id, mode } = state;
+    const selection = known(state.sel);
+    const answer = partners.ask(`${index.id} ${id}`, async () => {
+      const found = await data.prompt(index, id);
+      return { data: found, graph: buildGraph(found.edges, { parallel: index.parallel, nLayers: index.n_layers }) };
+    });
+    retryPair = answer.retry;
+    if (answer.error) return pair.update({ here, there: answer.error, note: '', selection, tau, mode });
+    if (!answer.value) return pair.update({ here, there: null, note: '', selection, tau, mode });
+    const other = answer.value;
+    const { targets } = other.data.prompt;
+    const wanted = here.route.target;
+    const same = other.data.prompt.n_tokens === here.data.prompt.n_tokens;
+    const target = same && targets.includes(wanted) ? wanted : (targets.at(-1) ?? wanted);
+    const note = same && target !== wanted ? `Position ${wanted} is no stored target of the other prompt; its last one, ${target}, is shown.` : '';
+    const there = { ...here, ...other, route: routeAt(other.graph, reachFrom(other.graph, target, mode), tau), tops: null, target: other.data.targets.find((one) => one.target === target) };
+    pair.update({ here, there, note, selection, tau, mode });
   }
 
   /** @param {string} key @param {KeyboardEvent} event @returns {boolean} whether the key meant something here */
   function onKey(key, event) {
     if (!loaded || !state || !route) return false;
     const arrow = { ArrowLeft: 'left', ArrowRight: 'right', ArrowUp: 'up', ArrowDown: 'down' }[key];
-    if (arrow) return walk(/** @type {any} */ (arrow), event.shiftKey);
+    if (arrow && state.pair === null) return walk(/** @type {any} */ (arrow), event.shiftKey);
     if (key === '-' || key === '_') go({ tau: stage.nudge(route.tau, -NUDGE) }, true);
     else if (key === '=' || key === '+') go({ tau: stage.nudge(route.tau, NUDGE) }, true);
     else if (key === 'm') go({ mode: MODES[(MODES.indexOf(state.mode) + 1) % MODES.length] });
     else if (key === 'f') go({ faint: !state.faint }, true);
     else if (key === 'e') return toggleOpen();
+    else if (key === 'p') return togglePair();
     else if (key === '[' || key === ']') head.go(key === '[' ? 'previous' : 'next');
+    else if (key === 'Escape' && state.pair !== null && state.sel === null) go({ pair: null });
     else if (key === 'Escape' && (state.sel !== null || said)) {
       said = '';
       select(null);
