@@ -14,6 +14,7 @@ import { tabAfter } from './tabs.js';
 
 const DEFAULT_TAU = 0.04; // the LM Transparency Tool's
 const NUDGE = 20;
+const RESTING_MS = 100;
 
 /** @typedef {import('./state.js').PromptState} PromptState */
 /** @typedef {{ index: import('./data.js').RunIndex, data: import('./data.js').PromptData, graph: import('./routes.js').Graph }} Loaded */
@@ -192,11 +193,35 @@ export function createPrompt({ data, navigate }) {
     const asked = found.targets.find((one) => one.target === target);
     const props = { data: found, index, graph: loaded.graph, route, selection, tops, faint: state.faint, hide: state.hide, open: state.open, expansion };
     const kept = { tau: state.tau, mode: state.mode, faint: state.faint, hide: state.hide };
-    head.update({ comparing, index, data: found, target, outcome: asked, around, note, kept });
-    if (comparing) return drawPair({ ...props, target: asked }, tau);
+    const about = () => head.update({ comparing, index, data: found, target, outcome: asked, around, note, kept });
+    if (comparing) {
+      clearTimeout(settling);
+      about();
+      return drawPair({ ...props, target: asked }, tau);
+    }
     stage.update({ ...props, tau, shares, mode: state.mode });
-    panel.update({ ...props, target: asked, source: data, state, onSelect: select, onGo: go });
+    const { view, tau: _, ...rest } = state;
+    const details = () => panel.update({ ...props, target: asked, source: data, state: /** @type {PromptState} */ (state), onSelect: select, onGo: go });
+    settle(JSON.stringify([index.id, found.prompt.prompt_id, view, rest, note]), () => {
+      about();
+      details();
+    });
   }
+
+  let settling = 0;
+  let looks = '';
+  /**
+   * What stands beside the graph follows at once, but while only the threshold moves it waits for the hand to rest.
+   * @param {string} look everything but the threshold @param {() => void} run
+   */
+  function settle(look, run) {
+    clearTimeout(settling);
+    if (look === looks && performance.now() - moved < RESTING_MS) settling = window.setTimeout(run, RESTING_MS);
+    else run();
+    looks = look;
+    moved = performance.now();
+  }
+  let moved = -Infinity;
 
   /** @param {import('./pair-view.js').Side} here @param {number} tau */
   function drawPair(here, tau) {
