@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 SOURCES := pipeline tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup explorer demo demo-model test test-python test-explorer lint format bench browser clean
+.PHONY: help setup explorer demo demo-model test test-python test-explorer lint format bench measure screenshots browser clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -65,6 +65,12 @@ format: $(VENV)/.done ## let ruff write the code
 
 bench: $(VENV)/.done ## speed as a multiple of the bare forward pass, memory, bytes per prompt
 	@$(BIN)/python -m flowatlas.bench
+
+measure: $(VENV)/.done explorer/dist/index.html browser ## what the page costs: first paint, bytes, clicks, frames; written into docs/explorer.md
+	@$(BIN)/python tests/e2e/measure.py
+
+screenshots: $(VENV)/.done explorer/dist/index.html browser ## the pictures of README and docs/explorer.md
+	@$(BIN)/python tests/e2e/screenshots.py
 
 # Chromium for the browser tests: the one that is there, else Debian's where we may install it.
 browser:

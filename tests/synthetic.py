@@ -52,6 +52,8 @@ class Shape:
     layers: int = 3
     heads: int = 4
     floor: float = 0.05
+    maps: bool = True
+    maps_floor: float = 0.02
     lens_k: int = 3
     seed: int = 0
 
@@ -77,7 +79,8 @@ def identity_of(shape: Shape = Shape(), **routes: Any) -> dict[str, Any]:
 def plan_of(run_dir: Path, dataset: Dataset, shard_size: int = 8, shape: Shape = Shape(), **changes: Any) -> Plan:
     """open_plan with the defaults of the made-up run; `changes` are arguments of open_plan."""
     identity = identity_of(shape)
-    config = {**identity, "model": {"name": "made-up-model"}, "dataset": {"name": dataset.name}}
+    maps = {"store": shape.maps, "floor": shape.maps_floor}
+    config = {**identity, "maps": maps, "model": {"name": "made-up-model"}, "dataset": {"name": dataset.name}}
     arguments: dict[str, Any] = {
         "identity": identity,
         "weights_hash": "ab" * 32,
@@ -168,6 +171,11 @@ class _Prompt:
             parts = [*range((i + 1) * shape.heads), n * shape.heads]
             self.attention[:, i, parts] = rng.dirichlet([0.5] * len(parts), shape.layers)
         self.mlp = rng.dirichlet([1, 1], (shape.layers, n)).astype(np.float32)
+        rng = np.random.default_rng([shape.seed, row.prompt_id, 1])
+        self.pattern = np.zeros((shape.layers, n, n, shape.heads), np.float32)  # by query, key, head
+        for i in range(n):
+            attended = rng.dirichlet([0.5] * (i + 1), (shape.layers, shape.heads))
+            self.pattern[:, i, : i + 1] = attended.transpose(0, 2, 1)
 
     def add(self, table: str, **values: Any) -> None:
         self.tables[table].append({"prompt_id": self.row.prompt_id, **values})
@@ -185,6 +193,8 @@ class _Prompt:
         for node in sorted(columns | reach.keys()):
             self._node(node, reach.get(node, (0.0, 0.0)), stored[node])
         self._components()
+        if self.shape.maps:
+            self._maps()
 
     def _stream(self) -> list[tuple[int, str]]:
         return [(-1, "post")] + [(layer, point) for layer in range(self.shape.layers) for point in ("mid", "post")]
@@ -212,8 +222,8 @@ class _Prompt:
         if not share > self.shape.floor:
             return False
         layer, _, position = dst
-        self.add("edges", layer=layer, kind=kind, dst=position, src=src, head=head, share=share,
-                 attention=0.5 if head >= 0 else None)  # fmt: skip
+        attention = float(self.pattern[layer, position, src, head]) if head >= 0 else None
+        self.add("edges", layer=layer, kind=kind, dst=position, src=src, head=head, share=share, attention=attention)
         if head < 0:
             stored[dst] += share
         return True
@@ -275,3 +285,11 @@ class _Prompt:
             for (component, index), share in columns.items():
                 self.add("components", layer=layer, component=component, index=index, mean_share=float(share.mean()),
                          target_share=float(share[self.targets[-1]]), route_tau=0.0)  # fmt: skip
+
+    def _maps(self) -> None:
+        shape = (self.shape.layers, self.n, self.n, self.shape.heads)
+        shares = self.attention[..., :-1].reshape(shape)
+        above = (shares > self.shape.maps_floor) | (self.pattern > self.shape.maps_floor)
+        for layer, i, j, h in np.argwhere(above).tolist():
+            self.add("maps", layer=layer, head=h, dst=i, src=j, share=float(shares[layer, i, j, h]),
+                     attention=float(self.pattern[layer, i, j, h]))  # fmt: skip

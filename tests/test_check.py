@@ -162,6 +162,17 @@ def _drop_source(tables: Rows) -> None:
     tables["nodes"].remove(_one(tables["nodes"], **node))
 
 
+def _too_attentive(tables: Rows) -> None:
+    cell = next(row for row in tables["maps"] if 0.1 < row["attention"] < 0.9)
+    cell["attention"] = 1.0
+
+
+def _set_map_of_an_edge(tables: Rows) -> None:
+    edge = next(row for row in tables["edges"] if row["head"] >= 0)
+    keys = ("prompt_id", "layer", "head", "dst", "src")
+    _one(tables["maps"], **{key: edge[key] for key in keys})["share"] = edge["share"] - 0.01
+
+
 REJECT = {"source_id": "x", "reason": "r", "detail": "d"}
 BROKEN: dict[str, tuple[Callable[[Rows], None], str]] = {
     "prompt twice": (_copy("prompts"), "prompts/part-00000.parquet: 1 rows are there twice"),
@@ -195,6 +206,9 @@ BROKEN: dict[str, tuple[Callable[[Rows], None], str]] = {
     "answer of a node": (_set("nodes", "answer_rank", None, answer_rank=2), "have an answer or a foil where"),
     "foil of an effect": (_set("logit_effects", "effect_foil", 1.0, effect_foil=None), "disagree with it on whether"),
     "effect of no target": (_set("logit_effects", "target", 0), "are of no target"),
+    "map above 1": (_set("maps", "share", 0.999, prompt_id=0, dst=2), "are of a query whose shares sum to more than 1"),
+    "attends above 1": (_too_attentive, "are of a head that attends by more than 1 in all"),
+    "map and edge": (_set_map_of_an_edge, "disagree with the head's edge"),
     "targets": (_drop("targets", prompt_id=0), "disagrees with their lists"),
     "n_tokens": (_set("prompts", "n_tokens", 30), "have a number of tokens or targets"),
     "after the end": (_set("neurons", "pos", 12), "neurons/part-00000.parquet: 1 rows have a pos after the prompt's end"),

@@ -49,13 +49,14 @@ def test_defaults_are_the_documented_ones():
     assert (config.run.limit, config.run.shard_size, config.run.batch_tokens, config.run.seed) == (None, 256, "auto", 0)
     assert (config.routes.floor, config.routes.targets) == (0.01, "last")
     assert (config.lens.top_k, config.writes.top_k, config.neurons.top_k) == (10, 8, 20)
+    assert (config.maps.store, config.maps.floor) == (False, 0.005)
     model = config.model
     assert (model.dtype, model.device, model.revision, model.prepend_bos) == ("float32", "auto", None, "auto")
 
 
 def test_demo_explains_all_targets_unless_told_otherwise(monkeypatch):
     config = compose(*GOOD)
-    assert config.routes.targets == "all"
+    assert (config.routes.targets, config.maps.store) == ("all", True)
     assert Path(config.model.name).parts[-2:] == ("models", "demo")
     assert config.dataset.path is not None
     assert Path(config.dataset.path).parts[-2:] == ("prompts", "demo.jsonl")
@@ -86,12 +87,14 @@ def test_every_yaml_composes(name):
         (["++model.foo=3"], "unknown key model.foo"),
         (["+foo.bar=3"], "unknown key foo.bar"),
         (["routes={floor:0.1,flor:2}"], "unknown key routes.flor: did you mean routes.floor?"),
-        (["floor=0.5"], "unknown key floor: did you mean routes.floor?"),
+        (["floor=0.5"], "unknown key floor: did you mean routes.floor or maps.floor?"),
         (["top_k=5"], "did you mean lens.top_k or writes.top_k or neurons.top_k?"),
         (["~run.limit"], "keys cannot be removed"),
         (["routes.floor=0"], "routes.floor=0.0 is not allowed"),
         (["routes.floor=1"], "routes.floor=1.0"),
         (["routes.floor=nan"], "routes.floor=nan"),
+        (["maps.floor=1"], "maps.floor=1.0 is not allowed"),
+        (["maps.stor=true"], "unknown key maps.stor: did you mean maps.store?"),
         (["routes.floor=small"], "routes.floor: value 'small'"),
         (["lens.top_k=0"], "lens.top_k=0 is not allowed: it must be a whole number of at least 1"),
         (["writes.top_k=0"], "writes.top_k"),

@@ -15,7 +15,7 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_tables_of_columns_are_the_schemas():
     assert docs.with_tables(README) == README, "run: python -m flowatlas.docs"
-    assert README.count("<details>") == 12
+    assert README.count("<details>") == 13
 
 
 def test_links_lead_somewhere():
@@ -27,7 +27,9 @@ def test_links_lead_somewhere():
 
 def test_the_keys_it_names_exist():
     prose = README.split("<!-- tables")[0] + README.split("<!-- /tables -->")[1]
-    named = set(re.findall(r"\b(?:model|dataset|run|routes|lens|writes|neurons)\.[a-z_]+(?:\.[a-z_]+)?(?==|`)", prose))
+    named = set(
+        re.findall(r"\b(?:model|dataset|run|routes|lens|writes|neurons|maps)\.[a-z_]+(?:\.[a-z_]+)?(?==|`)", prose)
+    )
     unknown = {key for key in named if key not in known_keys()}
     assert named
     assert not unknown

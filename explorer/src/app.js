@@ -1,5 +1,6 @@
 /** The frame around the views: header, theme, keys, which view is shown, and what is said when one fails. */
 
+import { createAddress } from './address.js';
 import { createCatalogue } from './catalogue.js';
 import { attr, fill, h } from './dom.js';
 import { clip, showText } from './format.js';
@@ -43,6 +44,9 @@ export function createApp({ data }) {
   let state = null;
   let shownHash = /** @type {string | null} */ (null);
   let latest = 0;
+  const address = createAddress();
+  /** @type {Map<string, number>} how far each list was scrolled when it was left */
+  const scrolled = new Map();
 
   /** @param {Event} event */
   function skip(event) {
@@ -54,7 +58,8 @@ export function createApp({ data }) {
   function navigate(next, { replace = false } = {}) {
     const hash = format(next);
     if (hash === shownHash) return;
-    history[replace ? 'replaceState' : 'pushState'](null, '', hash);
+    if (replace) address.replace(hash);
+    else address.push(hash);
     show(next, []);
   }
 
@@ -73,12 +78,14 @@ export function createApp({ data }) {
     return name === 'prompts' ? createPrompts({ data, navigate }) : createPrompt({ data, navigate });
   }
 
-  /** @param {State} next @param {string[]} problems */
-  function show(next, problems) {
+  /** @param {State} next @param {string[]} problems @param {boolean} [back] along the history: the list stands where it was */
+  function show(next, problems, back = false) {
     const ticket = (latest += 1);
     const before = state;
     state = next;
+    if (before?.view === 'prompts' && next.view !== 'prompts' && shownHash !== null) scrolled.set(shownHash, window.scrollY);
     shownHash = format(next);
+    const place = back && next.view === 'prompts' ? scrolled.get(shownHash) : undefined;
     if (!view || before?.view !== next.view || view.el.parentNode !== stage) {
       view = create(next.view);
       fill(stage, view.el);
@@ -90,7 +97,9 @@ export function createApp({ data }) {
     if (problems.length) fill(strange, 'Part of the address was not understood and was left out: ', ...problems.slice(0, 3).flatMap((problem) => [h('code', {}, clip(showText(problem), 60)), ' ']));
     current.update(next).then(
       () => {
-        if (ticket === latest) document.title = `${current.title()} · flowatlas`;
+        if (ticket !== latest) return;
+        if (place !== undefined) window.scrollTo(0, place);
+        document.title = `${current.title()} · flowatlas`;
       },
       (error) => {
         if (ticket === latest) fail(error);
@@ -149,14 +158,18 @@ export function createApp({ data }) {
     if (used) event.preventDefault();
   });
 
-  function fromAddress() {
+  /** @param {Event} [event] */
+  function fromAddress(event) {
+    address.forget();
     const { state: next, problems } = parse(location.hash);
     const hash = format(next);
     if (hash === shownHash && !problems.length) return;
-    show(next, problems);
+    show(next, problems, event?.type === 'popstate');
   }
+  history.scrollRestoration = 'manual'; // a list is drawn after the browser would scroll it
+  window.addEventListener('pagehide', address.flush);
   window.addEventListener('popstate', fromAddress);
   window.addEventListener('hashchange', fromAddress);
 
-  return { el, start: fromAddress };
+  return { el, start: () => fromAddress() };
 }

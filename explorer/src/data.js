@@ -3,7 +3,9 @@
  * which file holds what; throws SiteError for whatever is missing or does not fit.
  */
 
+import { createDetails } from './details.js';
 import { SiteError } from './errors.js';
+import { createExpansions } from './expand-data.js';
 import edgesSql from './sql/edges.sql?raw';
 import lensSql from './sql/lens.sql?raw';
 import nodesSql from './sql/nodes.sql?raw';
@@ -42,7 +44,8 @@ const SORTS = {
  * @typedef {{ schema_version: number, id: string, title: string, manifest: any, bucket_size: number,
  *   prompt_pages: string[], page_size: number, n_layers: number, n_heads: number, parallel: boolean, floor: number,
  *   targets: any, counts: Record<string, number>, groups: Record<string, number>,
- *   tables: Record<string, { rows: number, bytes: number, buckets: number[] }>, version: string }} RunIndex
+ *   tables: Record<string, { rows: number, bytes: number, buckets: number[] }>, version: string,
+ *   maps?: { stored: boolean, floor: number, bucket_size: number } }} RunIndex
  * @typedef {{ prompt_id: number, source_id: string, text: string, group: string | null, pair_id: string | null,
  *   role: string | null, n_tokens: number, token_ids: number[], tokens: string[], targets: number[],
  *   answer_text: string | null, foil_text: string | null }} Prompt
@@ -156,10 +159,11 @@ export function createData({ base, db }) {
   /**
    * Rows of a prompt from one table, none when its bucket is not there because nothing was stored.
    * @param {RunIndex} index @param {string} sql @param {string[]} tables @param {Record<string, any>} values
+   * @param {Record<string, string[]>} [others] files that every prompt shares
    */
-  async function rows(index, sql, tables, values) {
+  async function rows(index, sql, tables, values, others = {}) {
     /** @type {Record<string, string[]>} */
-    const files = {};
+    const files = { ...others };
     for (const table of tables) {
       const file = bucket(index, table, values.id);
       if (!file) return [];
@@ -246,11 +250,12 @@ export function createData({ base, db }) {
 
   /**
    * @param {RunIndex} index @param {number} id @param {{ layer: number, point: string, pos: number }} node
+   * @param {boolean} [raw] without the final norm
    * @returns {Promise<LensRow[]>}
    */
-  const lens = (index, id, { layer, point, pos }) =>
-    lenses(`${index.id} ${id} ${nodeKey(layer, point, pos)}`, async () => {
-      return /** @type {Promise<LensRow[]>} */ (rows(index, lensSql, ['lens', 'tokens'], { id, layer, point, pos }));
+  const lens = (index, id, { layer, point, pos }, raw = false) =>
+    lenses(`${index.id} ${id} ${nodeKey(layer, point, pos)} ${raw}`, async () => {
+      return /** @type {Promise<LensRow[]>} */ (rows(index, lensSql, ['lens', 'tokens'], { id, layer, point, pos, raw }));
     });
 
   /** @param {RunIndex} index @param {number} id @returns {Promise<Map<string, { token: string, prob: number }>>} */
@@ -275,5 +280,7 @@ export function createData({ base, db }) {
     return next;
   }
 
-  return { warm, first, catalogue, run, list, neighbours, prompt, fetchAhead, lens, tops, pair };
+  const details = createDetails({ query: db.query, rows, address });
+  const expansion = createExpansions({ rows, address });
+  return { warm, first, catalogue, run, list, neighbours, prompt, fetchAhead, lens, tops, pair, details, expansion };
 }

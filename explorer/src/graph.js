@@ -5,45 +5,66 @@
 import { select } from 'd3-selection';
 import { zoom, zoomIdentity } from 'd3-zoom';
 import { createAxes, GUTTER } from './axes.js';
+import { createChips } from './chips.js';
 import { attr, fill, h, perFrame, s, text } from './dom.js';
+import { openedOn, roomFor } from './expand.js';
 import { fraction, showToken } from './format.js';
-import { curvesOf, layoutFor, pathOf, rowsOf, xOf, yOf } from './layout.js';
-import { createMarks } from './marks.js';
+import { CHIP, columnAt, curvesOf, layoutFor, pathOf, rowsOf, xOf, yOf } from './layout.js';
+import { createMarks, scaleOf } from './marks.js';
+import { createPainter } from './painter.js';
 import { nodeKey, parseNode } from './routes.js';
 import { createTooltip } from './tooltip.js';
 
+const READABLE = 0.8; // below this the labels of opened nodes cannot be read
 const LEGIBLE = 0.45; // below this zoom the whole is no first view
 let graphs = 0;
 const FAINT_LIMIT = 6000; // edges that the background draws at most
+const FAINT_ELEMENTS = 1500; // above this the background is painted, not kept as a path
 
 /**
  * @typedef {{ data: import('./data.js').PromptData, index: import('./data.js').RunIndex,
  *   graph: import('./routes.js').Graph, route: import('./routes.js').Route, selection: string | null,
- *   tops: Map<string, { token: string, prob: number }> | null, faint: boolean }} GraphProps
+ *   tops: Map<string, { token: string, prob: number }> | null, faint: boolean, hide: string, open: string,
+ *   expansion: (key: string) => import('./expand.js').Expansion }} GraphProps
+ *   `hide` and `open` as in the state; `expansion` of an opened node
  */
 
-/** @param {string} label @param {string} sign @param {() => void} run */
-const button = (label, sign, run) => h('button', { type: 'button', class: 'icon', 'aria-label': label, title: label, onclick: run }, sign);
+/** Whether a reader hid this kind of edge. @param {string} hide @returns {(edge: import('./routes.js').Part) => boolean} */
+export function hiderOf(hide) {
+  const [resid, mlp, self] = ['resid', 'mlp', 'self'].map((word) => hide.split(',').includes(word));
+  return ({ kind, src, dst }) => (kind === 'mlp' ? mlp : kind === 'attn' ? self && src === dst : resid);
+}
 
-/** @param {{ onSelect: (key: string | null) => void }} options */
-export function createGraph({ onSelect }) {
+/**
+ * @param {{ onSelect: (key: string | null) => void, onOpen: (key: string) => void,
+ *   onPart: (part: { kind: 'head' | 'neuron', name: string, node: string }) => void }} options
+ */
+export function createGraph({ onSelect, onOpen, onPart }) {
   const clipId = `plot-${(graphs += 1)}`; // two graphs may stand on one page
   const marks = createMarks();
   const axes = createAxes();
   const tooltip = createTooltip();
+  const chips = createChips({ onPart });
+  const behind = createPainter('behind');
+  const painter = createPainter('thin');
   const bands = s('g', { class: 'bands', 'aria-hidden': 'true' });
   const column = s('path', { class: 'column', 'aria-hidden': 'true' });
   const dots = s('path', { class: 'dots', 'aria-hidden': 'true' });
   const faint = s('path', { class: 'faint', 'aria-hidden': 'true' });
   const hover = s('path', { class: 'hover', 'aria-hidden': 'true' });
   const outcome = s('text', { class: 'outcome', 'aria-hidden': 'true' });
-  const world = s('g', { class: 'world' }, bands, column, faint, dots, hover, ...marks.layers, outcome);
+  const [edgeLayer, ...nodeLayers] = marks.layers;
+  // What stands still is a picture of its own under the edges, so that moving edges repaint only edges.
+  const ground = s('g', { class: 'world' }, bands, column, faint, dots);
+  const world = s('g', { class: 'world' }, hover, edgeLayer, chips.layers[0], ...nodeLayers, chips.layers[1], outcome);
   const clipRect = s('rect', {});
-  const plot = s('g', { 'clip-path': `url(#${clipId})`, transform: `translate(${GUTTER},0)` }, world);
+  const shift = `translate(${GUTTER},0)`;
+  const groundPlot = s('g', { 'clip-path': `url(#${clipId})`, transform: shift }, ground);
+  const plot = s('g', { 'clip-path': `url(#${clipId})`, transform: shift }, world);
+  const groundSvg = s('svg', { class: 'canvas ground', 'aria-hidden': 'true' }, s('defs', {}, s('clipPath', { id: clipId }, clipRect)), groundPlot);
   const svg = s(
     'svg',
     { class: 'canvas', role: 'application', 'aria-roledescription': 'route graph', 'data-testid': 'graph' },
-    s('defs', {}, s('clipPath', { id: clipId }, clipRect)),
     plot,
     axes.layers,
     axes.tokens,
@@ -55,17 +76,14 @@ export function createGraph({ onSelect }) {
     .on('zoom', (event) => {
       if (event.sourceEvent) moved = true;
       transform = event.transform;
-      attr(world, 'transform', transform.toString());
+      for (const group of [ground, world]) attr(group, 'transform', transform.toString());
       placeAxes();
+      paint();
+      clearTimeout(resting);
+      resting = window.setTimeout(paintBehind, 120);
+      behind.el.style.visibility = 'hidden'; // while it moves: it is the most to draw and the least to see
     });
-  const buttons = h(
-    'div',
-    { class: 'zoom', role: 'group', 'aria-label': 'Zoom' },
-    button('Zoom out', '−', () => scale(1 / 1.4)),
-    button('Zoom in', '+', () => scale(1.4)),
-    button('Fit the graph to the window', '⤢', () => fit(true)),
-  );
-  const el = h('div', { class: 'graph' }, /** @type {any} */ (svg), tooltip.el);
+  const el = h('div', { class: 'graph' }, /** @type {any} */ (groundSvg), behind.el, painter.el, /** @type {any} */ (svg), /** @type {any} */ (painter.probes), /** @type {any} */ (behind.probes), tooltip.el);
 
   let transform = zoomIdentity;
   let moved = false;
@@ -76,6 +94,33 @@ export function createGraph({ onSelect }) {
   let drawn = null;
   /** @type {import('./layout.js').Layout | null} */
   let layout = null;
+  /** @type {import('./expand.js').Opened[]} */
+  let opened = [];
+  let spread = ''; // what the layout made room for
+  /** @type {import('./routes.js').RouteEdge[]} */
+  let thin = [];
+  let resting = 0;
+
+  const paint = perFrame(() => {
+    if (!props || !layout) return;
+    if (thin.length) painter.draw({ edges: thin, layout, transform, scale: scaleOf(layout), selection: props.selection });
+    else painter.clear();
+  });
+
+  function paintBehind() {
+    if (!props || !layout) return;
+    const { graph } = props;
+    const painted = graph.parts.length > FAINT_ELEMENTS;
+    behind.el.style.visibility = painted && props.faint ? 'visible' : 'hidden';
+    if (painted && props.faint) behind.draw({ edges: /** @type {any} */ (shownParts().slice(0, FAINT_LIMIT)), layout, transform, scale: 1, faint: true });
+  }
+
+  /** Stored edges of the kinds that are shown. */
+  function shownParts() {
+    if (!props) return [];
+    const hidden = hiderOf(props.hide);
+    return props.graph.parts.filter((part) => !hidden(part));
+  }
 
   const placeAxes = perFrame(() => {
     if (props) axes.place(transform, room, props.route.target);
@@ -103,10 +148,10 @@ export function createGraph({ onSelect }) {
   /** Everything that does not depend on the threshold: bands, dots, faint edges, axes. */
   function drawBackground() {
     if (!props) return;
-    const { data, index, graph } = props;
+    const { data, index } = props;
     const box = el.getBoundingClientRect();
     const tokens = data.prompt.tokens;
-    const shape = { nTokens: tokens.length, nLayers: index.n_layers, parallel: index.parallel };
+    const shape = { nTokens: tokens.length, nLayers: index.n_layers, parallel: index.parallel, opened: roomFor(opened) };
     const width = Math.max(80, box.width - GUTTER - 4);
     let height = Math.max(80, box.height - 36);
     const first = layoutFor({ ...shape, width, height });
@@ -114,7 +159,8 @@ export function createGraph({ onSelect }) {
     const made = layoutFor({ ...shape, width, height });
     layout = made;
     room = { width, height };
-    attr(svg, 'viewBox', `0 0 ${Math.max(1, box.width)} ${Math.max(1, box.height)}`);
+    for (const one of [svg, groundSvg]) attr(one, 'viewBox', `0 0 ${Math.max(1, box.width)} ${Math.max(1, box.height)}`);
+    for (const one of [behind, painter]) one.resize(width, height);
     for (const [name, value] of Object.entries(room)) attr(clipRect, name, value);
     zoomer.extent([[0, 0], [width, height]]).translateExtent([[-width * 0.4, -height * 0.4], [made.width + width * 0.4, made.height + height * 0.4]]);
     fill(bands, ...Array.from({ length: shape.nLayers }, (_, layer) => s('rect', {
@@ -122,14 +168,29 @@ export function createGraph({ onSelect }) {
       x: 0,
       width: made.width,
       y: yOf(made, layer, 'post') - made.dy * 0.21,
-      height: made.dy,
+      height: yOf(made, layer - 1, 'post') - yOf(made, layer, 'post'),
     })));
     const rows = rowsOf(shape);
     attr(dots, 'd', rows.flatMap(({ layer, point }) => tokens.map((_, pos) => `M${xOf(made, pos).toFixed(1)},${yOf(made, layer, point).toFixed(1)}h0`)).join(''));
-    attr(faint, 'd', graph.parts.slice(0, FAINT_LIMIT).map((part) => pathOf(curvesOf(made, part))).join(''));
     axes.build({ tokens, special: data.prompt.token_ids.map((id) => data.special.has(id)), layout: made });
     marks.clear();
+    behind.recolour();
+    painter.recolour();
     drawn = data;
+    faintFor = '';
+  }
+
+  let faintFor = '';
+  /** Stored edges that are off the route. @param {boolean} [whole] as a path, however many */
+  function drawFaint(whole = false) {
+    if (!props || !layout) return;
+    const made = layout;
+    const painted = props.graph.parts.length > FAINT_ELEMENTS && !whole;
+    const wanted = `${props.faint} ${props.hide} ${painted}`;
+    if (wanted === faintFor) return;
+    faintFor = wanted;
+    attr(faint, 'd', props.faint && !painted ? shownParts().slice(0, FAINT_LIMIT).map((part) => pathOf(curvesOf(made, part))).join('') : null);
+    paintBehind();
   }
 
   /** The prediction at the top of the target's column. */
@@ -146,38 +207,87 @@ export function createGraph({ onSelect }) {
     attr(outcome, 'text-anchor', x > layout.width - 60 ? 'end' : x < 60 ? 'start' : 'middle');
   }
 
+  /** Lays out anew around opened nodes; what the reader looks at stays where it is. */
+  function reflow() {
+    if (!props || !layout) return;
+    const anchor = props.selection && /\.(mid|post)\./.test(props.selection) ? parseNode(props.selection) : { layer: props.index.n_layers - 1, point: 'post', pos: props.route.target };
+    const [x, y] = transform.apply([xOf(layout, anchor.pos), yOf(layout, anchor.layer, anchor.point)]);
+    drawBackground();
+    const whole = Math.min(room.width / layout.width, room.height / layout.height);
+    if (!moved && whole >= READABLE) return fit(true);
+    const k = Math.max(transform.k, opened.length ? READABLE : 0);
+    const inside = (/** @type {number} */ value, /** @type {number} */ size, /** @type {number} */ edge) => Math.min(size - edge, Math.max(edge, value));
+    const beside = opened.length ? Math.min((CHIP.width + CHIP.gap) * k, room.width / 2) : 24;
+    const to = [inside(x, room.width, beside), inside(y, room.height, opened.length ? Math.min(90, room.height / 3) : 24)];
+    const at = [to[0] - k * xOf(layout, anchor.pos), to[1] - k * yOf(layout, anchor.layer, anchor.point)];
+    zoomer.transform(select(/** @type {any} */ (svg)), zoomIdentity.translate(at[0], at[1]).scale(k));
+  }
+
   /** @param {GraphProps} next */
   function update(next) {
     const fresh = drawn !== next.data || props?.graph !== next.graph;
     props = next;
     const { route, data, selection, index } = next;
+    opened = openedOn(route, next.open.split(',').filter(Boolean), next.expansion);
+    const room = JSON.stringify(roomFor(opened));
     if (fresh) {
       drawBackground();
       fit(false);
-    }
+    } else if (room !== spread) reflow();
+    spread = room;
     if (!layout) return;
     const top = nodeKey(index.n_layers - 1, 'post', route.target);
     const focus = selection && /\.(mid|post)\./.test(selection) ? selection : top;
-    attr(faint, 'visibility', next.faint ? null : 'hidden');
     svg.classList.toggle('has-selection', selection !== null);
     attr(svg, 'aria-label', `Route to the prediction after ${showToken(data.prompt.tokens[route.target] ?? '')}: ${route.nodes.size} nodes, ${route.edges.size} edges. Arrow keys walk it.`);
-    marks.update({ layout, route, tokens: data.prompt.tokens, selection, focus, parallel: index.parallel });
+    thin = drawMarks(focus);
+    chips.update(layout, opened);
+    drawFaint();
     drawOutcome();
+    paint();
     placeAxes();
-    tooltip.update(null, null);
-    attr(hover, 'd', null);
+    if (shownTip) leave();
   }
 
-  /** Node or edge under a pointer. @param {PointerEvent | MouseEvent} event @returns {string | null} */
-  function keyAt(event) {
+  /** @param {string} focus @param {boolean} [whole] */
+  function drawMarks(focus, whole = false) {
+    if (!props || !layout) return [];
+    const { route, data, selection, index, hide } = props;
+    const kind = hiderOf(hide);
+    // The edges that an opened node's heads or neurons stand for are drawn through these.
+    const into = new Set(opened.map(({ key, side }) => `${key} ${side === 'left' ? 'attn' : 'mlp'}`));
+    const hidden = (/** @type {import('./routes.js').RouteEdge} */ edge) => kind(edge) || (into.size > 0 && into.has(`${edge.to} ${edge.kind}`));
+    return marks.update({ layout, route, tokens: data.prompt.tokens, selection, focus, parallel: index.parallel, hidden, whole });
+  }
+
+  /** The whole figure as one SVG, its painted edges as paths; on the page until the caller is done. */
+  function figure() {
+    if (!props || !layout) return null;
+    const focus = '';
+    drawMarks(focus, true);
+    drawFaint(true);
+    attr(hover, 'd', null);
+    const copy = /** @type {SVGSVGElement} */ (svg.cloneNode(true));
+    copy.querySelector('.world')?.prepend(...[...ground.children].map((child) => child.cloneNode(true)));
+    copy.prepend(s('defs', {}, s('clipPath', { id: clipId }, clipRect.cloneNode(true))));
+    el.append(copy);
+    queueMicrotask(() => {
+      copy.remove();
+      if (props) update(props);
+    });
+    return copy;
+  }
+
+  /** Node or edge under a pointer. @param {PointerEvent | MouseEvent} event @param {DOMRect} box of the graph @returns {string | null} */
+  function keyAt(event, box = el.getBoundingClientRect()) {
     const direct = event.target instanceof Element ? event.target.getAttribute('data-key') : null;
     if (direct) return direct;
     if (!layout || !props) return null;
-    const box = svg.getBoundingClientRect();
+    if (event.target instanceof Element && event.target.closest('.chip-node')) return null;
     const [x, y] = transform.invert([event.clientX - box.left - GUTTER, event.clientY - box.top]);
     if (event.clientX - box.left < GUTTER || event.clientY - box.top > room.height) return null;
     const slack = 7 / transform.k;
-    const pos = Math.round((x - layout.margin.x) / layout.dx);
+    const pos = columnAt(layout, x);
     for (const { layer, point } of rowsOf(layout)) {
       const near = Math.hypot(xOf(layout, pos) - x, yOf(layout, layer, point) - y) < slack;
       const key = nodeKey(layer, point, pos);
@@ -191,16 +301,23 @@ export function createGraph({ onSelect }) {
   const preview = perFrame(() => {
     const event = pointer;
     if (!event || !props) return;
-    const key = keyAt(event);
+    const box = el.getBoundingClientRect(); // read before anything is written
+    const key = keyAt(event, box);
     tooltip.update(key, props);
-    svg.classList.toggle('over', key !== null);
-    attr(hover, 'd', key === null ? null : marks.edgePath(key));
-    const box = el.getBoundingClientRect();
+    if ((key !== null) !== shownTip) svg.classList.toggle('over', key !== null);
+    shownTip = key !== null;
+    if (key !== over) attr(hover, 'd', key === null ? null : marks.edgePath(key));
+    over = key;
     if (key !== null) tooltip.place(event.clientX - box.left, event.clientY - box.top, box);
   });
+  let shownTip = false;
+  /** @type {string | null} */
+  let over = null;
 
   function leave() {
-    pointer = null;
+    pointer = over = null;
+    shownTip = false;
+    svg.classList.remove('over');
     tooltip.update(null, null);
     attr(hover, 'd', null);
   }
@@ -214,6 +331,10 @@ export function createGraph({ onSelect }) {
   svg.addEventListener('click', (event) => {
     // A drag that panned ends in a click, too; d3-zoom marks it as handled.
     if (!event.defaultPrevented) onSelect(keyAt(event));
+  });
+  svg.addEventListener('dblclick', (event) => {
+    const key = keyAt(event);
+    if (key && /\.(mid|post)\./.test(key)) onOpen(key);
   });
   svg.addEventListener('keydown', (event) => {
     const key = event.target instanceof Element ? event.target.getAttribute('data-key') : null;
@@ -233,6 +354,16 @@ export function createGraph({ onSelect }) {
     }),
   ).observe(el);
 
+  // Painted colours follow the theme.
+  const repaint = () => {
+    behind.recolour();
+    painter.recolour();
+    paint();
+    paintBehind();
+  };
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', repaint);
+  new MutationObserver(repaint).observe(document.documentElement, { attributeFilter: ['data-theme'] });
+
   /** Moves the keyboard's focus, and the view when the node is out of it. @param {string} key */
   function focusNode(key) {
     if (layout) {
@@ -246,5 +377,5 @@ export function createGraph({ onSelect }) {
     marks.nodeElement(key)?.focus({ preventScroll: true });
   }
 
-  return { el, buttons, update, focusNode };
+  return { el, update, focusNode, figure, scale, fit: () => fit(true) };
 }

@@ -2,27 +2,52 @@
  * Where things stand: tokens to the right, layers upwards. Pure geometry in the graph's own units (pixels at zoom 1).
  *
  * @typedef {{ columns: number, nLayers: number, parallel: boolean, dx: number, dy: number, width: number, height: number,
- *   margin: typeof MARGIN }} Layout
+ *   margin: typeof MARGIN, xs: number[], mids: number[], posts: number[] }} Layout `posts[layer + 1]` is a row's height
+ * @typedef {{ layer: number, point: 'mid' | 'post', pos: number, heads: number, neurons: number }} Room how many small
+ *   nodes an opened node needs room for
  * @typedef {[number, number, number, number, number, number, number, number]} Cubic start, two handles, end
  */
 
 const SPACING = { dx: [34, 104], dy: [46, 190] };
 const MARGIN = { x: 36, top: 34, bottom: 16 };
 const MID = 0.54; // height of the node after attention within its layer
+/** The small labelled nodes that a node opens into, in the graph's units. */
+export const CHIP = { width: 142, height: 18, step: 21, gap: 34 };
 export const MLP_SHIFT = 0.27; // the square stands this part of a column to the right
 
 /** @param {number} value @param {number[]} range */
 const within = (value, [low, high]) => Math.min(high, Math.max(low, value));
 
 /**
- * Spreads the grid over the room there is, within readable spacing.
- * @param {{ nTokens: number, nLayers: number, parallel: boolean, width: number, height: number }} room
+ * Spreads the grid over the room there is, within readable spacing. Opened nodes get room of their own: their column
+ * widens (heads at the left, neurons at the right), their layer grows; nothing else moves out of its order.
+ * @param {{ nTokens: number, nLayers: number, parallel: boolean, width: number, height: number, opened?: Room[] }} room
  * @returns {Layout}
  */
-export function layoutFor({ nTokens, nLayers, parallel, width, height }) {
+export function layoutFor({ nTokens, nLayers, parallel, width, height, opened = [] }) {
   const columns = Math.max(1, nTokens);
-  const dx = within((width - 2 * MARGIN.x) / Math.max(1, columns - 1 + MLP_SHIFT), SPACING.dx);
-  const dy = within((height - MARGIN.top - MARGIN.bottom) / Math.max(1, nLayers), SPACING.dy);
+  const zeros = (/** @type {number} */ n) => /** @type {number[]} */ (Array(n).fill(0));
+  const [left, right, low, high] = [zeros(columns), zeros(columns), zeros(nLayers), zeros(nLayers)];
+  for (const { layer, point, pos, heads, neurons } of opened) {
+    if (heads) left[pos] = CHIP.width + CHIP.gap;
+    if (neurons) right[pos] = CHIP.width + CHIP.gap;
+    const rise = Math.max(heads, neurons) * CHIP.step + CHIP.step;
+    if (point === 'mid') low[layer] = Math.max(low[layer], rise);
+    else high[layer] = Math.max(high[layer], rise);
+  }
+  const sum = (/** @type {number[]} */ values) => values.reduce((total, value) => total + value, 0);
+  // Most of what opened nodes take comes out of the others' room, as far as they stay readable.
+  const dx = within((width - 2 * MARGIN.x - sum(left) - sum(right)) / Math.max(1, columns - 1 + MLP_SHIFT), SPACING.dx);
+  const closed = Math.max(1, nLayers - sum(low.map((value, layer) => (value && high[layer] ? 1 : value || high[layer] ? 0.5 : 0))));
+  const dy = within((height - MARGIN.top - MARGIN.bottom - sum(low) - sum(high)) / closed, SPACING.dy);
+  const xs = zeros(columns);
+  for (let pos = 0; pos < columns; pos += 1) xs[pos] = pos === 0 ? MARGIN.x + left[0] : xs[pos - 1] + right[pos - 1] + left[pos] + dx;
+  const mids = zeros(nLayers);
+  const posts = zeros(nLayers + 1);
+  for (let layer = 0; layer < nLayers; layer += 1) {
+    mids[layer] = posts[layer] + Math.max(MID * dy, low[layer]);
+    posts[layer + 1] = mids[layer] + Math.max((1 - MID) * dy, parallel ? high[layer] - MID * dy : high[layer]);
+  }
   return {
     columns,
     nLayers,
@@ -30,30 +55,39 @@ export function layoutFor({ nTokens, nLayers, parallel, width, height }) {
     dx,
     dy,
     margin: MARGIN,
-    width: 2 * MARGIN.x + (columns - 1 + MLP_SHIFT) * dx,
-    height: MARGIN.top + MARGIN.bottom + nLayers * dy,
+    width: xs[columns - 1] + right[columns - 1] + MLP_SHIFT * dx + MARGIN.x,
+    height: MARGIN.top + MARGIN.bottom + posts[nLayers],
+    xs,
+    mids,
+    posts,
   };
 }
 
 /** @param {Layout} layout @param {number} pos */
 export function xOf(layout, pos) {
-  return layout.margin.x + pos * layout.dx;
+  return layout.xs[pos];
 }
 
 /** @param {Layout} layout @param {number} layer @param {string} point */
 export function yOf(layout, layer, point) {
-  const level = layer + (point === 'mid' ? MID : 1);
-  return layout.margin.top + (layout.nLayers - level) * layout.dy;
+  return layout.margin.top + layout.posts[layout.nLayers] - (point === 'mid' ? layout.mids[layer] : layout.posts[layer + 1]);
+}
+
+/** The column nearest to a place. @param {Layout} layout @param {number} x */
+export function columnAt({ xs }, x) {
+  let [low, high] = [0, xs.length - 1];
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (xs[middle] > x) high = middle;
+    else low = middle;
+  }
+  return x - xs[low] <= xs[high] - x ? low : high;
 }
 
 /** The square of an MLP, between the nodes it reads and writes. @param {Layout} layout @param {number} layer @param {number} pos */
 export function mlpAt(layout, layer, pos) {
-  const low = layout.parallel ? 0 : MID;
-  const level = layer + low + (1 - low) / 2;
-  return {
-    x: xOf(layout, pos) + MLP_SHIFT * layout.dx,
-    y: layout.margin.top + (layout.nLayers - level) * layout.dy,
-  };
+  const low = layout.parallel ? yOf(layout, layer - 1, 'post') : yOf(layout, layer, 'mid');
+  return { x: xOf(layout, pos) + MLP_SHIFT * layout.dx, y: (low + yOf(layout, layer, 'post')) / 2 };
 }
 
 /** Every row of nodes, from the embedding up. @param {{ nLayers: number, parallel: boolean }} shape */
@@ -69,7 +103,7 @@ export function rowsOf({ nLayers, parallel }) {
 
 /**
  * The curves of an edge, from its source to the node it enters.
- * @param {Layout} layout @param {import('./routes.js').Part} edge
+ * @param {Layout} layout @param {Pick<import('./routes.js').Part, 'layer' | 'kind' | 'dst' | 'src'>} edge
  * @returns {Cubic[]}
  */
 export function curvesOf(layout, edge) {

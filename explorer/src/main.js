@@ -1,4 +1,8 @@
 import './theme.css';
+import './figure.css';
+import './panels.css';
+import './pair.css';
+import './stage.css';
 import { createApp } from './app.js';
 import { createData } from './data.js';
 import { createDb } from './db.js';

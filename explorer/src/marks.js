@@ -13,6 +13,8 @@ import { parseNode } from './routes.js';
 /** @typedef {import('./layout.js').Layout} Layout */
 
 export const BINS = 8;
+const ELEMENTS = 700; // edges that are elements of their own where a route has too many for that
+const ALL_ELEMENTS = 1000; // up to here every edge is one
 
 /** Lightness by share, in a few classes so that a theme can colour them. @param {number} share */
 export function binOf(share) {
@@ -24,15 +26,18 @@ export function widthOf(share) {
   return Math.round((0.9 + 5.6 * Math.max(0, share) ** 0.75) * 10) / 10;
 }
 
+/** Thinner where columns stand close. @param {Layout} layout */
+export const scaleOf = (layout) => Math.min(1, Math.max(0.6, layout.dx / 60));
+
 /** @param {string} key */
 const testid = (key) => key.replaceAll('.', '-');
 
-/** Keeps a layer of keyed elements equal to a set of keys. @template {SVGElement} E @param {SVGGElement} parent */
+/** Keeps a layer of keyed elements equal to a set of keys; an element is touched only where its look changed. @template {SVGElement} E @param {SVGGElement} parent */
 function keyed(parent) {
   /** @type {Map<string, E>} */
   const made = new Map();
-  /** @type {Set<string>} */
-  const shown = new Set();
+  /** @type {Map<string, string>} key to the look that was last given to it */
+  const shown = new Map();
   return {
     made,
     clear() {
@@ -40,23 +45,27 @@ function keyed(parent) {
       shown.clear();
       parent.replaceChildren();
     },
-    /** @param {Iterable<string>} keys @param {(key: string) => E} create @param {(el: E, key: string) => void} style */
-    sync(keys, create, style) {
-      const wanted = new Set(keys);
-      for (const key of shown) {
+    /**
+     * @param {Map<string, string>} wanted key to look: any text from which `style` follows
+     * @param {(key: string) => E} create @param {(el: E, key: string) => void} style
+     */
+    sync(wanted, create, style) {
+      for (const key of shown.keys()) {
         if (wanted.has(key)) continue;
         made.get(key)?.remove();
         shown.delete(key);
       }
-      for (const key of wanted) {
+      /** @type {E[]} */
+      const fresh = [];
+      for (const [key, look] of wanted) {
+        if (shown.get(key) === look) continue;
         let el = made.get(key);
         if (!el) made.set(key, (el = create(key)));
         style(el, key);
-        if (!shown.has(key)) {
-          shown.add(key);
-          parent.append(el);
-        }
+        if (!shown.has(key)) fresh.push(el);
+        shown.set(key, look);
       }
+      parent.append(...fresh);
     },
   };
 }
@@ -70,7 +79,7 @@ export function createMarks() {
   const nodes = /** @type {ReturnType<typeof keyed<SVGCircleElement>>} */ (keyed(nodeLayer));
   /** @type {Map<string, Float32Array>} */
   const lines = new Map();
-  /** @type {{ layout: Layout, tokens: string[], route: Route } | null} */
+  /** @type {{ layout: Layout, tokens: string[], route: Route, drawn: RouteEdge[][] } | null} `drawn` by layer */
   let now = null;
 
   /** Forgets everything: another prompt, or another layout. */
@@ -81,9 +90,7 @@ export function createMarks() {
 
   /** @param {RouteEdge} edge @param {Layout} layout */
   function createEdge(edge, layout) {
-    const curves = curvesOf(layout, edge);
-    lines.set(edge.key, polyline(curves));
-    return s('path', { d: pathOf(curves), 'data-key': edge.key, 'data-testid': `edge-${testid(edge.key)}` });
+    return s('path', { d: pathOf(curvesOf(layout, edge)), 'data-key': edge.key, 'data-testid': `edge-${testid(edge.key)}` });
   }
 
   /** @param {RouteEdge} edge @param {Layout} layout */
@@ -116,40 +123,64 @@ export function createMarks() {
   }
 
   /**
-   * @param {{ layout: Layout, route: Route, tokens: string[], selection: string | null, focus: string, parallel: boolean }} props
-   *   `focus` is the node that Tab reaches
+   * Every drawn edge as an element, or the strongest where they are too many: those that leave the route last, so that
+   * moving the threshold down changes none of them.
+   * @param {RouteEdge[]} visible @param {string | null} selection @param {boolean} whole
    */
-  function update({ layout, route, tokens, selection, focus, parallel }) {
-    now = { layout, tokens, route };
-    const scale = Math.min(1, Math.max(0.6, layout.dx / 60)); // thinner where columns stand close
-    const incident = (/** @type {RouteEdge} */ edge) => edge.to === selection || edge.from === selection;
+  function split(visible, selection, whole) {
+    if (whole || visible.length <= ALL_ELEMENTS) return { strong: visible, weak: [] };
+    const cut = Float64Array.from(visible, (edge) => edge.bottleneck).sort()[visible.length - ELEMENTS];
+    /** @type {RouteEdge[]} */
+    const strong = [];
+    /** @type {RouteEdge[]} */
+    const weak = [];
+    for (const edge of visible) (edge.key === selection || (edge.bottleneck > cut && strong.length < ELEMENTS) ? strong : weak).push(edge);
+    return { strong, weak };
+  }
+
+  /**
+   * @param {{ layout: Layout, route: Route, tokens: string[], selection: string | null, focus: string, parallel: boolean,
+   *   hidden: (edge: RouteEdge) => boolean, whole?: boolean }} props
+   *   `focus` is the node that Tab reaches; `whole` makes every edge an element
+   * @returns {RouteEdge[]} the edges that are left to be painted
+   */
+  function update({ layout, route, tokens, selection, focus, parallel, hidden, whole = false }) {
+    const visible = [...route.edges.values()].filter((edge) => !hidden(edge));
+    now = { layout, tokens, route, drawn: Array.from({ length: layout.nLayers }, () => []) };
+    for (const edge of visible) now.drawn[edge.layer]?.push(edge);
+    const scale = scaleOf(layout);
+    const { strong, weak } = split(visible, selection, whole);
+    /** @type {Map<string, RouteEdge>} */
+    const byKey = new Map(strong.map((edge) => [edge.key, edge]));
+    const widths = new Map(strong.map((edge) => [edge.key, Math.round(widthOf(edge.shown) * scale * 10) / 10]));
+    const look = (/** @type {RouteEdge} */ edge) => {
+      const mark = edge.key === selection ? ' selected' : edge.to === selection || edge.from === selection ? ' incident' : '';
+      return `edge ${edge.kind === 'mlp' ? 'mlp' : 'attn'} b${binOf(edge.shown)}${mark}`;
+    };
     edges.sync(
-      route.edges.keys(),
-      (key) => createEdge(/** @type {RouteEdge} */ (route.edges.get(key)), layout),
+      new Map(strong.map((edge) => [edge.key, `${look(edge)} ${widths.get(edge.key)}`])),
+      (key) => createEdge(/** @type {RouteEdge} */ (byKey.get(key)), layout),
       (el, key) => {
-        const edge = /** @type {RouteEdge} */ (route.edges.get(key));
-        const mark = key === selection ? ' selected' : incident(edge) ? ' incident' : '';
-        attr(el, 'class', `edge ${edge.kind === 'mlp' ? 'mlp' : 'attn'} b${binOf(edge.shown)}${mark}`);
-        attr(el, 'stroke-width', Math.round(widthOf(edge.shown) * scale * 10) / 10);
+        el.setAttribute('class', look(/** @type {RouteEdge} */ (byKey.get(key))));
+        el.setAttribute('stroke-width', String(widths.get(key)));
       },
     );
-    const squares = [...route.edges.values()].filter((edge) => edge.kind === 'mlp').map((edge) => edge.key);
+    const squareLook = (/** @type {RouteEdge} */ edge) => `square b${binOf(edge.shown)}${edge.key === selection ? ' selected' : ''}`;
     mlps.sync(
-      squares,
+      new Map(visible.filter((edge) => edge.kind === 'mlp').map((edge) => [edge.key, squareLook(edge)])),
       (key) => createMlp(/** @type {RouteEdge} */ (route.edges.get(key)), layout),
-      (el, key) => {
-        const edge = /** @type {RouteEdge} */ (route.edges.get(key));
-        attr(el, 'class', `square b${binOf(edge.shown)}${key === selection ? ' selected' : ''}`);
-      },
+      (el, key) => el.setAttribute('class', squareLook(/** @type {RouteEdge} */ (route.edges.get(key)))),
     );
     const top = `${layout.nLayers - 1}.post.${route.target}`;
     const small = Math.min(5, layout.dx * 0.13);
+    const nodeLook = (/** @type {string} */ key) => `node${route.nodes.has(key) ? '' : ' off'}${key === top ? ' target' : ''}${key === selection ? ' selected' : ''}`;
+    const places = new Map([...route.nodes.keys()].map((key) => [key, nodeLook(key) + (key === focus ? ' focus' : '')]));
+    if (selection && /mid|post/.test(selection) && !places.has(selection)) places.set(selection, nodeLook(selection) + (selection === focus ? ' focus' : ''));
     nodes.sync(
-      new Set([...route.nodes.keys(), ...(selection && /mid|post/.test(selection) ? [selection] : [])]),
+      places,
       (key) => createNode(key, layout, tokens, parallel),
       (el, key) => {
-        const off = route.nodes.has(key) ? '' : ' off';
-        attr(el, 'class', `node${off}${key === top ? ' target' : ''}${key === selection ? ' selected' : ''}`);
+        attr(el, 'class', nodeLook(key));
         attr(el, 'r', key === top ? small * 1.5 : key === selection ? small * 1.3 : key.includes('mid') ? small * 0.8 : small);
         attr(el, 'tabindex', key === focus ? '0' : '-1');
         attr(el, 'aria-pressed', key === selection ? 'true' : 'false');
@@ -160,6 +191,14 @@ export function createMarks() {
     if (chosen?.parentNode && chosen !== chosen.parentNode.lastChild && chosen !== document.activeElement) {
       chosen.parentNode.append(chosen);
     }
+    return weak;
+  }
+
+  /** @param {RouteEdge} edge @param {Layout} layout */
+  function lineOf(edge, layout) {
+    let line = lines.get(edge.key);
+    if (!line) lines.set(edge.key, (line = polyline(curvesOf(layout, edge))));
+    return line;
   }
 
   /**
@@ -169,16 +208,21 @@ export function createMarks() {
    */
   function edgeAt(x, y, slack) {
     if (!now) return null;
+    const { layout, drawn } = now;
     let best = null;
-    for (const edge of now.route.edges.values()) {
-      const line = lines.get(edge.key);
-      if (!line) continue;
-      if (edge.kind === 'mlp') {
-        const square = mlpAt(now.layout, edge.layer, edge.dst);
-        if (Math.abs(square.x - x) < slack && Math.abs(square.y - y) < slack) return edge.key;
+    for (let layer = 0; layer < layout.nLayers; layer += 1) {
+      // All edges of a layer lie between its rows.
+      if (y < yOf(layout, layer, 'post') - slack || y > yOf(layout, layer - 1, 'post') + slack) continue;
+      for (const edge of drawn[layer]) {
+        const [x0, x1] = [xOf(layout, edge.src), xOf(layout, edge.dst)];
+        if (x < Math.min(x0, x1) - layout.dx || x > Math.max(x0, x1) + layout.dx) continue;
+        if (edge.kind === 'mlp') {
+          const square = mlpAt(layout, edge.layer, edge.dst);
+          if (Math.abs(square.x - x) < slack && Math.abs(square.y - y) < slack) return edge.key;
+        }
+        const gap = Math.max(0, distanceTo(lineOf(edge, layout), x, y) - widthOf(edge.shown) / 2);
+        if (gap < slack && (best === null || gap < best.gap)) best = { key: edge.key, gap };
       }
-      const gap = Math.max(0, distanceTo(line, x, y) - widthOf(edge.shown) / 2);
-      if (gap < slack && (best === null || gap < best.gap)) best = { key: edge.key, gap };
     }
     return best?.key ?? null;
   }
@@ -186,7 +230,10 @@ export function createMarks() {
   /** @param {string} key */
   const nodeElement = (key) => nodes.made.get(key) ?? null;
   /** @param {string} key */
-  const edgePath = (key) => edges.made.get(key)?.getAttribute('d') ?? null;
+  const edgePath = (key) => {
+    const edge = now?.route.edges.get(key);
+    return now && edge ? pathOf(curvesOf(now.layout, edge)) : null;
+  };
   /** @param {string} key @returns {string} */
   const label = (key) => (now?.route.edges.has(key) ? edgeLabel(/** @type {RouteEdge} */ (now.route.edges.get(key)), now.tokens) : '');
 

@@ -1,65 +1,123 @@
 /**
- * The panel answers what is selected, and says what to click when nothing is. Its contents are tabs: each says whether
- * it has something to show for a selection; the bar appears once more than one has.
+ * The panel answers what is selected, and says what to click when nothing is. Its contents are tabs; each is drawn anew
+ * from its props, from tables that are fetched when it first asks for them.
  */
 
-import { edgeTab, nodeTab, overviewTab } from './panel-tabs.js';
-import { attr, fill, h } from './dom.js';
+import { attr, fill, h, perFrame } from './dom.js';
+import { effectsTab } from './panel-effects.js';
+import { headsTab } from './panel-heads.js';
+import { mlpTab } from './panel-mlp.js';
+import { nodeTab } from './panel-node.js';
+import { traceTab } from './panel-trace.js';
+import { createResources } from './resources.js';
+import { focusOf, naturalTab } from './tabs.js';
 
 /**
- * @typedef {import('./graph.js').GraphProps & { target: import('./data.js').Target | undefined,
- *   lens: import('./data.js').LensRow[] | Error | null, onSelect: (key: string | null) => void,
- *   onRetry: () => void }} PanelProps `lens` of the selected node; null while it loads
- * @typedef {{ id: string, label: string, applies: (props: PanelProps) => boolean,
- *   render: (props: PanelProps) => Node[] }} Tab
+ * @typedef {import('./state.js').PromptState} PromptState
+ * @typedef {import('./graph.js').GraphProps & { target: import('./data.js').Target | undefined, source: import('./data.js').Data,
+ *   state: PromptState, onSelect: (key: string | null) => void,
+ *   onGo: (change: Partial<PromptState>, replace?: boolean) => void }} Given `onGo` changes the state, `onSelect` as a click on the graph does
+ * @typedef {Given & { ask: import('./resources.js').Ask, memo: (key: string, make: () => Element) => Element, width: number,
+ *   focus: import('./tabs.js').Focus }} PanelProps `ask` and `memo` keys are of this prompt; `width` is the room in pixels;
+ *   `focus` is the node that the selection is about
+ * @typedef {{ id: import('./tabs.js').TabName, label: (props: PanelProps) => string, render: (props: PanelProps) => Node[] }} Tab
  */
 
-/** @type {Tab[]} in the order in which they are offered; the first that applies is shown first */
-const TABS = [nodeTab, edgeTab, overviewTab];
+/** @type {Tab[]} in the order in which they are offered */
+const TABS = [nodeTab, headsTab, mlpTab, traceTab, effectsTab];
+
+/** Keeps the elements of the last drawing that the next one uses again: a heat map is not drawn for every move of the threshold. */
+function createMemo() {
+  /** @type {Map<string, Element>} */
+  let before = new Map();
+  /** @type {Map<string, Element>} */
+  let now = new Map();
+  return {
+    turn() {
+      before = now;
+      now = new Map();
+    },
+    /** @param {string} key @param {() => Element} make */
+    get(key, make) {
+      const el = before.get(key) ?? now.get(key) ?? make();
+      now.set(key, el);
+      return el;
+    },
+  };
+}
 
 export function createPanel() {
-  const bar = h('div', { class: 'tabs', role: 'tablist', 'aria-label': 'What the panel shows', hidden: true });
-  const body = h('div', { class: 'panel-body' });
+  const bar = h('div', { class: 'tabs', role: 'tablist', 'aria-label': 'What the panel shows', hidden: true }); // until there is something
+  const body = h('div', { class: 'panel-body', role: 'tabpanel', id: 'panel-body' });
   const el = h('aside', { class: 'panel', 'data-testid': 'panel', 'aria-label': 'Details of the selection', tabindex: '-1' }, bar, body);
-  // In a list of edges, up and down move along the list, not along the graph.
+  const memo = createMemo();
+  const redraw = perFrame(() => given && update(given));
+  const { ask } = createResources({ onSettled: redraw });
+  /** @type {Given | null} */
+  let given = null;
+  let shown = '';
+  let width = 0;
+
+  const buttons = TABS.map((tab) =>
+    h('button', { type: 'button', role: 'tab', id: `tab-${tab.id}`, 'data-testid': `tab-${tab.id}`, 'aria-controls': 'panel-body', onclick: () => choose(tab.id) }),
+  );
+  fill(bar, ...buttons);
+
+  // In a list, up and down move along the list, not along the graph; on the tabs, left and right.
   el.addEventListener('keydown', (event) => {
-    const lines = [...body.querySelectorAll('.line')];
-    const at = lines.indexOf(/** @type {Element} */ (document.activeElement));
-    const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const onTab = bar.contains(document.activeElement);
+    const group = onTab ? buttons : [...body.querySelectorAll('.line, .pick')];
+    const at = group.indexOf(/** @type {any} */ (document.activeElement));
+    const by = { [onTab ? 'ArrowRight' : 'ArrowDown']: 1, [onTab ? 'ArrowLeft' : 'ArrowUp']: -1 }[event.key];
     if (at < 0 || by === undefined) return;
     event.preventDefault();
-    /** @type {HTMLElement | undefined} */ (lines[at + by])?.focus();
+    const to = /** @type {HTMLElement | undefined} */ (onTab ? group.at((at + by) % group.length) : group[at + by]);
+    to?.focus();
+    if (onTab) to?.click();
   });
-  /** @type {string | null} */
-  let chosen = null;
-  /** @type {string | null} */
-  let selection = null;
-  /** @type {PanelProps | null} */
-  let now = null;
+  new ResizeObserver(() => {
+    if (Math.abs(el.clientWidth - width) > 8) redraw();
+  }).observe(el);
 
-  /** @param {PanelProps} props */
-  function update(props) {
-    now = props;
-    const tabs = TABS.filter((tab) => tab.applies(props));
-    const current = tabs.find((tab) => tab.id === chosen) ?? tabs[0];
-    bar.hidden = tabs.length < 2;
-    fill(bar, ...(bar.hidden ? [] : tabs.map((tab) => tabButton(tab, tab === current))));
-    attr(body, 'role', bar.hidden ? null : 'tabpanel');
-    // The list a reader was in keeps the keyboard's focus when it is drawn anew.
+  /** @param {import('./tabs.js').TabName} id */
+  function choose(id) {
+    if (given) given.onGo({ tab: id === naturalTab(given.selection) ? null : id });
+  }
+
+  /** @param {Given} next */
+  function update(next) {
+    given = next;
+    width = el.clientWidth;
+    memo.turn();
+    const { index, data, route, selection, state } = next;
+    const prefix = `${index.id} ${data.prompt.prompt_id} `;
+    /** @type {PanelProps} */
+    const props = {
+      ...next,
+      ask: (key, load) => ask(prefix + key, load),
+      memo: (key, make) => memo.get(`${prefix}${width} ${key}`, make),
+      width: Math.max(200, width - 34),
+      focus: focusOf(selection, { nLayers: index.n_layers, parallel: index.parallel, target: route.target }),
+    };
+    const natural = naturalTab(selection);
+    const current = TABS.find((tab) => tab.id === state.tab) ?? TABS.find((tab) => tab.id === natural) ?? TABS[0];
+    bar.hidden = false;
+    TABS.forEach((tab, i) => drawTab(buttons[i], tab.label(props), tab === current));
+    attr(body, 'aria-labelledby', `tab-${current.id}`);
+    // What a reader was on keeps the keyboard's focus when it is drawn anew.
     const focused = body.contains(document.activeElement) ? document.activeElement?.getAttribute('data-go') : null;
     fill(body, ...current.render(props));
     if (focused) /** @type {HTMLElement | null} */ (body.querySelector(`[data-go="${CSS.escape(focused)}"]`))?.focus({ preventScroll: true });
-    if (props.selection !== selection) el.scrollTop = 0;
-    selection = props.selection;
+    const about = `${prefix}${selection} ${current.id}`;
+    if (about !== shown) el.scrollTop = 0;
+    shown = about;
   }
 
-  /** @param {Tab} tab @param {boolean} on */
-  function tabButton(tab, on) {
-    const choose = () => {
-      chosen = tab.id;
-      if (now) update(now);
-    };
-    return h('button', { type: 'button', role: 'tab', 'aria-selected': on ? 'true' : 'false', onclick: choose }, tab.label);
+  /** @param {HTMLButtonElement} button @param {string} label @param {boolean} on */
+  function drawTab(button, label, on) {
+    if (button.textContent !== label) button.textContent = label;
+    attr(button, 'aria-selected', on ? 'true' : 'false');
+    attr(button, 'tabindex', on ? '0' : '-1');
   }
 
   return { el, update };

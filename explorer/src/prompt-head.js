@@ -3,7 +3,7 @@
 import { answerFrom } from './describe.js';
 import { attr, fill, h, text } from './dom.js';
 import { clip, exact, fraction, integer, showText } from './format.js';
-import { tokenMark } from './panel-tabs.js';
+import { tokenMark } from './panel-parts.js';
 import { format, promptsState, promptState } from './state.js';
 import { createStrip } from './strip.js';
 
@@ -12,7 +12,7 @@ import { createStrip } from './strip.js';
  *   partners: import('./rows.js').Row[] }} Around place in the run, and the other prompts of the pair
  * @typedef {{ index: import('./data.js').RunIndex, data: import('./data.js').PromptData, target: number,
  *   outcome: import('./data.js').Target | undefined, around: Around | null, note: string,
- *   kept: Partial<import('./state.js').PromptState> }} HeadProps `kept` is what stays when another prompt is opened
+ *   kept: Partial<import('./state.js').PromptState>, comparing: boolean }} HeadProps `kept` is what stays when another prompt is opened
  */
 
 const PART_OF_CHARACTER = /<0x[0-9A-F]{2}>/;
@@ -65,7 +65,8 @@ export function createHead({ onTarget }) {
   }
 
   /** @param {HeadProps} props */
-  function drawAbout({ index, data: { prompt }, around, kept }) {
+  function drawAbout(props) {
+    const { index, data: { prompt }, around, kept, comparing } = props;
     const word = (/** @type {string} */ given, length = 24) => h('bdi', {}, clip(showText(given), length));
     const links = (around?.partners ?? []).map((row) =>
       h('a', { href: format(promptState(index.id, row.prompt_id, kept)) }, word(row.role ?? `prompt ${row.prompt_id}`)),
@@ -75,6 +76,8 @@ export function createHead({ onTarget }) {
       prompt.group === null ? null : h('a', { href: format(promptsState(index.id, { group: prompt.group })) }, word(prompt.group, 60)),
       prompt.pair_id === null ? null : h('span', {}, word(prompt.role ?? 'one'), ' of pair ', word(prompt.pair_id)),
       links.length ? h('span', {}, 'other: ', ...links.flatMap((link, i) => (i ? [', ', link] : [link]))) : null,
+      ...(comparing ? [] : (around?.partners ?? []).slice(0, 2).map((row) =>
+        h('a', { class: 'button compare', 'data-testid': 'pair-open', title: 'Compare the two routes  p', href: format(promptState(index.id, prompt.prompt_id, { ...kept, t: props.target === prompt.targets.at(-1) ? null : props.target, pair: row.prompt_id })) }, 'Compare with ', word(row.role ?? `prompt ${row.prompt_id}`)))),
       prompt.source_id === String(prompt.prompt_id)
         ? null
         : h('span', { class: 'quiet', title: clip(showText(prompt.source_id), 400) }, word(prompt.source_id, 32)),
@@ -85,8 +88,9 @@ export function createHead({ onTarget }) {
   function update(props) {
     const { data, target, outcome: found, note } = props;
     strip.update({ data, target });
+    strip.el.hidden = outcome.hidden = props.comparing; // the comparison shows both prompts’ own
     // Tokens that are parts of a character say nothing by themselves: show the text as well.
-    whole.hidden = !data.prompt.tokens.some((token) => PART_OF_CHARACTER.test(token));
+    whole.hidden = props.comparing || !data.prompt.tokens.some((token) => PART_OF_CHARACTER.test(token));
     text(whole, whole.hidden ? '' : clip(showText(data.prompt.text), 2000));
     drawPlace(props);
     drawAbout(props);

@@ -1,17 +1,20 @@
 /** One prediction: tokens, route graph, threshold, panel. Holds what is loaded; everything shown follows from the state. */
 
-import { fill, h } from './dom.js';
-import { modeName } from './describe.js';
-import { clip, fraction, plural, showText, threshold } from './format.js';
-import { createGraph } from './graph.js';
+import { h } from './dom.js';
+import { clip, showText, threshold } from './format.js';
+import { createPairView } from './pair-view.js';
 import { createPanel } from './panel.js';
 import { createHead } from './prompt-head.js';
-import { buildGraph, MODES, parseNode, reachFrom, routeAt, sharesOf, summary } from './routes.js';
-import { createSlider } from './slider.js';
+import { createResources } from './resources.js';
+import { buildGraph, MODES, reachFrom, routeAt, sharesOf } from './routes.js';
+import { canOpen, createStage } from './stage.js';
+import { MOST_OPEN, toggled } from './state.js';
 import { step } from './steps.js';
+import { tabAfter } from './tabs.js';
 
 const DEFAULT_TAU = 0.04; // the LM Transparency Tool's
 const NUDGE = 20;
+const RESTING_MS = 100;
 
 const HOW_TO_STORE =
   'To store it, run again into another run.dir with routes.targets=all; if the dataset has a targets column, list the position there, because the column wins.';
@@ -24,28 +27,13 @@ const HOW_TO_STORE =
  */
 export function createPrompt({ data, navigate }) {
   const head = createHead({ onTarget: chooseTarget });
-  const graph = createGraph({ onSelect: (sel) => go({ sel }) });
+  const stage = createStage({ go, onSelect: select, onOpen: toggleOpen, onPart: choosePart });
   const panel = createPanel();
-  const slider = createSlider({ onTau: (tau) => go({ tau }, true) });
-  const count = h('p', { class: 'route-count', 'data-testid': 'route-count', 'aria-live': 'polite' });
-  const mode = h('select', { 'aria-label': 'Mode', 'data-testid': 'mode-select', title: 'How shares are compared with the threshold  m' }, ...MODES.map((name) => h('option', { value: name }, modeName(name))));
-  const faint = h('input', { type: 'checkbox', 'data-testid': 'faint' });
-  const el = h(
-    'main',
-    { class: 'prompt', id: 'main', tabindex: '-1' },
-    head.el,
-    h(
-      'div',
-      { class: 'split' },
-      h(
-        'section',
-        { class: 'stage', 'aria-label': 'Route' },
-        graph.el,
-        h('div', { class: 'controls' }, slider.el, h('label', { class: 'mode' }, h('span', {}, 'shares'), mode), h('label', { class: 'check', title: 'Draw stored edges that are not on the route  f' }, faint, 'off-route'), graph.buttons, count),
-      ),
-      panel.el,
-    ),
-  );
+  const partners = createResources({ onSettled: () => draw(), limit: 8 });
+  const expansions = createResources({ onSettled: () => draw() });
+  const pair = createPairView({ onSelect: (sel) => go({ sel }, true), onClose: () => go({ pair: null, sel: null }), onRetry: () => retryPair() });
+  const split = h('div', { class: 'split' }, stage.el, panel.el);
+  const el = h('main', { class: 'prompt', id: 'main', tabindex: '-1' }, head.el, split, pair.el);
   el.classList.add('blank', 'loading');
 
   /** @type {PromptState | null} What is drawn. */
@@ -62,17 +50,13 @@ export function createPrompt({ data, navigate }) {
   let route = null;
   /** @type {Map<string, { token: string, prob: number }> | null} */
   let tops = null;
-  /** @type {{ key: string, rows: import('./data.js').LensRow[] | Error | null } | null} */
-  let lens = null;
   /** @type {import('./prompt-head.js').Around | null} */
   let around = null;
+  let retryPair = () => {};
   let said = '';
   /** @type {'previous' | 'next' | null} */
   let pending = null;
   let latest = 0;
-
-  mode.addEventListener('change', () => go({ mode: /** @type {any} */ (mode.value) }));
-  faint.addEventListener('change', () => go({ faint: faint.checked }, true));
 
   /** Go to a neighbour that was asked for, now or once the neighbours are known. */
   function takeStep() {
@@ -85,6 +69,41 @@ export function createPrompt({ data, navigate }) {
   /** @param {Partial<PromptState>} change @param {boolean} [replace] */
   function go(change, replace = false) {
     if (requested) navigate({ ...requested, ...change }, { replace });
+  }
+
+  /** @param {string | null} sel */
+  function select(sel, replace = false) {
+    go({ sel, tab: tabAfter(requested?.tab ?? null, sel), head: null, neuron: null }, replace);
+  }
+
+  /** Opens a node into its heads or neurons, or closes it. @param {string} [key] the selected node when not given */
+  function toggleOpen(key = requested?.sel ?? '') {
+    if (!requested || !route) return false;
+    const open = requested.open.split(',').filter(Boolean);
+    if (!open.includes(key) && (!canOpen(key, route.nodes) || open.length >= MOST_OPEN)) return false;
+    go({ open: toggled(requested.open, key) });
+    return true;
+  }
+
+  /** Into the comparison with the first other prompt of the pair, or out of it. */
+  function togglePair() {
+    const other = around?.partners[0]?.prompt_id;
+    if (requested?.pair === null && other === undefined) return false;
+    go({ pair: requested?.pair === null ? other : null, sel: null });
+    return true;
+  }
+
+  /** @param {{ kind: 'head' | 'neuron', name: string, node: string }} part of an opened node */
+  function choosePart({ kind, name, node }) {
+    go({ sel: node, tab: kind === 'head' ? 'heads' : 'mlp', head: kind === 'head' ? name : null, neuron: kind === 'neuron' ? name : null });
+  }
+
+  /** What an opened node shows; null while it is fetched. @param {string} key @returns {import('./expand.js').Expansion} */
+  function expansion(key) {
+    if (!loaded) return null;
+    const { index, data: { prompt } } = loaded;
+    const answer = expansions.ask(`${index.id} ${prompt.prompt_id} ${key}`, () => data.expansion(index, prompt.prompt_id, key));
+    return answer.value ?? answer.error;
   }
 
   /** @param {number} pos */
@@ -112,7 +131,7 @@ export function createPrompt({ data, navigate }) {
       if (ticket !== latest) return;
       said = '';
       loaded = { index, data: found, graph: buildGraph(found.edges, { parallel: index.parallel, nLayers: index.n_layers }) };
-      reach = tops = lens = around = null;
+      reach = tops = around = null;
       el.classList.remove('loading', 'blank');
     }
     state = now;
@@ -184,64 +203,84 @@ export function createPrompt({ data, navigate }) {
     }
     if (!route || route.tau !== tau || route.mode !== state.mode) route = routeAt(loaded.graph, reach, tau);
     const selection = known(state.sel);
+    const comparing = state.pair !== null && state.pair !== found.prompt.prompt_id;
+    split.hidden = comparing;
+    pair.el.hidden = !comparing;
     const asked = found.targets.find((one) => one.target === target);
-    const props = { data: found, index, graph: loaded.graph, route, selection, tops, faint: state.faint };
-    const kept = { tau: state.tau, mode: state.mode, faint: state.faint };
-    head.update({ index, data: found, target, outcome: asked, around, note, kept });
-    graph.update(props);
-    slider.update({ tau, floor: index.floor, shares });
-    panel.update({ ...props, target: asked, lens: lensOf(selection), onSelect: (sel) => go({ sel }), onRetry: retryLens });
-    mode.value = state.mode;
-    faint.checked = state.faint;
-    drawCount();
+    const props = { data: found, index, graph: loaded.graph, route, selection, tops, faint: state.faint, hide: state.hide, open: state.open, expansion };
+    const kept = { tau: state.tau, mode: state.mode, faint: state.faint, hide: state.hide };
+    const about = () => head.update({ comparing, index, data: found, target, outcome: asked, around, note, kept });
+    if (comparing) {
+      clearTimeout(settling);
+      about();
+      return drawPair({ ...props, target: asked }, tau);
+    }
+    stage.update({ ...props, tau, shares, mode: state.mode });
+    const { view, tau: _, ...rest } = state;
+    const details = () => panel.update({ ...props, target: asked, source: data, state: /** @type {PromptState} */ (state), onSelect: select, onGo: go });
+    settle(JSON.stringify([index.id, found.prompt.prompt_id, view, rest, note]), () => {
+      about();
+      details();
+    });
   }
 
-  /** Rows of the selected node, asked for when they are not there yet. @param {string | null} key */
-  function lensOf(key) {
-    if (!key || !/\.(mid|post)\./.test(key) || !loaded) return null;
-    if (lens?.key === key) return lens.rows;
-    const asked = (lens = { key, rows: /** @type {any} */ (null) });
-    const settle = (/** @type {any} */ rows) => {
-      asked.rows = rows;
-      if (lens === asked) draw();
-    };
-    void data.lens(loaded.index, loaded.data.prompt.prompt_id, parseNode(key)).then(settle, settle);
-    return null;
+  let settling = 0;
+  let looks = '';
+  /**
+   * What stands beside the graph follows at once, but while only the threshold moves it waits for the hand to rest.
+   * @param {string} look everything but the threshold @param {() => void} run
+   */
+  function settle(look, run) {
+    clearTimeout(settling);
+    if (look === looks && performance.now() - moved < RESTING_MS) settling = window.setTimeout(run, RESTING_MS);
+    else run();
+    looks = look;
+    moved = performance.now();
   }
+  let moved = -Infinity;
 
-  function retryLens() {
-    lens = null;
-    draw();
-  }
-
-  function drawCount() {
-    if (!loaded || !route) return;
-    const total = summary(route, loaded.data.nodes);
-    fill(
-      count,
-      h('b', {}, plural(total.nodes, 'node')),
-      ', ',
-      h('b', {}, plural(total.edges, 'edge')),
-      h('span', { class: 'quiet', title: 'Mean over the nodes of the route: share of each node that comes through the route, share of stored parts under the threshold, share of parts under the floor' }, ` · on the route ${fraction(total.kept)}, under threshold ${fraction(total.under)}, not stored ${fraction(total.unstored)}`),
-    );
+  /** @param {import('./pair-view.js').Side} here @param {number} tau */
+  function drawPair(here, tau) {
+    if (!loaded || !state || state.pair === null) return;
+    const { index } = loaded;
+    const { pair: id, mode } = state;
+    const selection = known(state.sel);
+    const answer = partners.ask(`${index.id} ${id}`, async () => {
+      const found = await data.prompt(index, id);
+      return { data: found, graph: buildGraph(found.edges, { parallel: index.parallel, nLayers: index.n_layers }) };
+    });
+    retryPair = answer.retry;
+    if (answer.error) return pair.update({ here, there: answer.error, note: '', selection, tau, mode });
+    if (!answer.value) return pair.update({ here, there: null, note: '', selection, tau, mode });
+    const other = answer.value;
+    const { targets } = other.data.prompt;
+    const wanted = here.route.target;
+    const same = other.data.prompt.n_tokens === here.data.prompt.n_tokens;
+    const target = same && targets.includes(wanted) ? wanted : (targets.at(-1) ?? wanted);
+    const note = same && target !== wanted ? `Position ${wanted} is no stored target of the other prompt; its last one, ${target}, is shown.` : '';
+    const there = { ...here, ...other, route: routeAt(other.graph, reachFrom(other.graph, target, mode), tau), tops: null, target: other.data.targets.find((one) => one.target === target) };
+    pair.update({ here, there, note, selection, tau, mode });
   }
 
   /** @param {string} key @param {KeyboardEvent} event @returns {boolean} whether the key meant something here */
   function onKey(key, event) {
     if (!loaded || !state || !route) return false;
     const arrow = { ArrowLeft: 'left', ArrowRight: 'right', ArrowUp: 'up', ArrowDown: 'down' }[key];
-    if (arrow) return walk(/** @type {any} */ (arrow), event.shiftKey);
-    if (key === '-' || key === '_') go({ tau: slider.nudge(route.tau, -NUDGE) }, true);
-    else if (key === '=' || key === '+') go({ tau: slider.nudge(route.tau, NUDGE) }, true);
+    if (arrow && state.pair === null) return walk(/** @type {any} */ (arrow), event.shiftKey);
+    if (key === '-' || key === '_') go({ tau: stage.nudge(route.tau, -NUDGE) }, true);
+    else if (key === '=' || key === '+') go({ tau: stage.nudge(route.tau, NUDGE) }, true);
     else if (key === 'm') go({ mode: MODES[(MODES.indexOf(state.mode) + 1) % MODES.length] });
     else if (key === 'f') go({ faint: !state.faint }, true);
+    else if (key === 'e') return toggleOpen();
+    else if (key === 'p') return togglePair();
     else if (key === '[' || key === ']') {
       pending = key === '[' ? 'previous' : 'next';
       takeStep();
     }
+    else if (key === 'Escape' && state.pair !== null && state.sel === null) go({ pair: null });
     else if (key === 'Escape' && (state.sel !== null || said)) {
       said = '';
-      go({ sel: null });
+      select(null);
       draw();
     } else return false;
     return true;
@@ -257,8 +296,8 @@ export function createPrompt({ data, navigate }) {
       ? direction === 'up' || direction === 'right' ? part.to : part.from
       : step(route, sel === null || !/\.(mid|post)\./.test(sel) ? null : sel, direction, { shift, nLayers: loaded.index.n_layers });
     if (to === null) return true;
-    go({ sel: to }, sel !== null);
-    graph.focusNode(to);
+    select(to, sel !== null);
+    stage.focusNode(to);
     return true;
   }
 

@@ -3,7 +3,7 @@
 import { attr, fill, h } from './dom.js';
 import { PAGE_ROWS } from './data.js';
 import { clip, exact, fraction, integer, plural, showText } from './format.js';
-import { tokenMark } from './panel-tabs.js';
+import { tokenMark } from './panel-parts.js';
 import { format, promptState } from './state.js';
 
 /** @type {[string, string, boolean][]} sort name, heading, whether it is a number */

@@ -5,11 +5,14 @@
  * @typedef {{ view: 'catalogue' }} CatalogueState
  * @typedef {{ view: 'prompts', run: string, q: string, group: string | null, sort: string, page: number }} PromptsState
  * @typedef {{ view: 'prompt', run: string, id: number, t: number | null, tau: number | null,
- *   mode: import('./routes.js').Mode, sel: string | null, faint: boolean }} PromptState
+ *   mode: import('./routes.js').Mode, sel: string | null, faint: boolean, tab: import('./tabs.js').TabName | null,
+ *   head: string | null, neuron: string | null, of: import('./tabs.js').Outcome, raw: boolean,
+ *   hide: string, open: string, pair: number | null }} PromptState `hide` and `open` are lists with commas
  * @typedef {CatalogueState | PromptsState | PromptState} State
  */
 
 import { MODES } from './routes.js';
+import { OUTCOMES, parseHead, parseNeuron, TAB_NAMES } from './tabs.js';
 
 const MAX_INT = 2 ** 31 - 1;
 const SORT = /^-?(id|text|group|tokens|predicted|prob|rank)$/;
@@ -20,6 +23,35 @@ const INTEGER = /^\d{1,10}$/;
 
 /** @param {string} text @returns {number | undefined} */
 const toInt = (text) => (INTEGER.test(text) && Number(text) <= MAX_INT ? Number(text) : undefined);
+
+/** @param {readonly string[]} values */
+const oneOf = (values) => (/** @type {string} */ text) => (values.includes(text) ? text : undefined);
+
+/** Kinds of edges that a reader may hide: residual, MLP, attention of a token to itself. */
+export const HIDEABLE = ['resid', 'mlp', 'self'];
+export const MOST_OPEN = 24;
+
+/** A list of some of the words, in their own order. @param {string[]} words @param {string} text */
+function someOf(words, text) {
+  const given = text.split(',').filter(Boolean);
+  return given.every((word) => words.includes(word)) ? words.filter((word) => given.includes(word)).join(',') : undefined;
+}
+
+/** A list of nodes, each once. @param {string} text */
+function readNodes(text) {
+  const given = [...new Set(text.split(',').filter(Boolean))];
+  return given.length <= MOST_OPEN && given.every((key) => NODE.test(key)) ? given.join(',') : undefined;
+}
+
+/**
+ * A comma-separated list with a word put in, or taken out where it was in.
+ * @param {string} list @param {string} word @param {string[]} [order] of the words, where they have one
+ */
+export function toggled(list, word, order) {
+  const now = list.split(',').filter(Boolean);
+  const next = now.includes(word) ? now.filter((one) => one !== word) : [...now, word];
+  return (order ? order.filter((one) => next.includes(one)) : next).join(',');
+}
 
 /**
  * One parameter: default, and from text to value (undefined when it is not valid) and back.
@@ -37,9 +69,17 @@ const PARAMS = {
   prompt: {
     t: { default: null, read: toInt },
     tau: { default: null, read: (text) => (text !== '' && TAU.test(text) && Number(text) < 1 ? Number(text) : undefined) },
-    mode: { default: 'summed', read: (text) => (MODES.includes(/** @type {any} */ (text)) ? text : undefined) },
+    mode: { default: 'summed', read: oneOf(MODES) },
     sel: { default: null, read: (text) => (NODE.test(text) || EDGE.test(text) ? text : undefined) },
+    tab: { default: null, read: oneOf(TAB_NAMES) },
+    head: { default: null, read: (text) => (parseHead(text) ? text : undefined) },
+    neuron: { default: null, read: (text) => (parseNeuron(text) ? text : undefined) },
+    of: { default: 'answer', read: oneOf(OUTCOMES) },
+    raw: { default: false, read: (text) => (text === '1' ? true : undefined), write: () => '1' },
     faint: { default: true, read: (text) => (text === '0' ? false : text === '1' ? true : undefined), write: (on) => (on ? '1' : '0') },
+    hide: { default: '', read: (text) => someOf(HIDEABLE, text) },
+    open: { default: '', read: readNodes },
+    pair: { default: null, read: toInt },
   },
 };
 

@@ -23,6 +23,11 @@ SITE = Path(__file__).parent / "golden" / "site" / "data"
 FLOOR = 0.01
 TOP_K = 10
 EAGER = ["prompts", "targets", "nodes", "edges", "lens", "tokens"]
+ON_CLICK = ["components", "neurons", "writes", "logit_effects"]
+BUCKETED = [*EAGER, *ON_CLICK]
+MAPS_FLOOR = 0.005
+MAPS_BUCKET = 2  # prompts in a bucket of maps: not the size of the others
+NEURONS = 12  # of an MLP; each run stores the first few by share
 
 PROMPTS = [
     ("ioi-0", "When Mary and John went to the store, John gave a drink to", "indirect objects", "8", "clean", " Mary", " John"),
@@ -178,7 +183,7 @@ def extract(shape: Shape, prompt_id: int, row: tuple, targets: list[int] | None)
     targets = list(range(n)) if targets is None else [target % n for target in targets]
     answer, foil = VOCAB.get(answer_text or ""), VOCAB.get(foil_text or "")
     model = Model(shape, n, shape.seed * 1000 + prompt_id, answer if answer is not None else 6)
-    out: dict[str, list[dict]] = {name: [] for name in EAGER}
+    out: dict[str, list[dict]] = {name: [] for name in [*BUCKETED, "maps"]}
     out["prompts"].append({
         "prompt_id": prompt_id, "source_id": source_id, "text": text, "group": group, "pair_id": pair_id, "role": role,
         "n_tokens": n, "token_ids": ids, "tokens": tokens, "targets": targets, "answer_text": answer_text,
@@ -202,7 +207,98 @@ def extract(shape: Shape, prompt_id: int, row: tuple, targets: list[int] | None)
             "foil_rank": None if foil_id is None else rank_of(last, foil_id), "logsumexp": lse,
         })  # fmt: skip
     add_route(model, prompt_id, targets, answers, out)
+    add_details(model, prompt_id, targets, answers, out)
     return out
+
+
+def add_details(model: Model, prompt_id: int, targets: list[int], answers: dict, out: dict[str, list[dict]]) -> None:
+    """What the page fetches on click: components, neurons, writes, effects and maps, consistent with the stored edges."""
+    shape, rng = model.shape, np.random.default_rng(900 + prompt_id)
+    last = targets[-1]
+    for layer in range(shape.layers):
+        for head in range(shape.heads):
+            of = [edge for edge in model.edges if edge[0] == layer and edge[1] == "attn" and edge[4] == head]
+            at_last = sum(edge[5] for edge in of if edge[2] == last)
+            add_component(out, prompt_id, layer, "head", head, sum(edge[5] for edge in of) / model.n, at_last)
+            for _, _, dst, src, _, share, attention in of:
+                if share > MAPS_FLOOR or attention > MAPS_FLOOR:
+                    row = {"prompt_id": prompt_id, "layer": layer, "head": head, "dst": dst, "src": src}
+                    out["maps"].append(row | {"share": share, "attention": attention})
+        kinds = ("mlp", "resid_attn") if shape.parallel else ("mlp", "resid_attn", "resid_mlp")
+        for kind in kinds:
+            of = [edge for edge in model.edges if edge[0] == layer and edge[1] == kind]
+            at_last = sum(edge[5] for edge in of if edge[2] == last)
+            add_component(out, prompt_id, layer, kind, 0, sum(edge[5] for edge in of) / model.n, at_last)
+    blocks = {
+        (e["layer"], "attn" if e["kind"] == "attn" else "mlp", 0, e["dst"])
+        for e in out["edges"]
+        if not e["kind"].startswith("resid")
+    }
+    heads = {(e["layer"], "head", e["head"], e["dst"]) for e in out["edges"] if e["head"] >= 0}
+    for layer, component, head, pos in sorted(blocks | heads):
+        scores = rng.normal(0, 1, len(VOCAB))
+        for sign in (1, -1):
+            for rank, token in enumerate(np.argsort(-sign * scores, kind="stable")[:4], 1):
+                out["writes"].append({
+                    "prompt_id": prompt_id, "layer": layer, "component": component, "index": head, "pos": pos, "sign": sign, "rank": rank,
+                    "token_id": int(token), "score": scores[token],
+                })  # fmt: skip
+    for layer, pos in sorted({(layer, pos) for layer, component, _, pos in blocks if component == "mlp"}):
+        share = shares(rng, NEURONS, 1.0)
+        activation = rng.normal(0, 1, NEURONS)
+        for neuron in np.argsort(-share, kind="stable")[:5]:
+            out["neurons"].append({
+                "prompt_id": prompt_id, "layer": layer, "pos": pos, "expert": -1, "neuron": int(neuron), "share": 0.5 * share[neuron],
+                "activation": activation[neuron], "write_scale": 0.5 * activation[neuron],
+            })  # fmt: skip
+    for target in targets:
+        parts = [(-1, "embed", 0)]
+        for layer in range(shape.layers):
+            parts += [(layer, "head", head) for head in range(shape.heads)] + [(layer, "mlp", 0), (layer, "bias", 0)]
+        effects = rng.normal(0, 1, (len(parts), 2))
+        for (layer, component, part), (effect, on_foil) in zip(parts, effects, strict=True):
+            out["logit_effects"].append({
+                "prompt_id": prompt_id, "target": target, "layer": layer, "component": component, "index": part, "effect_answer": effect,
+                "effect_foil": None if answers[target][1] is None else on_foil,
+            })  # fmt: skip
+
+
+def add_component(
+    out: dict, prompt_id: int, layer: int, component: str, head: int, mean: float, at_last: float
+) -> None:
+    kind = "attn" if component == "head" else component
+    widths = [
+        e["share"]
+        for e in out["edges"]
+        if e["layer"] == layer and e["kind"] == kind and e["head"] == (head if kind == "attn" else -1)
+    ]
+    out["components"].append({
+        "prompt_id": prompt_id, "layer": layer, "component": component, "index": head, "mean_share": mean, "target_share": at_last,
+        "route_tau": max(widths, default=0.0),
+    })  # fmt: skip
+
+
+def neuron_tokens(shape: Shape) -> pa.Table:
+    rng, rows = np.random.default_rng(shape.seed), []
+    for layer in range(shape.layers):
+        for neuron in range(NEURONS):
+            scores = rng.normal(0, 1, len(VOCAB))
+            for sign in (1, -1):
+                for rank, token in enumerate(np.argsort(-sign * scores, kind="stable")[:4], 1):
+                    rows.append({"layer": layer, "expert": -1, "neuron": neuron, "sign": sign, "rank": rank, "token_id": int(token), "score": scores[token]})  # fmt: skip
+    spec = MODEL_TABLES["neuron_tokens"]
+    return spec.from_columns({column.name: [row[column.name] for row in rows] for column in spec.columns})
+
+
+def vocab_table() -> pa.Table:
+    texts = list(VOCAB)
+    columns = {
+        "token_id": list(range(len(texts))),
+        "token": texts,
+        "special": [i == 0 for i in range(len(texts))],
+        "logit_bias": [0.0] * len(texts),
+    }
+    return MODEL_TABLES["vocab"].from_columns(columns)
 
 
 def add_route(model: Model, prompt_id: int, targets: list[int], answers: dict, out: dict[str, list[dict]]) -> None:
@@ -267,7 +363,7 @@ def table(name: str, rows: list[dict]) -> pa.Table:
 
 
 def tokens_table(tables: dict[str, list[dict]]) -> pa.Table:
-    used = {row["token_id"] for row in tables["lens"]}
+    used = {row["token_id"] for name in ("lens", "writes") for row in tables[name]}
     for row in tables["targets"]:
         used |= {row["predicted_id"], row["answer_id"], row["foil_id"]} - {None}
     for row in tables["prompts"]:
@@ -321,14 +417,23 @@ def write_run(
         else:
             chosen = targets(prompt_id) if targets else None
             everything[prompt_id] = extract(shape, prompt_id, row, chosen)
-    info = {name: {"rows": 0, "bytes": 0, "buckets": []} for name in EAGER}
+    info = {name: {"rows": 0, "bytes": 0, "buckets": []} for name in [*BUCKETED, "maps"]}
     for bucket in sorted({prompt_id // bucket_size for prompt_id in everything}):
         tables = join([rows for prompt_id, rows in everything.items() if prompt_id // bucket_size == bucket])
-        for name in EAGER:
+        for name in BUCKETED:
             content = tokens_table(tables) if name == "tokens" else table(name, tables[name])
             info[name]["rows"] += content.num_rows
             info[name]["bytes"] += write(folder / name / f"bucket-{bucket}.parquet", content)
             info[name]["buckets"].append(bucket)
+    for bucket in () if shape.parallel else sorted({prompt_id // MAPS_BUCKET for prompt_id in everything}):
+        content = table(
+            "maps", [row for i, rows in everything.items() if i // MAPS_BUCKET == bucket for row in rows["maps"]]
+        )
+        info["maps"]["rows"] += content.num_rows
+        info["maps"]["bytes"] += write(folder / "maps" / f"bucket-{bucket}.parquet", content)
+        info["maps"]["buckets"].append(bucket)
+    write(folder / "model" / "neuron_tokens.parquet", neuron_tokens(shape))
+    write(folder / "model" / "vocab.parquet", vocab_table())
     ids = sorted(everything)
     pages = []
     for page, start in enumerate(range(0, len(ids), page_size)):
@@ -343,7 +448,7 @@ def write_run(
         "schema_version": SCHEMA_VERSION, "id": run, "title": title, "manifest": {"created": "2026-11-20T12:00:00Z"},
         "counts": {"prompts": len(ids), "rejects": len(rejects)}, "bucket_size": bucket_size, "prompt_pages": pages,
         "page_size": page_size, "n_layers": shape.layers, "n_heads": shape.heads, "parallel": shape.parallel, "floor": FLOOR,
-        "targets": "last" if targets else "all", "tables": info, "eager": EAGER, "groups": groups,
+        "targets": "last" if targets else "all", "tables": info, "maps": {"stored": not shape.parallel, "floor": MAPS_FLOOR, "bucket_size": MAPS_BUCKET}, "eager": EAGER, "groups": groups,
     }  # fmt: skip
     (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n")
     return {
@@ -354,7 +459,7 @@ def write_run(
 
 
 def join(prompts: list[dict[str, list[dict]]]) -> dict[str, list[dict]]:
-    return {name: [row for tables in prompts for row in tables[name]] for name in EAGER}
+    return {name: [row for tables in prompts for row in tables[name]] for name in BUCKETED if name != "tokens"}
 
 
 def main() -> None:

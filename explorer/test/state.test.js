@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { format, parse, promptsState, promptState, selectionKind } from '../src/state.js';
+import { format, HIDEABLE, parse, promptsState, promptState, selectionKind, toggled } from '../src/state.js';
 
 describe('round trip', () => {
   it.each([
@@ -12,6 +12,10 @@ describe('round trip', () => {
     promptState('demo', 0, { t: 0, tau: 0.0123, mode: 'renormalised', sel: '-1.post.3', faint: false }),
     promptState('demo', 2, { sel: '3.attn.12-4', tau: 0.1 }),
     promptState('demo', 2, { tau: 1.5e-7 }),
+    promptState('demo', 2, { hide: 'resid,self', open: '3.mid.4,2.post.0', pair: 7 }),
+    promptState('demo', 2, { sel: '3.attn.12-4', tab: 'heads', head: 'L3H1' }),
+    promptState('demo', 2, { tab: 'mlp', neuron: 'L1E7N300' }),
+    promptState('demo', 2, { tab: 'effects', of: 'difference', raw: true }),
   ])('%j', (state) => expect(parse(format(state))).toEqual({ state, problems: [] }));
 
   it('writes only what differs from the default', () => {
@@ -40,7 +44,7 @@ describe('hostile or stale hashes', () => {
     },
   );
 
-  it.each(['tau=abc', 'tau=', 'tau=-1', 'tau=1', 'tau=NaN', 'tau=Infinity', 't=-1', 't=1.5', 'mode=evil', 'mode=__proto__', 'sel=x', 'sel=1.pre.2', "sel=1.post.2'--", '__proto__=1', 'constructor=1', 'zzz', 'faint=2', 't=%E0%A4%A'])(
+  it.each(['tau=abc', 'tau=', 'tau=-1', 'tau=1', 'tau=NaN', 'tau=Infinity', 't=-1', 't=1.5', 'mode=evil', 'mode=__proto__', 'sel=x', 'sel=1.pre.2', "sel=1.post.2'--", '__proto__=1', 'constructor=1', 'zzz', 'faint=2', 'hide=attn', 'open=2.attn.3-1', 'pair=-1', 'tab=all', 'head=3', 'head=L3N1', 'neuron=L3H1', 'of=both', 'raw=0', 't=%E0%A4%A'])(
     'leaves out %s and says so',
     (piece) => {
       const { state, problems } = parse(`#/demo/p/3?${piece}&mode=per_head`);
@@ -56,6 +60,13 @@ describe('hostile or stale hashes', () => {
   it('markup in the hash stays a string', () => {
     expect(parse('#/demo/prompts?q=<img+src=x+onerror=alert(1)>').state.q).toBe('<img src=x onerror=alert(1)>');
   });
+});
+
+it('lists: a word goes in and out, in order, once', () => {
+  expect(toggled('', 'self', HIDEABLE)).toBe('self');
+  expect(toggled('self', 'resid', HIDEABLE)).toBe('resid,self');
+  expect(toggled('resid,self', 'resid', HIDEABLE)).toBe('self');
+  expect(parse('#/demo/p/3?hide=self,resid,self').state.hide).toBe('resid,self');
 });
 
 it('tells nodes from edges', () => {

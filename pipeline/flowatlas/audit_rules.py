@@ -34,6 +34,7 @@ KEYS = {
     "lens": ("prompt_id", "layer", "point", "pos", "raw", "rank"),
     "writes": ("prompt_id", "layer", "component", "index", "pos", "sign", "rank"),
     "logit_effects": ("prompt_id", "target", "layer", "component", "index"),
+    "maps": ("prompt_id", "layer", "head", "dst", "src"),
 }
 
 INTO = """
@@ -144,6 +145,23 @@ RELATIONS = (
         """SELECT prompt_id FROM writes GROUP BY prompt_id, layer, component, "index", pos, sign
         HAVING min(rank) <> 1 OR max(rank) <> count(*)""",
     ),
+    Rule(
+        "maps",
+        "are of a query whose shares sum to more than 1",
+        f"""SELECT prompt_id FROM maps GROUP BY prompt_id, layer, dst HAVING sum(share::DOUBLE) > 1 + {SUM_TOLERANCE}""",
+    ),
+    Rule(
+        "maps",
+        "are of a head that attends by more than 1 in all",
+        f"""SELECT prompt_id FROM maps GROUP BY prompt_id, layer, head, dst
+        HAVING sum(attention::DOUBLE) > 1 + {SUM_TOLERANCE}""",
+    ),
+    Rule(
+        "maps",
+        "disagree with the head's edge",
+        f"""SELECT m.prompt_id FROM maps m JOIN edges e USING (prompt_id, layer, head, dst, src)
+        WHERE abs(m.share - e.share) > {VALUE_TOLERANCE} OR abs(m.attention - e.attention) > {VALUE_TOLERANCE}""",
+    ),
 )
 
 
@@ -157,11 +175,10 @@ def shard_rules() -> Iterator[Rule]:
         if table not in ("prompts", "rejects"):
             orphans = f"SELECT prompt_id FROM {table} ANTI JOIN prompts USING (prompt_id)"
             yield Rule(table, "belong to no prompt", orphans)
-    positions = {"targets": ["target"], "nodes": ["pos"], "edges": ["dst"], "neurons": ["pos"], "writes": ["pos"]}
-    for table, columns in positions.items():
-        for column in columns:
-            sql = f"SELECT t.prompt_id FROM {table} t JOIN prompts p USING (prompt_id) WHERE t.{column} >= p.n_tokens"
-            yield Rule(table, f"have a {column} after the prompt's end", sql)
+    positions = {"targets": "target", "nodes": "pos", "edges": "dst", "neurons": "pos", "writes": "pos", "maps": "dst"}
+    for table, column in positions.items():
+        sql = f"SELECT t.prompt_id FROM {table} t JOIN prompts p USING (prompt_id) WHERE t.{column} >= p.n_tokens"
+        yield Rule(table, f"have a {column} after the prompt's end", sql)
     yield from RELATIONS
 
 

@@ -101,6 +101,14 @@ class NeuronsConfig:
 
 
 @dataclass
+class MapsConfig:
+    """`store`: whole contribution and attention maps of every head; cells above `floor` in either of them."""
+
+    store: bool = False
+    floor: float = 0.005
+
+
+@dataclass
 class Config:
     """All of it. `Config(ModelConfig("gpt2"), DatasetConfig(path="prompts.txt"))` is a complete one."""
 
@@ -111,6 +119,7 @@ class Config:
     lens: LensConfig = field(default_factory=LensConfig)
     writes: WritesConfig = field(default_factory=WritesConfig)
     neurons: NeuronsConfig = field(default_factory=NeuronsConfig)
+    maps: MapsConfig = field(default_factory=MapsConfig)
 
 
 # Keys that change no number of the result (nothing draws at random yet): where things lie, who does which part, and what
@@ -191,9 +200,9 @@ def validate(config: Config) -> Config:
     _validate_model(config.model)
     _validate_dataset(config.dataset)
     _validate_run(config.run)
-    floor = config.routes.floor
-    if not (isinstance(floor, int | float) and math.isfinite(floor) and 0 < floor < 1):
-        raise _bad("routes.floor", floor, "a number between 0 and 1, both excluded")
+    for key, floor in (("routes.floor", config.routes.floor), ("maps.floor", config.maps.floor)):
+        if not (isinstance(floor, int | float) and math.isfinite(floor) and 0 < floor < 1):
+            raise _bad(key, floor, "a number between 0 and 1, both excluded")
     config.routes.targets = _validated_targets(config.routes.targets)
     for key, value in (
         ("lens.top_k", config.lens.top_k),

@@ -65,6 +65,7 @@ class _Extraction:
     ):
         self.model, self.clock = extractor.model, extractor.clock
         self.floor, self.neurons_k = extractor.config.routes.floor, extractor.config.neurons.top_k
+        self.maps = extractor.config.maps
         self.batch, self.acts, self.rows = batch, acts, rows
         self.prompt_ids = torch.tensor([prompt.prompt_id for prompt in prompts], device=batch.ids.device)
         self.is_target = torch.zeros_like(batch.mask, dtype=torch.bool)
@@ -124,6 +125,8 @@ class _Extraction:
         summed, largest = shares.heads.sum(-1), shares.heads.amax(-1)
         on_route = reach.summed > 0
         self._add_attention(l, shares.heads, summed, pattern, on_route)
+        if self.maps.store:
+            self._add_maps(l, shares.heads, pattern)
         self._add_step("resid_attn", l, shares.residual, on_route)
         self._add_component("head", l, components.of_heads, shares.heads, reach)
         self._add_component("resid_attn", l, components.of_step, shares.residual, reach)
@@ -140,6 +143,19 @@ class _Extraction:
         b, i, j, h = ((heads > self.floor) & on_route[:, :, None, None]).nonzero(as_tuple=True)
         attention = pattern[b, h, i, j]
         self._add_edges("attn", l, b, i, j, h, heads[b, i, j, h], (attention, torch.ones_like(b, dtype=torch.bool)))
+
+    def _add_maps(self, l: int, heads: Tensor, pattern: Tensor) -> None:
+        """Cells of every head's two maps, of every query of a prompt; heads [batch, query, key, head].
+
+        They may be many and wait for the end of the batch: kept as narrow as they are stored, and off the device.
+        """
+        share = heads.permute(0, 3, 1, 2)  # (batch, head, query, key), as the pattern
+        kept = ((share > self.maps.floor) | (pattern > self.maps.floor)) & self.batch.mask[:, None, :, None].bool()
+        b, h, i, j = kept.nonzero(as_tuple=True)
+        places = {"prompt_id": self.prompt_ids[b], "head": h, "dst": i, "src": j}
+        narrow = {name: values.to(torch.int32).cpu() for name, values in places.items()}
+        cells = {"share": share[b, h, i, j], "attention": pattern[b, h, i, j]}
+        self.rows.add("maps", layer=l, **narrow, **{name: cell.float().cpu() for name, cell in cells.items()})
 
     def _add_step(self, kind: str, l: int, share: Tensor, on_route: Tensor) -> None:
         """Edges from a node to the one above it at the same position; share [batch, pos]."""

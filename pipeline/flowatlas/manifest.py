@@ -87,7 +87,7 @@ def summary(run_dir: Path, plan: Plan, markers: Iterable[dict[str, Any]]) -> dic
     markers = list(markers)
     seconds: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    tables = {table: {"rows": 0, "bytes": 0} for table in TABLES}
+    tables = {table: {"rows": 0, "bytes": 0} for table in TABLES if all(table in m["tables"] for m in markers)}
     for marker in markers:
         seconds.update({k: v for k, v in marker.get("seconds", {}).items() if isinstance(v, int | float)})
         reasons.update(marker.get("reject_reasons", {}))

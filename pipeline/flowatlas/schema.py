@@ -202,6 +202,15 @@ _tables = (
         Column("effect_answer", _f32, "its write at the answer with the last node's norm scale; all of a target's add up to the answer's logit before bias and cap", unit="logits"),
         Column("effect_foil", _f32, "the same at the foil", unit="logits", null=_no_foil),
     )),
+    Table("maps", "a cell of a head's contribution map and attention map (only with maps.store=true)", (
+        _prompt_id,
+        _layer,
+        Column("head", _i16, "the head", range=">= 0"),
+        Column("dst", _i32, "query: position of the node after attention, on a route or not", range=">= 0"),
+        Column("src", _i32, "key: position it comes from", range="<= dst"),
+        Column("share", _f32, "contribution of the head's part from this key to the node; it or the attention is above maps.floor", range="0..1"),
+        Column("attention", _f32, "the head's attention weight", range="0..1"),
+    )),
     Table("rejects", "a prompt that was not processed", (
         _prompt_id,
         _source_id,
@@ -230,6 +239,9 @@ _model_tables = (
 
 TABLES: dict[str, Table] = {table.name: table for table in _tables}
 MODEL_TABLES: dict[str, Table] = {table.name: table for table in _model_tables}
+
+# Added within this schema version: runs made before have no parts of them, and are read as if these were empty.
+LATER_TABLES = frozenset({"maps"})
 
 
 def markdown() -> str:

@@ -21,7 +21,7 @@ from flowatlas import __version__
 from flowatlas.errors import RunError
 from flowatlas.files import hash_json, json_text, remove, stale, temporary_path, unfinished
 from flowatlas.schema import MODEL_TABLES, SCHEMA_VERSION, TABLES
-from flowatlas.site_data import BUCKETED, EAGER, SLIM, RunReader, bucket_size, encode
+from flowatlas.site_data import BUCKETED, EAGER, SLIM, RunReader, bucket_size, encode, maps_bucket_size
 
 PAGE_SIZE = 20_000
 ABANDONED_SECONDS = 7 * 24 * 3600.0  # of another host, whose processes cannot be seen; large sites take hours
@@ -141,9 +141,9 @@ def _swap(new: Path, out: Path) -> None:
 def _write_run(reader: RunReader, data: Path, id_: str, progress: bool | None) -> dict[str, Any]:
     """Write `data/<id>/`; returns the run's entry in the catalogue."""
     folder, manifest, config = data / id_, reader.manifest, reader.plan.config
-    n = bucket_size(reader)
+    n, n_maps, maps = bucket_size(reader), maps_bucket_size(reader), reader.maps_config
     pages, groups = _write_pages(reader, folder)
-    tables = _write_buckets(reader, folder, n, progress)
+    tables = _write_buckets(reader, folder, n, progress) | _write_maps(reader, folder, n_maps)
     _write_rejects(reader, folder / "rejects.parquet")
     model_tables = _copy_model(reader.run_dir, folder)
     n_layers, n_heads, parallel = _shape(reader)
@@ -156,7 +156,7 @@ def _write_run(reader: RunReader, data: Path, id_: str, progress: bool | None) -
         "counts": manifest["counts"],
         "bucket_size": n,
         # Goes into the addresses of the run's files, so that no cache gives a bucket of an older site.
-        "version": hash_json([manifest["shards"], model_tables, n, __version__])[:12],
+        "version": hash_json([manifest["shards"], model_tables, n, n_maps, __version__])[:12],
         "prompt_pages": pages,
         "page_size": PAGE_SIZE,
         "n_layers": n_layers,
@@ -164,6 +164,7 @@ def _write_run(reader: RunReader, data: Path, id_: str, progress: bool | None) -
         "parallel": parallel,
         "floor": config["routes"]["floor"],
         "targets": config["routes"]["targets"],
+        "maps": {"stored": bool(maps["store"]), "floor": maps["floor"], "bucket_size": n_maps},
         "tables": tables,
         "model_tables": model_tables,
         "eager": list(EAGER),
@@ -213,13 +214,25 @@ def _write_buckets(reader: RunReader, folder: Path, n: int, progress: bool | Non
     disable = None if progress is None else not progress
     for k in tqdm(reader.buckets(n), desc=folder.name, unit="bucket", disable=disable):
         for name, table in reader.bucket(k, n).items():
-            if table.num_rows:
-                data = encode(table)
-                _write(folder / name / f"bucket-{k}.parquet", data)
-                tables[name]["rows"] += table.num_rows
-                tables[name]["bytes"] += len(data)
-                tables[name]["buckets"].append(k)
+            _write_bucket(folder, name, k, table, tables[name])
     return tables
+
+
+def _write_maps(reader: RunReader, folder: Path, n: int) -> dict[str, dict[str, Any]]:
+    entry: dict[str, Any] = {"rows": 0, "bytes": 0, "buckets": []}
+    for k in reader.buckets(n):
+        _write_bucket(folder, "maps", k, reader.maps(k, n), entry)
+    return {"maps": entry}
+
+
+def _write_bucket(folder: Path, name: str, k: int, table: pa.Table, entry: dict[str, Any]) -> None:
+    """Write a bucket, if it has rows, and count it in the table's entry of the index."""
+    if table.num_rows:
+        data = encode(table)
+        _write(folder / name / f"bucket-{k}.parquet", data)
+        entry["rows"] += table.num_rows
+        entry["bytes"] += len(data)
+        entry["buckets"].append(k)
 
 
 def _write_rejects(reader: RunReader, path: Path) -> None:

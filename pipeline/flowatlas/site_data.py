@@ -4,7 +4,7 @@ One shard of each table is in memory at a time, so a run of any number of prompt
 complete is published from the shards that are done.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,14 @@ import pyarrow.parquet as pq
 
 from flowatlas.errors import RunError
 from flowatlas.manifest import find_manifest, read_plan, summary
-from flowatlas.schema import TABLES
+from flowatlas.schema import LATER_TABLES, TABLES
 from flowatlas.shards import Ledger, part_path
 from flowatlas.writer import write_parquet
 
 BUCKETED = ("prompts", "targets", "nodes", "edges", "lens", "components", "neurons", "writes", "logit_effects")
 EAGER = ("prompts", "targets", "nodes", "edges", "lens", "tokens")
 EAGER_BYTES = 400_000
+MAPS_BYTES = 200_000  # fetched only when a head is looked at, in buckets of their own
 SAMPLED_BUCKETS = 8
 
 SLIM = pa.schema(
@@ -85,6 +86,8 @@ class RunReader:
         if self._open.get(table, (-1,))[0] != shard:
             path = part_path(self.run_dir, table, shard)
             self._open.pop(table, None)
+            if table in LATER_TABLES and not path.exists():  # `finished` has seen to those that the marker names
+                return _bare(TABLES[table].empty())
             try:
                 with pq.ParquetFile(path) as file:
                     self._open[table] = shard, _bare(file.read())
@@ -119,6 +122,15 @@ class RunReader:
         """Bucket k of n prompts: its rows of every bucketed table, and `tokens`, the part of the vocabulary they name."""
         tables = {table: self.rows(table, k * n, (k + 1) * n) for table in BUCKETED}
         return tables | {"tokens": self._tokens(tables)}
+
+    def maps(self, k: int, n: int) -> pa.Table:
+        """Bucket k of n prompts of the maps."""
+        return self.rows("maps", k * n, (k + 1) * n)
+
+    @property
+    def maps_config(self) -> dict[str, Any]:
+        """`store` and `floor` of the run's maps; a run from before there were any stores none."""
+        return {"store": False, "floor": None, **self.plan.config.get("maps", {})}
 
     def _tokens(self, tables: dict[str, pa.Table]) -> pa.Table:
         targets = tables["targets"]
@@ -176,32 +188,47 @@ def bucket_size(reader: RunReader) -> int:
     Measured on buckets spread over the run, to the prompt for small n and within 2% for large ones. At least 1; at most
     the whole dataset.
     """
-    tables, prompts = reader.manifest["tables"], max(1, reader.manifest["counts"]["prompts"])
-    per_prompt = max(1, sum(tables[table]["bytes"] for table in EAGER if table in tables) // prompts)
+
+    def tables(k: int, n: int) -> list[pa.Table]:
+        bucket = reader.bucket(k, n)
+        return [bucket[table] for table in EAGER]
+
+    return _largest(reader, EAGER, EAGER_BYTES, tables)
+
+
+def maps_bucket_size(reader: RunReader) -> int:
+    """Prompts per bucket of maps: the largest n for which a full bucket takes MAPS_BYTES at most, on average; as above."""
+    if not reader.manifest["tables"].get("maps", {}).get("rows"):
+        return 1
+    return _largest(reader, ("maps",), MAPS_BYTES, lambda k, n: [reader.maps(k, n)])
+
+
+_Tables = Callable[[int, int], list[pa.Table]]  # those of bucket k of n prompts
+
+
+def _largest(reader: RunReader, names: tuple[str, ...], limit: int, tables: _Tables) -> int:
+    stored, prompts = reader.manifest["tables"], max(1, reader.manifest["counts"]["prompts"])
+    per_prompt = max(1, sum(stored[name]["bytes"] for name in names if name in stored) // prompts)
     low, high = 1, max(1, reader.plan.n_rows)
-    guess = EAGER_BYTES // per_prompt
+    guess = limit // per_prompt
     while high - low > low // 50:
         guess = min(max(guess, low + 1), high)
-        size = _mean_size(reader, guess)
-        if size <= EAGER_BYTES:
+        size = _mean_size(reader, guess, tables)
+        if size <= limit:
             low = guess
         else:
             high = guess - 1
-        guess = int(guess * EAGER_BYTES / max(size, 1))
+        guess = int(guess * limit / max(size, 1))
     return low
 
 
-def _mean_size(reader: RunReader, n: int) -> float:
-    """Mean bytes of the eager tables over a sample of full buckets of n prompts."""
+def _mean_size(reader: RunReader, n: int, tables: _Tables) -> float:
+    """Mean bytes of the tables over a sample of full buckets of n prompts, those without any row left out."""
     buckets = reader.buckets(n)
     full = [k for k in buckets if (k + 1) * n <= reader.plan.n_rows] or buckets
     sample = [full[i] for i in sorted({round(i) for i in np.linspace(0, len(full) - 1, SAMPLED_BUCKETS)})]
-    sizes = []
-    for k in sample:
-        tables = reader.bucket(k, n)
-        if tables["prompts"].num_rows:
-            sizes.append(sum(len(encode(tables[table])) for table in EAGER if tables[table].num_rows))
-    return sum(sizes) / max(1, len(sizes))
+    sizes = [sum(len(encode(table)) for table in tables(k, n) if table.num_rows) for k in sample]
+    return sum(sizes) / max(1, sum(size > 0 for size in sizes))
 
 
 def encode(table: pa.Table) -> memoryview:

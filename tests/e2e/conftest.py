@@ -1,25 +1,13 @@
 """A real site of the demo model, served as a user would serve it, and a real browser."""
 
-import contextlib
 import re
-import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
-
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--no-first-run",
-    "--disable-component-update",
-)
+from playwright.sync_api import Browser, Page
+from stage import chromium, flowatlas, serving
 
 
 @dataclass
@@ -36,13 +24,6 @@ class Site:
             return connection.execute(query, values or None).fetchall()
 
 
-def flowatlas(*args: object, cwd: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "flowatlas.cli", *map(str, args)], cwd=cwd, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-
-
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("e2e")
@@ -56,24 +37,6 @@ def runs(folder) -> Path:
     return folder
 
 
-@contextlib.contextmanager
-def serving(site: Path):
-    """Yields the address at which `flowatlas serve` answers."""
-    server = subprocess.Popen(
-        [sys.executable, "-u", "-m", "flowatlas.cli", "serve", str(site), "--port", "0"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert server.stdout
-        found = re.search(r"http://\S+", server.stdout.readline())
-        assert found, "serve printed no address"
-        yield found[0].rstrip("/") + "/"
-    finally:
-        server.terminate()
-        server.wait()
-
-
 @pytest.fixture(scope="session")
 def site(folder, runs):
     flowatlas("site", "routes", "last", "--out", "site", "--title", "Routes of the demo", cwd=runs)
@@ -83,12 +46,8 @@ def site(folder, runs):
 
 @pytest.fixture(scope="session")
 def browser():
-    path = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
-    assert path, "the browser tests need Chromium (`make test` installs it where it may)"
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
+    with chromium() as launched:
         yield launched
-        launched.close()
 
 
 @pytest.fixture(params=["light", "dark"])

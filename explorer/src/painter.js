@@ -1,0 +1,112 @@
+/**
+ * Edges as paint: thousands of thin edges on a canvas under the graph, where keeping an SVG element for each would make
+ * every move repaint all of them. Only what is in the window is drawn.
+ */
+
+import { h, s } from './dom.js';
+import { curvesOf } from './layout.js';
+import { BINS, binOf, widthOf } from './marks.js';
+
+/** @typedef {import('./layout.js').Layout} Layout */
+/** @typedef {{ path: Path2D, left: number, right: number, top: number, bottom: number }} Shape */
+/** @typedef {{ key: string, to: string, from: string, kind: string, shown: number } & import('./routes.js').Part} Stroke */
+
+/** @param {import('./layout.js').Cubic[]} curves @returns {Shape} */
+function shapeOf(curves) {
+  const path = new Path2D();
+  const shape = { path, left: Infinity, right: -Infinity, top: Infinity, bottom: -Infinity };
+  for (const curve of curves) {
+    path.moveTo(curve[0], curve[1]);
+    path.bezierCurveTo(curve[2], curve[3], curve[4], curve[5], curve[6], curve[7]);
+    for (let i = 0; i < 8; i += 2) {
+      shape.left = Math.min(shape.left, curve[i]);
+      shape.right = Math.max(shape.right, curve[i]);
+      shape.top = Math.min(shape.top, curve[i + 1]);
+      shape.bottom = Math.max(shape.bottom, curve[i + 1]);
+    }
+  }
+  return shape;
+}
+
+/** @param {string} name of the canvas, for the stylesheet */
+export function createPainter(name) {
+  const el = h('canvas', { class: `paint ${name}`, 'aria-hidden': 'true' });
+  const context = el.getContext('2d');
+  const probe = s('path', { class: 'edge' });
+  const probes = s('svg', { class: 'probe', 'aria-hidden': 'true' }, probe);
+  /** @type {Map<string, Shape>} */
+  const shapes = new Map();
+  /** @type {Map<string, string> | null} stroke by class, as the theme has it */
+  let colours = null;
+  /** @type {Layout | null} */
+  let layout = null;
+
+  /** The stylesheet's colour of a class. @param {string} names */
+  function colour(names) {
+    colours ??= new Map();
+    let found = colours.get(names);
+    if (found === undefined) {
+      probe.setAttribute('class', names);
+      colours.set(names, (found = getComputedStyle(probe).stroke));
+    }
+    return found;
+  }
+
+  /** @param {number} width @param {number} height in CSS pixels */
+  function resize(width, height) {
+    const ratio = Math.min(2, window.devicePixelRatio || 1);
+    const [w, hgt] = [Math.round(width * ratio), Math.round(height * ratio)];
+    if (el.width !== w) el.width = w;
+    if (el.height !== hgt) el.height = hgt;
+    el.style.inlineSize = `${width}px`;
+    el.style.blockSize = `${height}px`;
+  }
+
+  /** @param {import('./routes.js').Part} edge @param {Layout} made */
+  function shape(edge, made) {
+    if (layout !== made) {
+      shapes.clear();
+      layout = made;
+    }
+    let found = shapes.get(edge.key);
+    if (!found) shapes.set(edge.key, (found = shapeOf(curvesOf(made, edge))));
+    return found;
+  }
+
+  /**
+   * @param {{ edges: Iterable<Stroke>, layout: Layout, transform: { k: number, x: number, y: number }, scale: number,
+   *   faint?: boolean, selection?: string | null }} scene `scale` of the widths
+   */
+  function draw({ edges, layout: made, transform, scale, faint = false, selection = null }) {
+    if (!context || !el.width) return;
+    const ratio = el.width / Math.max(1, parseFloat(el.style.inlineSize));
+    const { k, x, y } = transform;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, el.width, el.height);
+    context.setTransform(k * ratio, 0, 0, k * ratio, x * ratio, y * ratio);
+    const [left, top] = [-x / k - 8, -y / k - 8];
+    const [right, bottom] = [left + el.width / ratio / k + 16, top + el.height / ratio / k + 16];
+    context.lineCap = faint ? 'butt' : 'round';
+    context.lineWidth = 1;
+    const strokes = faint ? [colour('faint')] : Array.from({ length: 2 * BINS }, (_, i) => colour(`edge ${i < BINS ? 'attn' : 'mlp'} b${i % BINS}`));
+    context.strokeStyle = strokes[0];
+    for (const edge of edges) {
+      const at = shape(edge, made);
+      if (at.right < left || at.left > right || at.bottom < top || at.top > bottom) continue;
+      if (!faint) {
+        context.strokeStyle = strokes[(edge.kind === 'mlp' ? BINS : 0) + binOf(edge.shown)];
+        context.lineWidth = widthOf(edge.shown) * scale;
+        context.globalAlpha = selection === null || edge.to === selection || edge.from === selection ? 1 : 0.6;
+      }
+      context.stroke(at.path);
+    }
+    context.globalAlpha = 1;
+  }
+
+  function clear() {
+    context?.setTransform(1, 0, 0, 1, 0, 0);
+    context?.clearRect(0, 0, el.width, el.height);
+  }
+
+  return { el, probes, resize, draw, clear, recolour: () => (colours = null) };
+}

@@ -1,0 +1,234 @@
+/** The panel's heads: of an edge, of a node, of the whole prompt; and all that is known of the chosen one. */
+
+import { mapsOf } from './details.js';
+import { edgeName, nodeName, shareName } from './describe.js';
+import { h } from './dom.js';
+import { exact, fraction, threshold } from './format.js';
+import { mapFigure } from './map-figure.js';
+import { answered, at, bar, factList, heading, namedTokens, signed, writesTable } from './panel-parts.js';
+import { parseNode } from './routes.js';
+import { sortable, tableTools } from './table.js';
+import { headName, kindOf, parseHead } from './tabs.js';
+
+/** @typedef {import('./panel.js').PanelProps} PanelProps */
+/** @typedef {import('./panel.js').Tab} Tab */
+/** @typedef {{ layer: number, head: number }} HeadId */
+/**
+ * One line of a table of heads: the numbers beside its name.
+ * @typedef {HeadId & { first: number, cells: { value: number | string | null, show: string | Node[], title?: string }[], under: boolean }} Listed
+ */
+
+/** @param {PanelProps} props @param {Listed[]} rows @param {string[]} columns @param {HeadId | null} chosen @param {string} id */
+function headTable(props, rows, columns, chosen, id) {
+  const body = rows.map((row) => {
+    const name = headName(row.layer, row.head);
+    const on = chosen?.layer === row.layer && chosen.head === row.head;
+    const choose = () => props.onGo({ head: name, tab: kindOf(props.selection) === 'attn' ? null : 'heads' });
+    return h(
+      'tr',
+      { class: `pickable${row.under ? ' under' : ''}${on ? ' on' : ''}`, 'data-testid': 'head-row', onclick: choose },
+      h('th', { scope: 'row', 'data-value': name }, h('button', { type: 'button', class: 'pick', 'aria-pressed': on ? 'true' : 'false', 'data-go': `head ${name}` }, name)),
+      h('td', { class: 'bar-cell' }, bar(row.first, 'attn')),
+      ...row.cells.map(({ value, show, title }, i) => h('td', { class: typeof show === 'string' ? `num${i ? ' quiet' : ''}` : 'token-cell', title, 'data-value': value ?? '' }, ...(typeof show === 'string' ? [show] : show))),
+    );
+  });
+  const table = h('table', { class: 'heads' }, h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'head'), h('th', { 'aria-hidden': 'true' }), ...columns.map((name) => h('th', { scope: 'col', class: name === 'from' ? null : 'num' }, name)))), h('tbody', {}, ...body));
+  return [h('div', { class: 'short' }, sortable(table, { id: `heads-${id}` })), tableTools(table, { name: 'heads' })];
+}
+
+/** @param {number | null} value */
+const number = (value) => ({ value, show: fraction(value), title: exact(value) });
+
+/** Heads of one stored attention edge. @param {PanelProps} props @param {import('./routes.js').Part} part @returns {Listed[]} */
+function headsOfEdge(props, part) {
+  return part.heads.map(({ head, share, attention }) => ({ layer: part.layer, head, first: share, cells: [number(share), number(attention)], under: share <= props.route.tau }));
+}
+
+/** Heads that write into a node, summed over the tokens they read. @param {PanelProps} props @param {number} layer @param {number} pos @returns {Listed[]} */
+export function headsInto({ data }, layer, pos) {
+  /** @type {Map<number, { share: number, src: number, best: number }>} */
+  const found = new Map();
+  for (const edge of data.edges) {
+    if (edge.layer !== layer || edge.dst !== pos || edge.kind !== 'attn' || edge.head < 0) continue;
+    const sum = found.get(edge.head) ?? { share: 0, src: edge.src, best: 0 };
+    sum.share += edge.share;
+    if (edge.share > sum.best) [sum.src, sum.best] = [edge.src, edge.share];
+    found.set(edge.head, sum);
+  }
+  return [...found]
+    .sort((a, b) => b[1].share - a[1].share || a[0] - b[0])
+    .map(([head, { share, src }]) => ({ layer, head, first: share, cells: [number(share), { value: src, show: at(data.prompt.tokens, src) }], under: false }));
+}
+
+/** @param {import('./details.js').ComponentRow[]} rows @returns {Listed[]} */
+function headsOfPrompt(rows) {
+  return rows
+    .filter((row) => row.component === 'head')
+    .map((row) => ({ layer: row.layer, head: row.index, first: row.target_share, cells: [number(row.target_share), number(row.mean_share), number(row.route_tau)], under: false }));
+}
+
+/** The stored edges of a head as cells of its maps. @param {PanelProps} props @param {HeadId} of */
+function storedCells({ data }, { layer, head }) {
+  return data.edges.filter((edge) => edge.kind === 'attn' && edge.layer === layer && edge.head === head).map(({ dst, src, share, attention }) => ({ dst, src, share, attention }));
+}
+
+/** @param {PanelProps} props @param {HeadId} of @param {number} pos */
+function mapSection(props, of, pos) {
+  const { index, data, source, selection, onGo } = props;
+  const name = headName(of.layer, of.head);
+  const { stored, floor } = mapsOf(index);
+  const edge = kindOf(selection) === 'attn' && Number(selection?.split('.')[0]) === of.layer ? Number(selection?.split('-')[1]) : null;
+  const figure = (/** @type {import('./details.js').MapCell[]} */ cells, /** @type {string} */ under) =>
+    props.memo(`map ${name} ${pos} ${edge} ${cells.length}`, () =>
+      mapFigure({ cells, tokens: data.prompt.tokens, name, under, chosen: { dst: pos, src: edge }, width: props.width, onCell: (dst, src) => onGo({ sel: `${of.layer}.attn.${dst}-${src}`, head: name, tab: null }) }),
+    );
+  const answer = props.ask(`map ${name}`, () => source.details.headMap(index, data.prompt.prompt_id, of));
+  return answered(answer, `The map of ${name}`, (cells) =>
+    cells
+      ? [figure(cells, `under the maps’ floor ${threshold(floor)}`)]
+      : [
+          figure(storedCells(props, of), 'not stored'),
+          h('p', { class: 'hint', 'data-testid': 'maps-missing' }, `Only cells on stored routes are shown${stored ? '' : ': this run has no maps. Run it again with '}`, stored ? '' : h('code', {}, 'maps.store=true'), stored ? '' : ' to store every cell.'),
+        ],
+  );
+}
+
+/** @param {PanelProps} props @param {HeadId} of */
+function effectSection(props, of) {
+  const { index, data, source, route, target } = props;
+  const answer = props.ask(`effects ${route.target}`, () => source.details.effects(index, data.prompt.prompt_id, route.target));
+  return [
+    heading('Direct effect on the logits', 'of what it writes at the target'),
+    ...answered(
+      answer,
+      'The direct effects',
+      (rows) => {
+        const row = rows.find((one) => one.component === 'head' && one.layer === of.layer && one.index === of.head);
+        if (!row) return [h('p', { class: 'quiet' }, 'No direct effect is stored for this target.')];
+        const foil = row.effect_foil;
+        const facts = factList([
+          [`answer ${target ? '' : '?'}`, signed(row.effect_answer), exact(row.effect_answer)],
+          ['foil', foil === null ? null : signed(foil), exact(foil)],
+          ['answer − foil', foil === null ? null : signed(row.effect_answer - foil), foil === null ? '' : exact(row.effect_answer - foil)],
+        ]);
+        facts.dataset.testid = 'head-effect';
+        return [facts];
+      },
+      1,
+    ),
+  ];
+}
+
+/** @param {PanelProps} props @param {HeadId} of @param {number} pos the token that it writes at */
+function headDetail(props, of, pos) {
+  const { index, data, source } = props;
+  const name = headName(of.layer, of.head);
+  const writer = { layer: of.layer, component: /** @type {const} */ ('head'), index: of.head, pos };
+  const writes = props.ask(`writes ${JSON.stringify(writer)}`, () => source.details.writes(index, data.prompt.prompt_id, writer));
+  const components = props.ask('components', () => source.details.components(index, data.prompt.prompt_id));
+  const summary = components.value?.find((row) => row.component === 'head' && row.layer === of.layer && row.index === of.head);
+  const head = h('section', { class: 'chosen', 'aria-label': `Head ${name}`, 'data-testid': 'head-detail' });
+  head.append(
+    h('h2', {}, name, ' ', h('span', { class: 'at' }, 'writing at '), ...at(data.prompt.tokens, pos)),
+    summary
+      ? factList([
+          ['mean share', fraction(summary.mean_share), `over all positions, without a threshold: ${exact(summary.mean_share)}`],
+          ['at the last target', fraction(summary.target_share), exact(summary.target_share)],
+          ['on a route up to', fraction(summary.route_tau), `the largest threshold at which an edge of it is on a route: ${exact(summary.route_tau)}`],
+        ])
+      : h('span'),
+    ...mapSection(props, of, pos),
+    heading('Writes', 'logits it adds at this token, before bias'),
+    ...answered(writes, `What ${name} writes`, (found) =>
+      found.up.length || found.down.length ? [writesTable(found, namedTokens(props))] : [h('p', { class: 'quiet' }, 'Not stored: no edge of this head into this token lies on a stored route.')],
+    ),
+    ...effectSection(props, of),
+  );
+  return head;
+}
+
+/** What the edge is, above its heads. @param {PanelProps} props @param {import('./routes.js').Part} part */
+export function edgeHeader(props, part) {
+  const { data, route } = props;
+  const edge = route.edges.get(part.key);
+  const tokens = data.prompt.tokens;
+  const ends = part.src === part.dst ? ['at ', ...at(tokens, part.dst)] : [...at(tokens, part.src), ' → ', ...at(tokens, part.dst)];
+  const go = (/** @type {string} */ key) => {
+    const node = parseNode(key);
+    return h('button', { type: 'button', class: 'link', 'data-go': key, onclick: () => props.onSelect(key) }, nodeName(node), ' ', ...at(tokens, node.pos));
+  };
+  return [
+    h('h2', {}, edgeName(part)),
+    h('p', { class: 'ends-line' }, ...ends),
+    h('p', { class: 'quiet' }, 'from ', go(part.from), ' into ', go(part.to), edge ? '' : ' · not on this route'),
+    factList([
+      [shareName(part.kind, route.mode), edge ? fraction(edge.shown) : '–', edge ? exact(edge.shown) : ''],
+      ['sum of all heads', part.kind === 'attn' && edge?.shown !== part.share ? fraction(part.share) : null, exact(part.share)],
+      ['on the route up to', edge ? fraction(edge.bottleneck) : null, edge ? `the edge leaves the route at tau = ${exact(edge.bottleneck)}` : ''],
+    ]),
+  ];
+}
+
+/** @param {PanelProps} props @param {Listed[]} rows @returns {HeadId | null} the head that the state names, else the first */
+function chosenOf({ state }, rows) {
+  const named = state.head === null ? undefined : parseHead(state.head);
+  const here = rows.find((row) => row.layer === named?.layer && row.head === named.head);
+  return here ?? (named && rows.every((row) => row.layer === named.layer) ? named : (rows[0] ?? null));
+}
+
+/** @param {PanelProps} props */
+function renderEdge(props) {
+  const { graph, index, selection } = props;
+  const part = graph.parts.find((one) => one.key === selection);
+  const rows = part ? headsOfEdge(props, part) : [];
+  const chosen = chosenOf(props, rows);
+  const listed = part?.heads.reduce((sum, head) => sum + head.share, 0) ?? 0;
+  const floor = threshold(index.floor);
+  const top = part
+    ? [
+        ...edgeHeader(props, part),
+        heading('Heads', 'share of the node after attention; attention weight'),
+        ...(rows.length ? headTable(props, rows, ['share', 'attention'], chosen, 'edge') : [h('p', { class: 'quiet' }, `No head of this edge has a share above the floor ${floor}.`)]),
+        ...(part.share - listed > 5e-4 ? [h('p', { class: 'quiet' }, `Heads under the floor add up to ${fraction(part.share - listed)}.`)] : []),
+      ]
+    : [h('h2', {}, 'Not stored'), h('p', {}, `The edge ${selection} has no share above the floor ${floor}, or the node it enters is on no stored route.`)];
+  return chosen ? [...top, headDetail(props, chosen, props.focus.pos)] : top;
+}
+
+/** @param {PanelProps} props */
+function renderNode(props) {
+  const { focus, data } = props;
+  if (focus.layer < 0) return [h('h2', {}, 'Heads'), h('p', {}, 'The embedding comes before the first block: no head writes into it.')];
+  const rows = headsInto(props, focus.layer, focus.pos);
+  const chosen = chosenOf(props, rows);
+  const title = h('h2', {}, `L${focus.layer} attention `, h('span', { class: 'at' }, 'at '), ...at(data.prompt.tokens, focus.pos));
+  if (!rows.length) return [title, h('p', { class: 'quiet' }, 'No head is stored here: the node after attention is on no stored route.'), ...(chosen ? [headDetail(props, chosen, focus.pos)] : [])];
+  return [title, heading('Heads', 'share of this node, summed over the tokens they read'), ...headTable(props, rows, ['share', 'from'], chosen, 'node'), ...(chosen ? [headDetail(props, chosen, focus.pos)] : [])];
+}
+
+/** @param {PanelProps} props */
+function renderPrompt(props) {
+  const { index, data, source, route } = props;
+  const answer = props.ask('components', () => source.details.components(index, data.prompt.prompt_id));
+  return [
+    h('h2', {}, 'All heads of this prompt'),
+    h('p', { class: 'quiet' }, 'Shares without any threshold: at the last target, and averaged over positions; the threshold up to which the head is on a route.'),
+    ...answered(answer, 'The heads of this prompt', (found) => {
+      const rows = headsOfPrompt(found);
+      const chosen = chosenOf(props, rows);
+      if (!chosen) return [h('p', { class: 'quiet' }, 'No head is stored for this prompt.')];
+      return [...headTable(props, rows, ['target', 'mean', 'up to'], chosen, 'prompt'), headDetail(props, chosen, route.target)];
+    }, 12),
+  ];
+}
+
+/** @type {Tab} */
+export const headsTab = {
+  id: 'heads',
+  label: () => 'Heads',
+  render(props) {
+    const kind = kindOf(props.selection);
+    if (kind === null) return renderPrompt(props);
+    return kind === 'attn' ? renderEdge(props) : renderNode(props);
+  },
+};

@@ -1,0 +1,159 @@
+/** The panel's MLP: its neurons by share, what one of them promotes here, and where else it is stored. */
+
+import { inContext } from './details.js';
+import { h } from './dom.js';
+import { exact, fraction, quantity } from './format.js';
+import { edgeHeader } from './panel-heads.js';
+import { answered, at, bar, factList, heading, namedTokens, writesTable } from './panel-parts.js';
+import { sortable, tableTools } from './table.js';
+import { kindOf, neuronName, parseNeuron } from './tabs.js';
+
+/** @typedef {import('./panel.js').PanelProps} PanelProps */
+/** @typedef {import('./panel.js').Tab} Tab */
+/** @typedef {import('./details.js').PlacedNeuron} PlacedNeuron */
+
+/** @param {number} layer @param {number} pos */
+const mlpKey = (layer, pos) => `${layer}.mlp.${pos}`;
+
+/** @param {PanelProps} props @param {PlacedNeuron[]} rows @param {PlacedNeuron | null} chosen @param {boolean} placed whether positions differ */
+function neuronTable(props, rows, chosen, placed) {
+  const tokens = props.data.prompt.tokens;
+  const body = rows.map((row) => {
+    const name = neuronName(row);
+    const on = row === chosen;
+    const choose = () => props.onGo(placed ? { sel: mlpKey(row.layer, row.pos), neuron: name, tab: null } : { neuron: name, tab: kindOf(props.selection) === 'mlp' ? null : 'mlp' });
+    return h(
+      'tr',
+      { class: `pickable${on ? ' on' : ''}`, 'data-testid': 'neuron-row', onclick: choose },
+      h('th', { scope: 'row', 'data-value': name }, h('button', { type: 'button', class: 'pick', 'aria-pressed': on ? 'true' : 'false', 'data-go': `neuron ${name} ${row.pos}` }, name)),
+      placed ? h('td', { class: 'token-cell', 'data-value': row.pos }, ...at(tokens, row.pos)) : null,
+      h('td', { class: 'bar-cell' }, bar(row.share, 'mlp')),
+      h('td', { class: 'num', title: exact(row.share), 'data-value': row.share }, fraction(row.share)),
+      h('td', { class: 'num quiet', title: exact(row.activation), 'data-value': row.activation }, quantity(row.activation)),
+    );
+  });
+  const head = (/** @type {string} */ name, num = true) => h('th', { scope: 'col', class: num ? 'num' : null }, name);
+  const table = h('table', { class: 'neurons' }, h('thead', {}, h('tr', {}, head('neuron', false), placed ? head('at', false) : null, h('th', { 'aria-hidden': 'true' }), head('share'), head('activation'))), h('tbody', {}, ...body));
+  return [h('div', { class: 'short' }, sortable(table, { id: placed ? 'neurons-prompt' : 'neurons' })), tableTools(table, { name: 'neurons' })];
+}
+
+/** Where in the prompt a neuron is stored. @param {PanelProps} props @param {PlacedNeuron} of @param {import('./details.js').NeuronPlace[]} places */
+function placesTable(props, of, places) {
+  const tokens = props.data.prompt.tokens;
+  const largest = Math.max(1e-9, ...places.map((place) => Math.abs(place.activation)));
+  const body = places.map((place) => {
+    const here = place.pos === of.pos;
+    const go = () => props.onGo({ sel: mlpKey(of.layer, place.pos), neuron: neuronName(of), tab: null });
+    const inner = h('span', { class: `bar-fill ${place.activation < 0 ? 'minus' : 'plus'}` });
+    inner.style.inlineSize = `${(100 * Math.abs(place.activation)) / largest}%`;
+    return h(
+      'tr',
+      { class: `pickable${here ? ' on' : ''}`, 'data-testid': 'neuron-place', onclick: go },
+      h('th', { scope: 'row', 'data-value': place.pos }, h('button', { type: 'button', class: 'pick', 'aria-pressed': here ? 'true' : 'false', 'data-go': `place ${place.pos}` }, ...at(tokens, place.pos))),
+      h('td', { class: 'bar-cell' }, h('span', { class: 'bar', 'aria-hidden': 'true' }, inner)),
+      h('td', { class: 'num', title: exact(place.activation), 'data-value': place.activation }, quantity(place.activation)),
+      h('td', { class: 'num quiet', title: exact(place.share), 'data-value': place.share }, fraction(place.share)),
+    );
+  });
+  const head = (/** @type {string} */ name, num = true) => h('th', { scope: 'col', class: num ? 'num' : null }, name);
+  const table = h('table', { class: 'neurons' }, h('thead', {}, h('tr', {}, head('token', false), h('th', { 'aria-hidden': 'true' }), head('activation'), head('share'))), h('tbody', {}, ...body));
+  return h('div', { class: 'short' }, sortable(table, { id: 'neuron-places' }));
+}
+
+/** @param {PanelProps} props @param {PlacedNeuron} of */
+function neuronDetail(props, of) {
+  const { index, data, source } = props;
+  const name = neuronName(of);
+  const id = { layer: of.layer, expert: of.expert, neuron: of.neuron };
+  const scores = props.ask(`neuron tokens ${name}`, () => source.details.neuronTokens(index, id));
+  const places = props.ask(`neuron places ${name}`, () => source.details.neuronPlaces(index, data.prompt.prompt_id, id));
+  const turned = of.write_scale < 0;
+  const el = h('section', { class: 'chosen', 'aria-label': `Neuron ${name}`, 'data-testid': 'neuron-detail' });
+  el.append(
+    h('h2', {}, name, ' ', h('span', { class: 'at' }, 'at '), ...at(data.prompt.tokens, of.pos)),
+    factList([
+      ['share', fraction(of.share), exact(of.share)],
+      ['activation', quantity(of.activation), exact(of.activation)],
+      ['write scale', quantity(of.write_scale), `takes its static token scores to the logits it adds here: ${exact(of.write_scale)}`],
+    ]),
+    heading('Writes here', 'logits it adds, before bias'),
+    turned ? h('p', { class: 'quiet' }, 'Its scale is negative here, so what it promotes when positive is suppressed, and the other way round.') : h('span'),
+    ...answered(scores, `The tokens of ${name}`, (found) =>
+      found.up.length || found.down.length ? [writesTable(inContext(found, of.write_scale), namedTokens(props))] : [h('p', { class: 'quiet' }, 'No tokens are stored for this neuron.')],
+    ),
+    heading('In this prompt', 'where it is among the stored neurons'),
+    ...answered(places, `The places of ${name}`, (found) => [placesTable(props, of, found)], 2),
+  );
+  return el;
+}
+
+/** @param {PanelProps} props */
+function renderBlock(props) {
+  const { focus, index, data, source, graph, state } = props;
+  if (focus.layer < 0) return [h('h2', {}, 'MLP'), h('p', {}, 'The embedding comes before the first block: no MLP writes into it.')];
+  const { layer, pos } = focus;
+  const id = data.prompt.prompt_id;
+  const part = graph.parts.find((one) => one.key === mlpKey(layer, pos));
+  const writer = { layer, component: /** @type {const} */ ('mlp'), index: 0, pos };
+  const writes = props.ask(`writes ${JSON.stringify(writer)}`, () => source.details.writes(index, id, writer));
+  const neurons = props.ask(`neurons ${layer} ${pos}`, async () => (await source.details.neurons(index, id, { layer, pos })).map((row) => ({ ...row, layer, pos })));
+  const named = state.neuron === null ? undefined : parseNeuron(state.neuron);
+  return [
+    ...(part && kindOf(props.selection) === 'mlp' ? edgeHeader(props, part) : [h('h2', {}, `L${layer} MLP `, h('span', { class: 'at' }, 'at '), ...at(data.prompt.tokens, pos))]),
+    heading('The MLP writes', 'logits it adds, before bias'),
+    ...answered(writes, `What L${layer} MLP writes`, (found) =>
+      found.up.length || found.down.length ? [writesTable(found, namedTokens(props))] : [h('p', { class: 'quiet' }, 'Not stored: this MLP lies on no stored route.')],
+    ),
+    heading('Neurons', `${neurons.value?.length ? `the top ${neurons.value.length}: ` : ''}share of the node after the MLP; activation`),
+    ...answered(neurons, `The neurons of L${layer} MLP`, (rows) => {
+      if (!rows.length) return [h('p', { class: 'quiet' }, 'No neurons are stored here: this MLP lies on no stored route, or its neurons cannot be told apart.')];
+      const chosen = rows.find((row) => row.neuron === named?.neuron && row.expert === named.expert && layer === named.layer) ?? rows[0];
+      return [...neuronTable(props, rows, chosen, false), neuronDetail(props, chosen)];
+    }, 10),
+  ];
+}
+
+/** @param {PanelProps} props @param {import('./details.js').ComponentRow[]} rows */
+function mlpList(props, rows) {
+  const pos = props.route.target;
+  const lines = rows
+    .filter((row) => row.component === 'mlp')
+    .sort((a, b) => b.layer - a.layer)
+    .map((row) =>
+      h(
+        'li',
+        {},
+        h(
+          'button',
+          { type: 'button', class: 'line', 'data-go': mlpKey(row.layer, pos), title: `share at the last target ${exact(row.target_share)}; mean over positions ${exact(row.mean_share)}`, onclick: () => props.onSelect(mlpKey(row.layer, pos)) },
+          h('span', { class: 'swatch mlp b7', 'aria-hidden': 'true' }),
+          h('span', { class: 'words' }, `L${row.layer} MLP`),
+          bar(row.mean_share, 'mlp'),
+          h('span', { class: 'num' }, fraction(row.mean_share)),
+        ),
+      ),
+    );
+  return h('ul', { class: 'lines' }, ...lines);
+}
+
+/** @param {PanelProps} props */
+function renderPrompt(props) {
+  const { index, data, source } = props;
+  const id = data.prompt.prompt_id;
+  const components = props.ask('components', () => source.details.components(index, id));
+  const neurons = props.ask('top neurons', () => source.details.topNeurons(index, id));
+  return [
+    h('h2', {}, 'All MLPs of this prompt'),
+    heading('MLPs', 'mean share over positions; opens at the target'),
+    ...answered(components, 'The MLPs of this prompt', (rows) => [mlpList(props, rows)], 4),
+    heading('Neurons with the largest shares', 'at any token'),
+    ...answered(neurons, 'The neurons of this prompt', (rows) => (rows.length ? neuronTable(props, rows, null, true) : [h('p', { class: 'quiet' }, 'No neurons are stored for this prompt.')]), 12),
+  ];
+}
+
+/** @type {Tab} */
+export const mlpTab = {
+  id: 'mlp',
+  label: () => 'MLP',
+  render: (props) => (kindOf(props.selection) === null ? renderPrompt(props) : renderBlock(props)),
+};

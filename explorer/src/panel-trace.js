@@ -1,0 +1,124 @@
+/**
+ * The prediction as it is made (LM-Debugger's view): down the target's column, what the model reads at every node and
+ * which heads and neurons stand between two of them. The last layer is on top, as on the graph.
+ */
+
+import { nodeName } from './describe.js';
+import { h } from './dom.js';
+import { exact, fraction } from './format.js';
+import { rowsOf } from './layout.js';
+import { headsInto } from './panel-heads.js';
+import { answered, at, tokenMark } from './panel-parts.js';
+import { nodeKey } from './routes.js';
+import { headName, neuronName } from './tabs.js';
+
+/** @typedef {import('./panel.js').PanelProps} PanelProps */
+/** @typedef {import('./details.js').Trace} Trace */
+/** @typedef {import('./panel.js').Tab} Tab */
+
+const HEADS = 3;
+
+/** @param {PanelProps} props @param {import('./details.js').TraceToken} row */
+function tokenChip({ target }, row) {
+  const named = row.token_id === target?.answer_id ? 'answer' : row.token_id === target?.foil_id ? 'foil' : null;
+  const mark = tokenMark(row.token ?? `#${row.token_id}`, row.special);
+  return h(
+    'span',
+    { class: `trace-token${named ? ` ${named}` : ''}`, title: `rank ${row.rank}, probability ${exact(row.prob)}, logit ${exact(row.logit)}${named ? `: the ${named}` : ''}` },
+    mark,
+    named ? h('span', { class: 'sr' }, ` (${named})`) : null,
+    row.rank === 1 ? h('span', { class: 'num' }, fraction(row.prob)) : null,
+  );
+}
+
+/** A head or neuron between two nodes. @param {string} name @param {number} share @param {{ token: string | null, token_id: number | null, special: boolean } | undefined} top @param {string} kind @param {() => void} go */
+function part(name, share, top, kind, go) {
+  return h(
+    'button',
+    { type: 'button', class: `trace-part ${kind}`, 'data-go': `trace ${name}`, title: `share ${exact(share)}${top ? '; the token it promotes most' : ''}`, onclick: go },
+    h('b', {}, name),
+    h('span', { class: 'num' }, fraction(share)),
+    top && top.token_id !== null ? tokenMark(top.token ?? `#${top.token_id}`, top.special) : null,
+  );
+}
+
+/** @param {PanelProps} props @param {Trace} trace @param {number} layer */
+function headParts(props, trace, layer) {
+  const pos = props.route.target;
+  const sel = nodeKey(layer, props.index.parallel ? 'post' : 'mid', pos);
+  return headsInto(props, layer, pos)
+    .slice(0, HEADS)
+    .map(({ head, first }) => {
+      const name = headName(layer, head);
+      const top = trace.writes.find((row) => row.component === 'head' && row.layer === layer && row.index === head);
+      return part(name, first, top, 'attn', () => props.onGo({ sel, tab: 'heads', head: name }));
+    });
+}
+
+/** @param {PanelProps} props @param {Trace} trace @param {number} layer */
+function neuronParts(props, trace, layer) {
+  const pos = props.route.target;
+  return (trace.neurons ?? [])
+    .filter((row) => row.layer === layer)
+    .map((row) => part(neuronName(row), row.share, row, 'mlp', () => props.onGo({ sel: `${layer}.mlp.${pos}`, tab: null, neuron: neuronName(row) })));
+}
+
+/** The block that writes into a node. @param {PanelProps} props @param {Trace} trace @param {number} layer @param {'attn' | 'mlp'} component */
+function blockRow(props, trace, layer, component) {
+  const pos = props.route.target;
+  const parts = component === 'attn' ? headParts(props, trace, layer) : neuronParts(props, trace, layer);
+  const top = trace.writes.find((row) => row.component === component && row.layer === layer);
+  const share = component === 'mlp' ? props.graph.parts.find((one) => one.key === `${layer}.mlp.${pos}`)?.share : undefined;
+  const title = component === 'attn' ? 'heads' : 'neurons';
+  const label = component === 'mlp' && share !== undefined ? `MLP ${fraction(share)}` : component === 'mlp' ? 'MLP' : 'attention';
+  return h(
+    'li',
+    { class: `trace-block ${component}` },
+    h('span', { class: 'trace-name' }, label),
+    h('span', { class: 'trace-parts' }, ...(parts.length ? parts : [h('small', {}, component === 'mlp' && !trace.neurons ? 'the neurons’ tokens come when the run is complete' : `no ${title} stored: not on a stored route`)]), top ? h('span', { class: 'quiet trace-adds', title: `${exact(top.score)} logits` }, 'adds ', tokenMark(top.token ?? `#${top.token_id}`, top.special)) : null),
+  );
+}
+
+/** @param {PanelProps} props @param {Trace} trace @param {{ layer: number, point: 'mid' | 'post' }} node */
+function nodeRow(props, trace, { layer, point }) {
+  const key = nodeKey(layer, point, props.route.target);
+  const tokens = trace.tokens.filter((row) => row.layer === layer && row.point === point);
+  const on = key === props.selection;
+  const rank = props.data.nodes.get(key)?.answer_rank;
+  const select = () => props.onGo({ sel: key, tab: 'trace' });
+  return h(
+    'li',
+    { class: `trace-node${on ? ' on' : ''}`, 'data-testid': 'trace-row', 'data-node': key },
+    h('button', { type: 'button', class: 'trace-name pick', 'aria-pressed': on ? 'true' : 'false', 'data-go': key, onclick: select }, layer < 0 ? 'embed' : nodeName({ layer, point })),
+    h('span', { class: 'trace-tokens' }, ...(tokens.length ? tokens.map((row) => tokenChip(props, row)) : [h('span', { class: 'quiet' }, 'not stored')])),
+    rank ? h('span', { class: 'trace-rank num', title: `rank of the answer here: ${rank}` }, `#${rank}`) : null,
+  );
+}
+
+/** @param {PanelProps} props @param {Trace} trace */
+function traceList(props, trace) {
+  const { nLayers, parallel } = { nLayers: props.index.n_layers, parallel: props.index.parallel };
+  const rows = rowsOf({ nLayers, parallel }).reverse();
+  const items = rows.flatMap((row) => {
+    if (row.layer < 0) return [nodeRow(props, trace, row)];
+    const blocks = /** @type {('attn' | 'mlp')[]} */ (parallel ? ['mlp', 'attn'] : row.point === 'mid' ? ['attn'] : ['mlp']);
+    return [nodeRow(props, trace, row), ...blocks.map((component) => blockRow(props, trace, row.layer, component))];
+  });
+  return h('ol', { class: 'trace' }, ...items);
+}
+
+/** @type {Tab} */
+export const traceTab = {
+  id: 'trace',
+  label: () => 'Trace',
+  render(props) {
+    const { index, data, source, route, target } = props;
+    const answer = props.ask(`trace ${route.target}`, () => source.details.trace(index, data.prompt.prompt_id, route.target));
+    return [
+      h('h2', {}, 'Trace ', h('span', { class: 'at' }, 'at '), ...at(data.prompt.tokens, route.target)),
+      h('p', { class: 'quiet' }, 'What the model reads at each node, top tokens first, read upwards; between them the heads and neurons with the largest shares, each with the token it promotes most.'),
+      h('p', { class: 'trace-legend' }, h('span', { class: 'trace-token answer' }, tokenMark(target?.answer ?? '?')), ' answer, with its rank at the right ', target?.foil_id ? [h('span', { class: 'trace-token foil' }, tokenMark(target.foil ?? '?')), ' foil'] : []),
+      ...answered(answer, 'The trace', (trace) => [traceList(props, trace)], 14),
+    ];
+  },
+};

@@ -1,0 +1,108 @@
+"""What the browser tests, the measurements and the screenshots share: runs, a served site, a browser, and a wide model."""
+
+import contextlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "data" / "models" / "demo"
+DOCUMENT = ROOT / "docs" / "explorer.md"
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--disable-component-update",
+)
+
+
+def flowatlas(*args: object, cwd: Path) -> None:
+    """One command of the command line, which must succeed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "flowatlas.cli", *map(str, args)], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@contextlib.contextmanager
+def serving(site: Path) -> Iterator[str]:
+    """Yields the address at which `flowatlas serve` answers."""
+    server = subprocess.Popen(
+        [sys.executable, "-u", "-m", "flowatlas.cli", "serve", str(site), "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stdout
+        found = re.search(r"http://\S+", server.stdout.readline())
+        assert found, "serve printed no address"
+        yield found[0].rstrip("/") + "/"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """The machine's own Chromium, without a window."""
+    path = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
+    assert path, "the browser tests need Chromium (`make test` installs it where it may)"
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
+        yield launched
+        launched.close()
+
+
+def wide_model(folder: Path, layers: int = 32, tokens: int = 64) -> Path:
+    """A random model as deep as the page must bear, with the demo's tokenizer; small, so that it runs at once.
+
+    The weights are large enough that attention picks keys, and a route at a low threshold has thousands of edges.
+    """
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    vocabulary = json.loads((DEMO / "config.json").read_text())["vocab_size"]
+    shape = {"n_layer": layers, "n_embd": 32, "n_head": 4, "n_positions": tokens, "vocab_size": vocabulary}
+    model = GPT2LMHeadModel(GPT2Config(**shape, bos_token_id=0, eos_token_id=0))
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim == 2 and name.startswith("transformer.h."):
+                parameter.copy_(torch.randn_like(parameter) * 0.4)
+    model.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(DEMO / name, folder / name)
+    return folder
+
+
+def long_prompt(tokens: int = 64) -> str:
+    """A text of that many tokens, BOS included, of the words of the demo's prompts."""
+    from flowatlas.tokens import load_tokenizer, resolve_bos
+
+    tokenizer = load_tokenizer(str(DEMO), None)
+    room = tokens - (resolve_bos(tokenizer, "auto") is not None)
+    lines = (ROOT / "data" / "prompts" / "demo.jsonl").read_text().splitlines()
+    text = ""
+    for word in " ".join(json.loads(line)["text"] for line in lines).split(" "):
+        longer = f"{text} {word}".strip()
+        n = len(tokenizer(longer)["input_ids"])  # pyright: ignore[reportArgumentType]
+        text = longer if n <= room else text
+        if n == room:
+            return text
+    raise AssertionError("the demo's prompts are too short")
+
+
+def write_between(name: str, text: str) -> None:
+    """Put `text` between the two marks `<!-- name: ... -->` and `<!-- /name -->` of docs/explorer.md."""
+    place = re.compile(rf"(<!-- {name}: .*? -->\n).*(<!-- /{name} -->)", re.DOTALL)
+    before = DOCUMENT.read_text()
+    assert place.search(before), f"{DOCUMENT} has no marks for {name}"
+    DOCUMENT.write_text(place.sub(lambda found: f"{found[1]}{text}{found[2]}", before))

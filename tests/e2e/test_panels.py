@@ -1,0 +1,316 @@
+"""The panel's tabs in a real browser: every number is held against DuckDB's answer on the same files."""
+
+import math
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+LIGHT = pytest.mark.parametrize("scheme", ["light"], indirect=True)
+
+
+def displayed(token: str) -> str:
+    return token.replace(" ", "·").replace("\n", "↵")
+
+
+def quantity(value: float) -> str:
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def signed(value: float) -> str:
+    return ("+" if value > 0 else "") + quantity(value)
+
+
+def fraction(value: float) -> str:
+    assert 1e-4 <= value <= 0.995
+    return f"{float(f'{value:.2g}'):g}"
+
+
+def ask(site, sql: str, **values):
+    """Rows of the run `routes`; {vocab} and {neuron_tokens} are the model's tables."""
+    for name in ("vocab", "neuron_tokens"):
+        sql = sql.replace(f"{{{name}}}", f"read_parquet('{site.runs}/routes/model/{name}.parquet')")
+    return site.ask(sql, **values)
+
+
+def strongest_edge(site) -> tuple[int, int, int]:
+    """Layer, query and key of prompt 0's strongest attention edge between tokens into its last one."""
+    return ask(
+        site,
+        """SELECT layer, dst, src FROM {edges} WHERE prompt_id = 0 AND kind = 'attn' AND head = -1 AND src <> dst
+           AND dst = (SELECT n_tokens - 1 FROM {prompts} WHERE prompt_id = 0) ORDER BY share DESC LIMIT 1""",
+    )[0]
+
+
+def last_token(site) -> int:
+    return ask(site, "SELECT n_tokens - 1 FROM {prompts} WHERE prompt_id = 0")[0][0]
+
+
+def write_rows(site, layer: int, component: str, index: int, pos: int, sign: int) -> list[tuple[str, float]]:
+    return ask(
+        site,
+        """SELECT token, score FROM {writes} JOIN {vocab} USING (token_id) WHERE prompt_id = 0 AND layer = $layer
+           AND component = $component AND "index" = $index AND pos = $pos AND sign = $sign ORDER BY rank""",
+        layer=layer, component=component, index=index, pos=pos, sign=sign,
+    )  # fmt: skip
+
+
+def expect_writes(lists: Locator, rows: list[tuple[str, float]]) -> None:
+    items = lists.get_by_role("listitem")
+    expect(items).to_have_count(len(rows))
+    for i, (token, score) in enumerate(rows):
+        expect(items.nth(i)).to_have_attribute("title", re.compile(r"^token id \d+: -?[\d.e-]+ logits$"))
+        said = float(re.search(r": (\S+) logits", items.nth(i).get_attribute("title") or "")[1])  # type: ignore[index]
+        assert math.isclose(said, score, rel_tol=1e-5)
+        if len(displayed(token)) < 6:
+            expect(items.nth(i)).to_contain_text(displayed(token))
+
+
+def test_node_facts_chart_and_what_wrote_it(page: Page, site):
+    last = last_token(site)
+    page.goto(f"{site.url}#/routes/p/0?sel=3.post.{last}")
+    panel = page.get_by_test_id("panel")
+    expect(page.get_by_test_id("lens-row")).to_have_count(10)
+    norm, entropy = ask(
+        site,
+        "SELECT norm, entropy FROM {nodes} WHERE prompt_id = 0 AND layer = 3 AND point = 'post' AND pos = $pos",
+        pos=last,
+    )[0]
+    expect(panel).to_contain_text(quantity(norm))
+    expect(panel).to_contain_text(f"{quantity(entropy)} nats")
+    for sign, name in ((1, "writes-up"), (-1, "writes-down")):
+        expect_writes(page.get_by_test_id(name), write_rows(site, 3, "mlp", 0, last, sign))
+    # Hovering a layer of the chart tells rank and probability.
+    rank, logit, lse = ask(
+        site,
+        """SELECT answer_rank, answer_logit, logsumexp FROM {nodes}
+           WHERE prompt_id = 0 AND layer = 1 AND point = 'mid' AND pos = $pos""",
+        pos=last,
+    )[0]
+    title = page.get_by_test_id("answer-chart").locator(f"[data-key='1.mid.{last}'] title").text_content() or ""
+    assert f"rank {rank}," in title
+    assert math.isclose(
+        float(re.search(r"answer .*probability (\S+)", title)[1]),  # type: ignore[index]
+        math.exp(logit - lse),
+        rel_tol=1e-4,
+    )
+    page.get_by_test_id("answer-chart").locator(f"[data-key='1.mid.{last}']").click()
+    expect(page).to_have_url(re.compile(rf"sel=1\.mid\.{last}"))
+
+
+def test_edge_heads_maps_and_effects(page: Page, site):
+    layer, dst, src = strongest_edge(site)
+    page.goto(f"{site.url}#/routes/p/0?sel={layer}.attn.{dst}-{src}")
+    rows = page.get_by_test_id("head-row")
+    heads = ask(
+        site,
+        """SELECT head, share, attention FROM {edges} WHERE prompt_id = 0 AND kind = 'attn' AND head >= 0
+           AND layer = $layer AND dst = $dst AND src = $src ORDER BY share DESC""",
+        layer=layer, dst=dst, src=src,
+    )  # fmt: skip
+    expect(rows).to_have_count(len(heads))
+    for i, (head, share, _) in enumerate(heads):
+        expect(rows.nth(i)).to_contain_text(f"L{layer}H{head}")
+        expect(rows.nth(i)).to_contain_text(fraction(share))
+    # The last of them: chosen, and in the address.
+    head = heads[-1][0]
+    rows.last.click()
+    expect(page).to_have_url(re.compile(rf"head=L{layer}H{head}"))
+    expect(page.get_by_test_id("head-detail")).to_contain_text(f"L{layer}H{head}")
+    for sign, name in ((1, "writes-up"), (-1, "writes-down")):
+        expect_writes(page.get_by_test_id(name), write_rows(site, layer, "head", head, dst, sign))
+    answer, foil = ask(
+        site,
+        """SELECT effect_answer, effect_foil FROM {logit_effects} WHERE prompt_id = 0 AND target = $dst
+           AND layer = $layer AND component = 'head' AND "index" = $head""",
+        dst=dst, layer=layer, head=head,
+    )[0]  # fmt: skip
+    for value in (answer, foil, answer - foil):
+        expect(page.get_by_test_id("head-effect")).to_contain_text(signed(value))
+    # Its maps: the largest of each, and the numbers under the pointer, off the route as on it.
+    cells = ask(
+        site,
+        "SELECT dst, src, share, attention FROM {maps} WHERE prompt_id = 0 AND layer = $layer AND head = $head",
+        layer=layer, head=head,
+    )  # fmt: skip
+    n = dst + 1
+    for name, column in (("map-contribution", 2), ("map-attention", 3)):
+        shown = page.get_by_test_id(name)
+        largest = max(cells, key=lambda row, column=column: row[column])
+        assert math.isclose(float(shown.get_attribute("data-largest") or 0), largest[column], rel_tol=1e-5)
+        frame = shown.locator(".frame")
+        frame.scroll_into_view_if_needed()
+        box = frame.bounding_box()
+        assert box
+        page.mouse.move(
+            box["x"] + box["width"] * (largest[1] + 0.5) / n, box["y"] + box["height"] * (largest[0] + 0.5) / n
+        )
+        said = page.get_by_test_id("map-readout")
+        expect(said).to_contain_text(f"({largest[1]}) → ")
+        numbers = [float(x) for x in re.findall(r"(?:share|attention) ([\d.e-]+)", said.inner_text())]
+        assert numbers == pytest.approx(largest[2:], rel=1e-5)
+
+
+@LIGHT
+def test_a_run_without_maps_shows_stored_edges_and_says_how_to_store_them(page: Page, site):
+    layer, dst, src = strongest_edge(site)
+
+    def without(route):
+        answer = route.fetch()
+        route.fulfill(
+            response=answer, json=answer.json() | {"maps": {"stored": False, "floor": 0.005, "bucket_size": 1}}
+        )
+
+    page.route("**/routes/index.json", without)
+    page.goto(f"{site.url}#/routes/p/0?sel={layer}.attn.{dst}-{src}")
+    expect(page.get_by_test_id("maps-missing")).to_contain_text("maps.store=true")
+    expect(page.get_by_test_id("map-contribution")).to_be_visible()
+
+
+def test_mlp_neurons_signed_in_context(page: Page, site):
+    last = last_token(site)
+    # A neuron that is negative somewhere on the prompt's last column: its tokens swap.
+    layer, neuron, scale, rank = ask(
+        site,
+        """SELECT layer, neuron, write_scale, place FROM (SELECT *, row_number() OVER
+             (PARTITION BY layer ORDER BY share DESC, expert, neuron) - 1 AS place FROM {neurons}
+             WHERE prompt_id = 0 AND pos = $pos) ORDER BY write_scale LIMIT 1""",
+        pos=last,
+    )[0]
+    page.goto(f"{site.url}#/routes/p/0?sel={layer}.mlp.{last}")
+    rows = page.get_by_test_id("neuron-row")
+    (count,) = ask(
+        site,
+        "SELECT count(*) FROM {neurons} WHERE prompt_id = 0 AND pos = $pos AND layer = $layer",
+        pos=last,
+        layer=layer,
+    )[0]
+    expect(rows).to_have_count(count)
+    expect_writes(page.get_by_test_id("writes-up").first, write_rows(site, layer, "mlp", 0, last, 1))
+    rows.nth(rank).click()
+    detail = page.get_by_test_id("neuron-detail")
+    expect(detail).to_contain_text(f"L{layer}N{neuron}")
+    expect(page).to_have_url(re.compile(rf"neuron=L{layer}N{neuron}"))
+    for sign, name in ((1, "writes-up"), (-1, "writes-down")):
+        want = ask(
+            site,
+            """SELECT token, score * $scale FROM {neuron_tokens} JOIN {vocab} USING (token_id)
+               WHERE layer = $layer AND neuron = $neuron AND sign = $sign ORDER BY rank""",
+            layer=layer, neuron=neuron, sign=sign if scale > 0 else -sign, scale=scale,
+        )  # fmt: skip
+        assert all(score * sign > 0 for _, score in want)
+        expect_writes(detail.get_by_test_id(name), want)
+    places = ask(
+        site,
+        "SELECT pos FROM {neurons} WHERE prompt_id = 0 AND layer = $layer AND neuron = $neuron ORDER BY pos",
+        layer=layer, neuron=neuron,
+    )  # fmt: skip
+    expect(detail.get_by_test_id("neuron-place")).to_have_count(len(places))
+
+
+def test_trace_reads_every_node_of_the_column(page: Page, site):
+    last = last_token(site)
+    page.goto(f"{site.url}#/routes/p/0?tab=trace")
+    rows = page.get_by_test_id("trace-row")
+    expect(rows).to_have_count(9)
+    for layer, point in ((3, "post"), (1, "mid"), (-1, "post")):
+        (token,) = ask(
+            site,
+            """SELECT token FROM {lens} JOIN {vocab} USING (token_id) WHERE prompt_id = 0 AND rank = 1
+               AND layer = $layer AND point = $point AND pos = $pos AND NOT raw""",
+            layer=layer, point=point, pos=last,
+        )[0]  # fmt: skip
+        row = page.locator(f"[data-node='{layer}.{point}.{last}']")
+        expect(row.locator(".trace-token").first).to_contain_text(displayed(token))
+    (layer, neuron) = ask(
+        site,
+        "SELECT layer, neuron FROM {neurons} WHERE prompt_id = 0 AND pos = $pos ORDER BY share DESC LIMIT 1",
+        pos=last,
+    )[0]
+    page.get_by_role("button", name=re.compile(rf"^L{layer}N{neuron}\b")).click()
+    expect(page.get_by_test_id("neuron-detail")).to_contain_text(f"L{layer}N{neuron}")
+    page.go_back()
+    expect(rows).to_have_count(9)
+    rows.nth(1).get_by_role("button").click()
+    expect(page).to_have_url(re.compile(rf"sel=3\.mid\.{last}.*tab=trace"))
+
+
+def test_effects_map_and_the_largest_listed(page: Page, site):
+    last = last_token(site)
+    page.goto(f"{site.url}#/routes/p/0?tab=effects")
+    figure = page.get_by_test_id("effects-map")
+    for of, sql in (
+        ("answer", "effect_answer"),
+        ("difference", "effect_answer - effect_foil"),
+        ("foil", "effect_foil"),
+    ):
+        page.get_by_test_id(f"of-{of}").click()
+        want = ask(
+            site,
+            f"""SELECT CASE component WHEN 'head' THEN 'L' || layer || 'H' || "index" WHEN 'mlp' THEN 'L' || layer || ' MLP'
+                  WHEN 'embed' THEN 'embedding' ELSE 'L' || layer || ' attention bias' END, {sql} AS effect
+                FROM {{logit_effects}} WHERE prompt_id = 0 AND target = $pos ORDER BY abs(effect) DESC""",
+            pos=last,
+        )
+        expect(figure.locator(".effect")).to_have_count(len(want))
+        expect(page.get_by_test_id("effect-row").first).to_contain_text(want[0][0])
+        expect(page.get_by_test_id("effect-row").first).to_contain_text(signed(want[0][1]))
+        for name, value in want:
+            said = float(figure.locator(f"[data-effect='{name}']").get_attribute("data-value") or "nan")
+            assert math.isclose(said, value, rel_tol=1e-4, abs_tol=1e-5)
+    assert "of=foil" in page.url
+    name = next(name for name, _ in want if "H" in name)
+    figure.locator(f"[data-effect='{name}']").click()
+    expect(page.get_by_test_id("head-detail")).to_contain_text(name)
+    expect(page.get_by_test_id("tab-heads")).to_have_attribute("aria-selected", "true")
+
+
+@LIGHT
+def test_by_keyboard_alone(page: Page, site):
+    page.goto(f"{site.url}#/routes/p/0")
+    expect(page.get_by_test_id("answer-chart")).to_be_visible()
+    page.get_by_test_id("tab-node").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_test_id("tab-heads")).to_be_focused()
+    expect(page.get_by_test_id("head-row")).to_have_count(16)
+    page.get_by_test_id("head-row").nth(1).get_by_role("button").press("Enter")
+    expect(page).to_have_url(re.compile("head=L"))
+    maps = page.locator("svg.maps")
+    maps.focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_test_id("map-readout")).to_contain_text("→")
+    page.get_by_test_id("tab-heads").focus()
+    for name in ("mlp", "trace", "effects"):
+        page.keyboard.press("ArrowRight")
+        expect(page.get_by_test_id(f"tab-{name}")).to_be_focused()
+    page.locator("svg.effects").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_test_id("effect-readout")).to_contain_text("L3H0")
+    page.keyboard.press("Enter")
+    expect(page.get_by_test_id("head-detail")).to_contain_text("L3H0")
+
+
+@LIGHT
+def test_a_click_on_loaded_data_is_answered_within_100_ms(page: Page, site):
+    page.goto(f"{site.url}#/routes/p/0?tab=heads")
+    expect(page.get_by_test_id("map-contribution")).to_be_visible()
+    expect(page.get_by_test_id("writes-up")).to_be_visible()
+    took = page.evaluate(
+        """async () => {
+          const times = [];
+          for (const row of [...document.querySelectorAll('[data-testid=head-row]')].slice(1, 8)) {
+            const name = row.querySelector('.pick').textContent;
+            const start = performance.now();
+            document.querySelector(`[data-go="head ${name}"]`).click();
+            const done = () => document.querySelector('[data-testid=head-detail] h2').textContent.startsWith(name)
+              && document.querySelector('[data-testid=head-detail] svg.maps') && !document.querySelector('.skeleton');
+            while (!done()) await new Promise(requestAnimationFrame);
+            times.push(performance.now() - start);
+          }
+          return times.sort((a, b) => a - b);
+        }"""
+    )
+    print(f"head chosen, maps and tokens drawn: median {took[len(took) // 2]:.0f} ms, slowest {took[-1]:.0f} ms")
+    assert took[len(took) // 2] < 100
