@@ -24,7 +24,6 @@ export function createChips({ onPart }) {
   /** @param {Chip} chip @param {number} x @param {number} y @param {'left' | 'right'} side @param {string} node */
   function label(chip, x, y, side, node) {
     const left = side === 'left' ? x - CHIP.width : x;
-    const named = chip.kind === 'rest' ? chip.name : chip.name;
     const part = chip.kind === 'rest' ? null : { kind: chip.kind, name: chip.name, node };
     const act = (/** @type {Event} */ event) => {
       event.stopPropagation();
@@ -37,7 +36,6 @@ export function createChips({ onPart }) {
         class: `chip-node ${side === 'left' ? 'attn' : 'mlp'} ${chip.kind} b${binOf(chip.share)}`,
         role: part ? 'button' : 'img',
         tabindex: part ? '0' : null,
-        'aria-label': words(chip, node),
         'data-testid': chip.kind === 'rest' ? 'expanded-rest' : `expanded-${chip.kind}`,
         'data-name': chip.name,
         'data-share': chip.share,
@@ -47,8 +45,8 @@ export function createChips({ onPart }) {
       s('title', {}, words(chip, node)),
       s('rect', { x: left, y: y - CHIP.height / 2, width: CHIP.width, height: CHIP.height, rx: 4 }),
       s('rect', { class: 'level', x: left, y: y + CHIP.height / 2 - 2.5, width: Math.max(1, CHIP.width * Math.min(1, chip.share)), height: 2.5 }),
-      s('text', { x: left + 5, y: y + 3.6, class: 'name' }, named),
-      s('text', { x: left + 50 + Math.max(0, named.length - 6) * 3, y: y + 3.6, class: 'says' }, chip.token === null ? '' : clip(showToken(chip.token), 8)),
+      s('text', { x: left + 5, y: y + 3.6, class: 'name' }, chip.name),
+      s('text', { x: left + 50 + Math.max(0, chip.name.length - 6) * 3, y: y + 3.6, class: 'says' }, chip.token === null ? '' : clip(showToken(chip.token), 8)),
       s('text', { x: left + CHIP.width - 5, y: y + 3.6, 'text-anchor': 'end', class: 'share' }, fraction(chip.share)),
     );
   }

@@ -52,6 +52,8 @@ export function createPrompt({ data, navigate }) {
   let tops = null;
   /** @type {import('./prompt-head.js').Around | null} */
   let around = null;
+  /** @type {Map<string, import('./resources.js').Answer<any>>} opened nodes that could not be read */
+  const lost = new Map();
   let retryPair = () => {};
   let said = '';
   /** @type {'previous' | 'next' | null} */
@@ -81,6 +83,8 @@ export function createPrompt({ data, navigate }) {
     if (!requested || !route) return false;
     const open = requested.open.split(',').filter(Boolean);
     if (!open.includes(key) && (!canOpen(key, route.nodes) || open.length >= MOST_OPEN)) return false;
+    lost.get(key)?.retry();
+    lost.delete(key);
     go({ open: toggled(requested.open, key) });
     return true;
   }
@@ -103,6 +107,8 @@ export function createPrompt({ data, navigate }) {
     if (!loaded) return null;
     const { index, data: { prompt } } = loaded;
     const answer = expansions.ask(`${index.id} ${prompt.prompt_id} ${key}`, () => data.expansion(index, prompt.prompt_id, key));
+    if (answer.error) lost.set(key, answer);
+    else lost.delete(key);
     return answer.value ?? answer.error;
   }
 
@@ -130,6 +136,7 @@ export function createPrompt({ data, navigate }) {
       const found = await data.prompt(index, now.id);
       if (ticket !== latest) return;
       said = '';
+      lost.clear();
       loaded = { index, data: found, graph: buildGraph(found.edges, { parallel: index.parallel, nLayers: index.n_layers }) };
       reach = tops = around = null;
       el.classList.remove('loading', 'blank');
@@ -174,8 +181,10 @@ export function createPrompt({ data, navigate }) {
     const target = targets.includes(wanted) ? wanted : last;
     const { floor } = of.index;
     const tau = now.tau ?? Math.max(floor, DEFAULT_TAU);
+    const failed = now.open.split(',').find((key) => lost.has(key));
     const notes = [
       said,
+      failed ? `What ${failed} opens into could not be read: ${lost.get(failed)?.error?.message}. Close and open it again (e) to retry.` : '',
       target === wanted ? '' : `Position ${wanted} is no stored target, so the last one is shown. ${HOW_TO_STORE}`,
       now.sel !== null && known(now.sel) === null ? `There is no ${now.sel} in this prompt, so nothing is selected.` : '',
       tau < floor ? `Shares under the floor ${threshold(floor)} were not stored, so the floor is shown.` : '',
@@ -195,6 +204,7 @@ export function createPrompt({ data, navigate }) {
   function draw() {
     if (!loaded || !state) return;
     const { index, data: found } = loaded;
+    for (const key of state.open.split(',').filter(Boolean)) expansion(key);
     const { target, tau, note } = resolve(state, loaded);
     if (!reach || reach.target !== target || reach.mode !== state.mode) {
       reach = reachFrom(loaded.graph, target, state.mode);
@@ -218,7 +228,7 @@ export function createPrompt({ data, navigate }) {
     stage.update({ ...props, tau, shares, mode: state.mode });
     const { view, tau: _, ...rest } = state;
     const details = () => panel.update({ ...props, target: asked, source: data, state: /** @type {PromptState} */ (state), onSelect: select, onGo: go });
-    settle(JSON.stringify([index.id, found.prompt.prompt_id, view, rest, note]), () => {
+    settle(JSON.stringify([index.id, found.prompt.prompt_id, view, rest, note, around, tops === null]), () => {
       about();
       details();
     });

@@ -25,12 +25,12 @@ export function createStrip({ onTarget }) {
           class: `chip${kind}`,
           tabindex: '-1',
           'data-testid': `token-${pos}`,
-          'aria-label': `${shown}, position ${pos}${isStored ? '' : ', not stored as a target'}`,
           title: `${shown}\nposition ${pos}, token id ${prompt.token_ids[pos]}${isStored ? '\nexplain the prediction made here' : '\nnot stored as a target'}`,
           onclick: () => onTarget(pos),
         },
         h('bdi', {}, clip(shown, 40)),
-        h('span', { class: 'pos', 'aria-hidden': 'true' }, pos),
+        ' ',
+        h('span', { class: 'pos' }, pos),
       );
     });
     fill(el, ...chips);

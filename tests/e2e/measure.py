@@ -12,72 +12,19 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
-from playwright.sync_api import Browser, Page, Request
+from meter import Line, fresh, in_order, kilobytes, milliseconds
+from playwright.sync_api import Browser, Page
 from stage import chromium, flowatlas, long_prompt, serving, wide_model, write_between
 
-SCRIPT = (Path(__file__).parent / "measure.js").read_text()
 PAINT_MS, FIRST_BYTES, NEXT_BYTES, CLICK_MS = 1500, 1_000_000, 500_000, 100
 OTHERS = (100, 200, 300, 400, 500, 600)  # prompts in buckets of their own
 WIDE_FLOOR, WIDE_TO = 0.005, 0.01  # thresholds between which the wide model's route has about 5,000 edges
-
-
-@dataclass(frozen=True)
-class Line:
-    """One measurement: `value` against `limit` (None: none is set), and both in words."""
-
-    what: str
-    value: float
-    shown: str
-    limit: float | None = None
-    limit_shown: str = "-"
-
-    @property
-    def missed(self) -> bool:
-        return self.limit is not None and self.value > self.limit
-
-
-class Traffic:
-    """Bytes that a page was sent, bodies as they went over the line, the engine's own files apart."""
-
-    def __init__(self, page: Page) -> None:
-        self._sent: list[Request] = []
-        page.on("requestfinished", lambda request: self._sent.append(request))
-
-    def take(self) -> tuple[int, int]:
-        """(engine, all else) since the last call."""
-        sizes = [("duckdb" in r.url, r.sizes()["responseBodySize"]) for r in self._sent]
-        self._sent.clear()
-        return sum(n for engine, n in sizes if engine), sum(n for engine, n in sizes if not engine)
-
-
-@contextmanager
-def fresh(browser: Browser) -> Iterator[tuple[Page, Traffic]]:
-    """A page with an empty cache."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="light")
-    context.add_init_script(SCRIPT)
-    page = context.new_page()
-    page.set_default_timeout(60_000)
-    yield page, Traffic(page)
-    context.close()
-
-
-def milliseconds(times: list[float]) -> str:
-    return f"{statistics.median(times):.0f} ms (slowest of {len(times)}: {max(times):.0f} ms)"
-
-
-def in_order(times: list[float]) -> str:
-    return f"{statistics.median(times):.0f} ms (in order: {', '.join(f'{time_:.0f}' for time_ in times)} ms)"
-
-
-def kilobytes(n: float) -> str:
-    return f"{n / 1e3:,.0f} kB"
 
 
 def first_paint(browser: Browser, url: str, repeats: int) -> list[Line]:
@@ -277,7 +224,8 @@ def machine(browser: Browser) -> str:
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     name = names[0] if names else platform.processor() or platform.machine()
     return (
-        f"{os.cpu_count()} cores of {name}, load average {os.getloadavg()[0]:.1f} at the start (other work was running where it is above 1); Chromium {browser.version} "
+        f"{os.cpu_count()} cores of {name}, load average {os.getloadavg()[0]:.1f} at the start "
+        f"(other work was running where it is above 1); Chromium {browser.version} "
         "without a window or a graphics card, 1280x800."
     )
 

@@ -1,0 +1,134 @@
+"""What the page says when a site is damaged: in words, with a retry, never a blank page or fewer rows in silence."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from playwright.sync_api import Page, expect
+from stage import serving
+
+pytestmark = pytest.mark.parametrize("scheme", ["light"], indirect=True)
+
+
+@pytest.fixture
+def copied(folder, site, tmp_path):
+    """A copy of the site that a test may damage, and its address; asked for before the page, so that the page closes first."""
+    shutil.copytree(folder / "site", tmp_path / "site")
+    with serving(tmp_path / "site") as url:
+        yield tmp_path / "site", url
+
+
+def bucket(site: Path, table: str) -> Path:
+    return site / "data" / "routes" / table / "bucket-0.parquet"
+
+
+def said(page: Page) -> str:
+    message = page.get_by_test_id("message")
+    expect(message).to_be_visible()
+    expect(message.get_by_role("button", name="Retry")).to_be_visible()
+    return message.inner_text()
+
+
+def without(path: Path, column: str) -> None:
+    table = pq.read_table(path)
+    pq.write_table(table.drop_columns([column]), path, compression="zstd")
+
+
+@pytest.mark.parametrize("table", ["prompts", "edges", "nodes", "targets"])
+def test_a_truncated_file_and_its_retry(copied, page: Page, table):
+    site, url = copied
+    path = bucket(site, table)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    page.goto(f"{url}#/routes/p/0")
+    words = said(page)
+    assert "damaged" in words
+    assert f"{table}/bucket-0.parquet" in words
+    path.write_bytes(whole)
+    page.get_by_role("button", name="Retry").click()
+    expect(page.get_by_test_id("graph")).to_be_visible()
+
+
+def test_bytes_damaged_inside_a_file(copied, page: Page):
+    site, url = copied
+    path = bucket(site, "edges")
+    content = bytearray(path.read_bytes())
+    content[200 : len(content) // 2] = bytes(len(content) // 2 - 200)
+    path.write_bytes(content)
+    page.goto(f"{url}#/routes/p/0")
+    assert re.search("could not be read|damaged", said(page))
+
+
+@pytest.mark.parametrize(
+    ("table", "column"), [("edges", "share"), ("nodes", "stored_share"), ("targets", "answer_rank")]
+)
+def test_a_bucket_of_another_schema(copied, page: Page, table, column):
+    site, url = copied
+    without(bucket(site, table), column)
+    page.goto(f"{url}#/routes/p/0")
+    words = said(page)
+    assert column in words
+    assert "flowatlas site" in words
+
+
+def test_an_older_run_says_how_to_remake_it(copied, page: Page):
+    site, url = copied
+    index = site / "data" / "routes" / "index.json"
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"schema_version": 0}))
+    page.goto(f"{url}#/routes/p/0")
+    words = said(page)
+    assert "older" in words
+    assert "flowatlas run" in words
+
+
+def test_a_deleted_run(copied, page: Page):
+    site, url = copied
+    shutil.rmtree(site / "data" / "routes")
+    page.goto(f"{url}#/routes/p/0")
+    assert "missing" in said(page)
+    page.get_by_test_id("message").get_by_role("link", name="All runs").click()
+    expect(page.locator("[data-run=last]")).to_be_visible()
+
+
+def test_a_lost_list(copied, page: Page):
+    site, url = copied
+    (site / "data" / "routes" / "prompts-0.parquet").unlink()
+    page.goto(f"{url}#/routes/prompts")
+    assert "missing" in said(page)
+    # One prompt stands without the list, and says what it lacks.
+    page.goto(f"{url}#/routes/p/0")
+    expect(page.get_by_test_id("graph")).to_be_visible()
+    expect(page.get_by_test_id("notice")).to_contain_text("could not be read")
+
+
+def test_a_lost_lens_leaves_the_graph(copied, page: Page):
+    site, url = copied
+    path = bucket(site, "lens")
+    whole = path.read_bytes()
+    path.unlink()
+    page.goto(f"{url}#/routes/p/0?sel=3.post.14")
+    expect(page.get_by_test_id("graph")).to_be_visible()
+    panel = page.get_by_test_id("panel")
+    expect(panel.get_by_role("alert").first).to_be_visible()
+    path.write_bytes(whole)
+    panel.get_by_role("button", name="Retry").first.click()
+    expect(page.get_by_test_id("lens-row")).to_have_count(10)
+
+
+def test_the_other_prompt_of_a_pair_is_lost(copied, page: Page):
+    _, url = copied
+    page.goto(f"{url}#/routes/p/0?pair=59999")
+    pair = page.locator(".pair")
+    expect(pair.get_by_role("alert")).to_contain_text("could not be read")
+    expect(pair.get_by_role("button", name="Retry")).to_be_visible()
+
+
+def test_an_opened_node_without_its_tokens_says_so(copied, page: Page):
+    site, url = copied
+    (site / "data" / "routes" / "model" / "neuron_tokens.parquet").unlink()
+    page.goto(f"{url}#/routes/p/0?open=0.post.2")
+    expect(page.get_by_test_id("graph")).to_be_visible()
+    expect(page.get_by_test_id("notice")).to_contain_text("neuron_tokens")
