@@ -9,9 +9,10 @@ import { createChips } from './chips.js';
 import { attr, fill, h, perFrame, s, text } from './dom.js';
 import { openedOn, roomFor } from './expand.js';
 import { fraction, showToken } from './format.js';
-import { CHIP, columnAt, curvesOf, layoutFor, pathOf, rowsOf, xOf, yOf } from './layout.js';
+import { CHIP, curvesOf, layoutFor, pathOf, rowsOf, xOf, yOf } from './layout.js';
 import { createMarks, scaleOf } from './marks.js';
 import { createPainter } from './painter.js';
+import { createPointer } from './pointer.js';
 import { nodeKey, parseNode } from './routes.js';
 import { createTooltip } from './tooltip.js';
 
@@ -137,7 +138,8 @@ export function createGraph({ onSelect, onOpen, onPart }) {
     if (!layout || !props) return;
     moved = false;
     const k = Math.min(1.25, room.width / layout.width, room.height / layout.height);
-    const legible = whole || k >= LEGIBLE ? k : LEGIBLE * 1.5;
+    const least = opened.length ? READABLE : LEGIBLE;
+    const legible = whole || k >= least ? k : opened.length ? READABLE : LEGIBLE * 1.5;
     const x = (room.width - layout.width * legible) / 2;
     const y = (room.height - layout.height * legible) / 2;
     const right = room.width * 0.72 - xOf(layout, props.route.target) * legible;
@@ -246,7 +248,7 @@ export function createGraph({ onSelect, onOpen, onPart }) {
     drawOutcome();
     paint();
     placeAxes();
-    if (shownTip) leave();
+    pointer.refresh();
   }
 
   /** @param {string} focus @param {boolean} [whole] */
@@ -278,71 +280,7 @@ export function createGraph({ onSelect, onOpen, onPart }) {
     return copy;
   }
 
-  /** Node or edge under a pointer. @param {PointerEvent | MouseEvent} event @param {DOMRect} box of the graph @returns {string | null} */
-  function keyAt(event, box = el.getBoundingClientRect()) {
-    const direct = event.target instanceof Element ? event.target.getAttribute('data-key') : null;
-    if (direct) return direct;
-    if (!layout || !props) return null;
-    if (event.target instanceof Element && event.target.closest('.chip-node')) return null;
-    const [x, y] = transform.invert([event.clientX - box.left - GUTTER, event.clientY - box.top]);
-    if (event.clientX - box.left < GUTTER || event.clientY - box.top > room.height) return null;
-    const slack = 7 / transform.k;
-    const pos = columnAt(layout, x);
-    for (const { layer, point } of rowsOf(layout)) {
-      const near = Math.hypot(xOf(layout, pos) - x, yOf(layout, layer, point) - y) < slack;
-      const key = nodeKey(layer, point, pos);
-      if (near && (props.route.nodes.has(key) || props.data.nodes.has(key))) return key;
-    }
-    return marks.edgeAt(x, y, slack);
-  }
-
-  /** @type {PointerEvent | null} */
-  let pointer = null;
-  const preview = perFrame(() => {
-    const event = pointer;
-    if (!event || !props) return;
-    const box = el.getBoundingClientRect(); // read before anything is written
-    const key = keyAt(event, box);
-    tooltip.update(key, props);
-    if ((key !== null) !== shownTip) svg.classList.toggle('over', key !== null);
-    shownTip = key !== null;
-    if (key !== over) attr(hover, 'd', key === null ? null : marks.edgePath(key));
-    over = key;
-    if (key !== null) tooltip.place(event.clientX - box.left, event.clientY - box.top, box);
-  });
-  let shownTip = false;
-  /** @type {string | null} */
-  let over = null;
-
-  function leave() {
-    pointer = over = null;
-    shownTip = false;
-    svg.classList.remove('over');
-    tooltip.update(null, null);
-    attr(hover, 'd', null);
-  }
-
-  svg.addEventListener('pointermove', (event) => {
-    pointer = event.buttons ? null : event;
-    if (pointer) preview();
-    else leave();
-  });
-  svg.addEventListener('pointerleave', leave);
-  svg.addEventListener('click', (event) => {
-    // A drag that panned ends in a click, too; d3-zoom marks it as handled.
-    if (!event.defaultPrevented) onSelect(keyAt(event));
-  });
-  svg.addEventListener('dblclick', (event) => {
-    const key = keyAt(event);
-    if (key && /\.(mid|post)\./.test(key)) onOpen(key);
-  });
-  svg.addEventListener('keydown', (event) => {
-    const key = event.target instanceof Element ? event.target.getAttribute('data-key') : null;
-    if (key && (event.key === 'Enter' || event.key === ' ')) {
-      event.preventDefault();
-      onSelect(key);
-    }
-  });
+  const pointer = createPointer({ el, svg: /** @type {any} */ (svg), hover, marks, tooltip, onSelect, onOpen, scene: () => (props && layout ? { props, layout, transform, room } : null) });
   select(/** @type {any} */ (svg)).call(/** @type {any} */ (zoomer)).on('dblclick.zoom', null);
   new ResizeObserver(
     perFrame(() => {
@@ -356,6 +294,7 @@ export function createGraph({ onSelect, onOpen, onPart }) {
 
   // Painted colours follow the theme.
   const repaint = () => {
+    if (!el.isConnected) return;
     behind.recolour();
     painter.recolour();
     paint();

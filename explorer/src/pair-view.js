@@ -109,8 +109,14 @@ export function createPairView({ onSelect, onClose, onRetry }) {
   /** @type {PairProps | null} */
   let now = null;
 
+  /** Room for the graph. On a narrow page nothing bounds its height, so it must not follow its own. */
+  function space() {
+    const narrow = window.matchMedia('(max-width: 900px)').matches;
+    return { width: Math.max(320, left.clientWidth - 16), height: Math.max(260, narrow ? window.innerHeight * 0.6 : left.clientHeight - 72) };
+  }
+
   new ResizeObserver(() => {
-    const size = { width: left.clientWidth - 16, height: left.clientHeight - 72 };
+    const size = space();
     if (now && !el.hidden && (Math.abs(size.width - room.width) > 8 || Math.abs(size.height - room.height) > 8)) update(now);
   }).observe(left);
 
@@ -118,7 +124,7 @@ export function createPairView({ onSelect, onClose, onRetry }) {
   function update(props) {
     now = props;
     const { here, there, note } = props;
-    room = { width: Math.max(320, left.clientWidth - 16), height: Math.max(260, left.clientHeight - 72) };
+    room = space();
     if (there === null) return fill(top, h('p', { class: 'quiet', role: 'status' }, 'Fetching the other prompt…'), close);
     if (there instanceof Error) {
       fill(left);
@@ -150,7 +156,9 @@ export function createPairView({ onSelect, onClose, onRetry }) {
     });
     const name = `difference-${here.index.id}-${here.data.prompt.prompt_id}-${there.data.prompt.prompt_id}`;
     const tools = figureTools({ name: () => name, svg: () => drawing.el, table: numbers, title: () => `Difference of the routes of ${names[0]} and ${names[1]}, threshold ${props.tau}` });
+    const first = !left.contains(drawing.el);
     fill(left, h('div', { class: 'pair-head' }, legend(names, props.tau), tools), /** @type {any} */ (drawing.el));
+    if (first) left.scrollLeft = left.scrollWidth; // the prediction is at the right
     const table = changeTable(changes, tokens, names, props, onSelect);
     fill(
       right,

@@ -5,6 +5,7 @@ import { PAGE_ROWS } from './data.js';
 import { clip, exact, fraction, integer, plural, showText } from './format.js';
 import { tokenMark } from './panel-parts.js';
 import { format, promptState } from './state.js';
+import { tableTools } from './table.js';
 
 /** @type {[string, string, boolean][]} sort name, heading, whether it is a number */
 const COLUMNS = [
@@ -16,6 +17,8 @@ const COLUMNS = [
   ['prob', 'answer', false],
   ['rank', 'rank', true],
 ];
+
+const LISTED = ['prompt_id', 'source_id', 'text', 'group', 'pair_id', 'role', 'n_tokens', 'predicted', 'predicted_prob', 'answer', 'answer_prob', 'answer_rank'];
 
 /** @param {any} row @param {string} run */
 function listRow(row, run) {
@@ -46,9 +49,12 @@ export function createPrompts({ data, navigate }) {
   const table = h('table', { class: 'list' }, h('thead', {}, headRow), body);
   const pager = h('nav', { class: 'pager', 'aria-label': 'Pages' });
   const heading = h('h1', {}, 'Prompts');
-  const el = h('main', { class: 'prompts page', id: 'main', tabindex: '-1' }, heading, h('div', { class: 'filters' }, search, group, count), h('div', { class: 'scroll' }, table), pager);
+  const el = h('main', { class: 'prompts page', id: 'main', tabindex: '-1' }, heading, h('div', { class: 'filters' }, search, group, count, tableTools(() => numbers(), { name: 'prompts-of-this-page' })), h('div', { class: 'scroll' }, table), pager);
   /** @type {import('./state.js').PromptsState | null} */
   let state = null;
+  /** @type {any[]} */
+  let shown = [];
+  const numbers = () => ({ columns: LISTED, rows: shown.map((row) => LISTED.map((name) => row[name])) });
   let title = 'Prompts';
   let latest = 0;
   let typing = 0;
@@ -131,6 +137,7 @@ export function createPrompts({ data, navigate }) {
     attr(table, 'aria-busy', null);
     const last = Math.max(1, Math.ceil(total / PAGE_ROWS));
     const page = Math.min(now.page, last);
+    shown = rows;
     drawGroups(groups, now);
     drawPager(total, now, page);
     count.textContent = `${plural(total, 'prompt')}${now.q || now.group !== null ? ` of ${integer(index.counts?.prompts ?? total)}` : ''}`;

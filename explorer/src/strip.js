@@ -29,7 +29,7 @@ export function createStrip({ onTarget }) {
           onclick: () => onTarget(pos),
         },
         h('bdi', {}, clip(shown, 40)),
-        ' ',
+        h('span', { class: 'gap' }, ' '),
         h('span', { class: 'pos' }, pos),
       );
     });

@@ -54,11 +54,14 @@ export function createTooltip() {
   const el = h('div', { class: 'tooltip', role: 'tooltip', hidden: true });
   /** @type {string | null} */
   let shown = null;
+  /** @type {GraphProps | null} what the preview was written from */
+  let from = null;
 
   /** @param {string | null} key @param {GraphProps | null} props */
   function update(key, props) {
-    if (key === shown && key !== null) return;
+    if (key !== null && key === shown && props === from) return;
     shown = key;
+    from = props;
     el.hidden = key === null;
     if (key === null || props === null) return;
     fill(el, .../** @type {any[]} */ (/\.(mid|post)\./.test(key) ? ofNode(key, props) : ofEdge(key, props)));
