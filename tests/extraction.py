@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from flowatlas import activations, guard, models
+from flowatlas import activations, checkpoints, guard, models
 from flowatlas.activations import Activations, Batch
 from flowatlas.config import Config, DatasetConfig, ModelConfig, RoutesConfig
 from flowatlas.extract import Extractor
@@ -24,7 +24,7 @@ def load(folder: Path, dtype: str = "float32") -> tuple[Model, torch.Tensor, dic
     """A model, Hugging Face's logits of PROBE, and the guard's errors."""
     config = config_of(folder, dtype).model
     batch = guard.probe_batch(PROBE)
-    model, reference = models.load(models.locate(config), config, lambda hf: guard.reference_logits(hf, batch))
+    model, reference = models.load(checkpoints.locate(config), config, lambda hf: guard.reference_logits(hf, batch))
     return model, reference, guard.check(model, batch, reference)
 
 

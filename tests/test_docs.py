@@ -50,8 +50,8 @@ def test_modules_import_only_downwards(module):
 
 
 LAYERS = (
-    "errors schema config clock files",
-    "tokens rows readers tables encode prompts models weights activations shards plan manifest hub",
+    "errors schema config clock files families",
+    "tokens rows readers tables encode prompts checkpoints models weights activations shards plan manifest hub",
     "kernels contributions",
     "routes components lens guard",
     "columns vocabulary extract writer",

@@ -5,7 +5,7 @@ import torch
 
 import literal
 from extraction import PROBE, config_of, extract, forward, load, prompt
-from flowatlas import guard, models
+from flowatlas import checkpoints, guard, models
 from flowatlas.config import LensConfig
 from flowatlas.errors import GuardError
 from flowatlas.extract import Extractor
@@ -274,7 +274,7 @@ def test_raw_lens_leaves_the_final_norm_out(gpt2):
 def test_a_prompt_that_is_not_finite_is_rejected_and_harms_no_other(tmp_path):
     folder = make_model(tmp_path / "model", "llama")  # its head is not tied to the embedding
     config = config_of(folder)
-    model, _ = models.load(models.locate(config.model), config.model, lambda hf: None)
+    model, _ = models.load(checkpoints.locate(config.model), config.model, lambda hf: None)
     clean, _ = Extractor(model, config)([prompt(SHORT, None, 1)])
     with torch.no_grad():
         model.bridge.embed.weight[91] = float("nan")
@@ -291,7 +291,7 @@ def test_the_guard_stops_a_model_that_does_not_add_up(tmp_path):
     config = config_of(folder)
     batch = guard.probe_batch([IDS])
     model, reference = models.load(
-        models.locate(config.model), config.model, lambda hf: guard.reference_logits(hf, batch)
+        checkpoints.locate(config.model), config.model, lambda hf: guard.reference_logits(hf, batch)
     )
     assert guard.check(model, batch, reference)["logits"] < 1e-5
     with pytest.raises(GuardError, match="logits is off"):

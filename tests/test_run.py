@@ -13,10 +13,10 @@ import torch
 
 from flowatlas import site as site_module
 from flowatlas.audit import check
+from flowatlas.checkpoints import locate
 from flowatlas.config import Config, DatasetConfig, ModelConfig, as_dict, identity
 from flowatlas.files import hash_json
 from flowatlas.manifest import read_manifest
-from flowatlas.models import locate
 from flowatlas.schema import SCHEMA_VERSION, TABLES
 from flowatlas.site import build_site
 from runs import Done, Runs, hashes, write_prompts

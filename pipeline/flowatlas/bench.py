@@ -20,7 +20,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from flowatlas import models
+from flowatlas import checkpoints, models
 from flowatlas.activations import Batch
 from flowatlas.compose import asset
 from flowatlas.config import Config, DatasetConfig, ModelConfig
@@ -61,7 +61,7 @@ def _report(folder: Path, works: list[Work], repeats: int) -> None:
 
     config = Config(ModelConfig(str(folder), device="cpu"), DatasetConfig(path="-"))
     bare = cast(Any, AutoModelForCausalLM).from_pretrained(folder).eval()
-    model, _ = models.load(models.locate(config.model), config.model, lambda hf: None)
+    model, _ = models.load(checkpoints.locate(config.model), config.model, lambda hf: None)
     extractor = Extractor(model, config)
     for work in works:
         print(_line(work, bare, extractor, repeats), flush=True)

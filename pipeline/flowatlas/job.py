@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flowatlas import models, shards
+from flowatlas import checkpoints, shards
+from flowatlas.checkpoints import Located
 from flowatlas.config import Config, default_run_dir
 from flowatlas.errors import DatasetError
-from flowatlas.models import Located
 from flowatlas.prompts import Dataset, Encoder, Prompt, Reject, open_dataset
 from flowatlas.shards import Fingerprint
 from flowatlas.tokens import load_tokenizer, resolve_bos
@@ -32,8 +32,8 @@ class Job:
 
 def prepare(config: Config) -> Job:
     """Look at everything that needs no weights. Raises InputErrors."""
-    located = models.locate(config.model)
-    models.pick_device(config.model.device)
+    located = checkpoints.locate(config.model)
+    checkpoints.pick_device(config.model.device)
     dataset = open_dataset(config.dataset, config.run.limit)
     tokenizer = load_tokenizer(str(located.folder), None)
     bos = resolve_bos(tokenizer, config.model.prepend_bos)

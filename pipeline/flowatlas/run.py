@@ -21,7 +21,7 @@ import pyarrow as pa
 import torch
 from tqdm import tqdm
 
-from flowatlas import guard, models, neuron_tokens, shards
+from flowatlas import checkpoints, guard, models, neuron_tokens, shards
 from flowatlas.config import Config, as_dict, identity
 from flowatlas.errors import DatasetError, RunConflict, UnfinishedError
 from flowatlas.extract import Extractor
@@ -189,7 +189,7 @@ class Worker:
 
 def load_guarded(job: Job, batch: list[Prompt]) -> tuple[Model, dict[str, float]]:
     """Load the model and check it on a batch; returns it with the guard's errors. Raises ModelError, GuardError."""
-    device = models.pick_device(job.config.model.device)
+    device = checkpoints.pick_device(job.config.model.device)
     probe = guard.probe_batch([prompt.token_ids for prompt in batch], device)
     model, reference = models.load(job.located, job.config.model, lambda hf: guard.reference_logits(hf, probe))
     return model, guard.check(model, probe, reference)
