@@ -60,13 +60,21 @@ function placesTable(props, of, places) {
   return h('div', { class: 'short' }, sortable(table, { id: 'neuron-places' }));
 }
 
+/** What is asked about one neuron. @param {PanelProps} props @param {import('./details.js').Neuron} of */
+function askNeuron({ ask, source, index, data }, { layer, expert, neuron }) {
+  const id = { layer, expert, neuron };
+  const name = neuronName(id);
+  return {
+    scores: ask(`neuron tokens ${name}`, () => source.details.neuronTokens(index, id)),
+    places: ask(`neuron places ${name}`, () => source.details.neuronPlaces(index, data.prompt.prompt_id, id)),
+  };
+}
+
 /** @param {PanelProps} props @param {PlacedNeuron} of */
 function neuronDetail(props, of) {
-  const { index, data, source } = props;
+  const { data } = props;
   const name = neuronName(of);
-  const id = { layer: of.layer, expert: of.expert, neuron: of.neuron };
-  const scores = props.ask(`neuron tokens ${name}`, () => source.details.neuronTokens(index, id));
-  const places = props.ask(`neuron places ${name}`, () => source.details.neuronPlaces(index, data.prompt.prompt_id, id));
+  const { scores, places } = askNeuron(props, of);
   const turned = of.write_scale < 0;
   const el = h('section', { class: 'chosen', 'aria-label': `Neuron ${name}`, 'data-testid': 'neuron-detail' });
   el.append(
@@ -96,8 +104,13 @@ function renderBlock(props) {
   const part = graph.parts.find((one) => one.key === mlpKey(layer, pos));
   const writer = { layer, component: /** @type {const} */ ('mlp'), index: 0, pos };
   const writes = props.ask(`writes ${JSON.stringify(writer)}`, () => source.details.writes(index, id, writer));
-  const neurons = props.ask(`neurons ${layer} ${pos}`, async () => (await source.details.neurons(index, id, { layer, pos })).map((row) => ({ ...row, layer, pos })));
   const named = state.neuron === null ? undefined : parseNeuron(state.neuron);
+  const choose = (/** @type {PlacedNeuron[]} */ rows) => rows.find((row) => row.neuron === named?.neuron && row.expert === named.expert && layer === named.layer) ?? rows[0];
+  const neurons = props.ask(`neurons ${layer} ${pos}`, async () => {
+    const rows = (await source.details.neurons(index, id, { layer, pos })).map((row) => ({ ...row, layer, pos }));
+    if (rows.length) askNeuron(props, choose(rows)); // at once, not a drawing later
+    return rows;
+  });
   return [
     ...(part && kindOf(props.selection) === 'mlp' ? edgeHeader(props, part) : [h('h2', {}, `L${layer} MLP `, h('span', { class: 'at' }, 'at '), ...at(data.prompt.tokens, pos))]),
     heading('The MLP writes', 'logits it adds, before bias'),
@@ -107,7 +120,7 @@ function renderBlock(props) {
     heading('Neurons', `${neurons.value?.length ? `the top ${neurons.value.length}: ` : ''}share of the node after the MLP; activation`),
     ...answered(neurons, `The neurons of L${layer} MLP`, (rows) => {
       if (!rows.length) return [h('p', { class: 'quiet' }, 'No neurons are stored here: this MLP lies on no stored route, or its neurons cannot be told apart.')];
-      const chosen = rows.find((row) => row.neuron === named?.neuron && row.expert === named.expert && layer === named.layer) ?? rows[0];
+      const chosen = choose(rows);
       return [...neuronTable(props, rows, chosen, false), neuronDetail(props, chosen)];
     }, 10),
   ];

@@ -71,7 +71,15 @@ class _Server(http.server.ThreadingHTTPServer):
         self.site = site.resolve()
         self._compressed: dict[str, tuple[str, bytes]] = {}
         self._lock = threading.Lock()
+        self._compressing: dict[str, threading.Lock] = {}
         super().__init__((HOST, port), _Handler)
+        # The engine takes most of a second: it is compressed while the reader still opens the browser.
+        threading.Thread(target=self._warm, daemon=True).start()
+
+    def _warm(self) -> None:
+        for path in self.site.glob("assets/*.wasm"):
+            with contextlib.suppress(OSError):
+                self.compressed(path, tag_of(path.stat()))
 
     def find(self, url: str) -> Path | None:
         """The file that a request's path means; None when there is none inside the site.
@@ -88,17 +96,20 @@ class _Server(http.server.ThreadingHTTPServer):
         return None
 
     def compressed(self, path: Path, tag: str) -> bytes:
-        """The file as gzip, kept in memory while it does not change (the engine alone is 18 MB)."""
+        """The file as gzip, made once and kept in memory while it does not change (the engine alone is 18 MB)."""
         key = str(path)
         with self._lock:
-            if self._compressed.get(key, ("",))[0] == tag:
-                return self._compressed[key][1]
-        data = gzip.compress(path.read_bytes(), 6, mtime=0)
-        with self._lock:
-            if len(data) + sum(len(kept) for _, kept in self._compressed.values()) > CACHE_BYTES:
-                self._compressed.clear()
-            self._compressed[key] = (tag, data)
-        return data
+            mine = self._compressing.setdefault(key, threading.Lock())
+        with mine:  # who asks while it is made waits for it
+            kept = self._compressed.get(key)
+            if kept and kept[0] == tag:
+                return kept[1]
+            data = gzip.compress(path.read_bytes(), 6, mtime=0)
+            with self._lock:
+                if len(data) + sum(len(other) for _, other in self._compressed.values()) > CACHE_BYTES:
+                    self._compressed.clear()
+                self._compressed[key] = (tag, data)
+            return data
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A browser that hangs up is no error worth a traceback on the terminal."""
@@ -143,7 +154,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _send(self, path: Path, file: BinaryIO, body: bool) -> None:
         info = os.fstat(file.fileno())
-        size, tag = info.st_size, f"{info.st_mtime_ns:x}-{info.st_size:x}"
+        size, tag = info.st_size, tag_of(info)
         suffix = path.suffix.lower()
         if self.headers.get("If-None-Match", "").strip() in (f'"{tag}"', f'"{tag}-gz"'):
             return self._head(HTTPStatus.NOT_MODIFIED, {"ETag": self.headers["If-None-Match"].strip()})
@@ -202,6 +213,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if last and int(last) < int(first):
             return None
         return range(int(first), min(size, int(last) + 1) if last else size)
+
+
+def tag_of(info: os.stat_result) -> str:
+    """What tells one state of a file from another."""
+    return f"{info.st_mtime_ns:x}-{info.st_size:x}"
 
 
 def accepts_gzip(header: str) -> bool:

@@ -156,3 +156,18 @@ def test_hovering_gives_exact_numbers(page: Page, site):
     page.get_by_test_id("mlp-0-2").hover()
     ((share,),) = site.ask("SELECT share FROM {edges} WHERE prompt_id = 0 AND layer = 0 AND kind = 'mlp' AND dst = 2")
     expect(page.get_by_role("tooltip")).to_contain_text(re.sub("0+$", "", f"{share:.9g}")[:8])
+
+
+@LIGHT
+def test_a_resting_pointer_keeps_its_preview_when_the_graph_is_drawn_again(page: Page, site):
+    """Answers that come late draw the graph anew under the pointer, as the keyboard does here."""
+    page.goto(f"{site.url}#/routes/p/0")
+    expect_route(page, route(site, 0, 14, 0.04))
+    page.get_by_test_id("mlp-0-2").hover()
+    tooltip = page.get_by_role("tooltip")
+    expect(tooltip).to_contain_text("L0 MLP")
+    page.keyboard.press("-")
+    expect(page).to_have_url(re.compile("tau="))
+    expect(tooltip).to_contain_text("L0 MLP")
+    page.mouse.move(3, 3)
+    expect(tooltip).to_have_count(0)
