@@ -70,8 +70,9 @@ export function createDb() {
   const fetching = new Map();
   /** @type {Set<string>} */
   const failed = new Set();
-  /** @type {Map<string, number>} name to bytes, least recently used first */
+  /** @type {Map<string, { name: string, bytes: number }>} by address, least recently used first; `name` is the engine's */
   const registered = new Map();
+  let serial = 0;
   /** @type {Promise<void>} */
   let queue = Promise.resolve();
 
@@ -102,28 +103,32 @@ export function createDb() {
     return pending;
   }
 
-  /** @param {AsyncDuckDB} db @param {string} address */
+  /**
+   * The engine knows a file by a name of our own: one that begins with `http` it asks the server for before every query.
+   * @param {AsyncDuckDB} db @param {string} address @returns {Promise<string>}
+   */
   async function register(db, address) {
     const bytes = await prefetch(address);
-    if (bytes && !registered.has(address)) {
-      const length = bytes.length; // the buffer is detached by the call below
-      await db.registerFileBuffer(address, bytes);
-      registered.set(address, length);
+    let file = registered.get(address);
+    if (!file) {
+      serial += 1;
+      const { length } = /** @type {Uint8Array} */ (bytes); // the buffer is detached by the call below
+      file = { name: `file-${serial}.parquet`, bytes: length };
+      await db.registerFileBuffer(file.name, /** @type {Uint8Array} */ (bytes));
       fetching.delete(address);
-    } else {
-      const length = registered.get(address) ?? 0;
-      registered.delete(address);
-      registered.set(address, length);
     }
+    registered.delete(address); // and put at the end: it is the last one used
+    registered.set(address, file);
+    return file.name;
   }
 
-  /** @param {AsyncDuckDB} db @param {Set<string>} inUse */
+  /** @param {AsyncDuckDB} db @param {Map<string, string>} inUse */
   async function evict(db, inUse) {
-    let total = [...registered.values()].reduce((sum, bytes) => sum + bytes, 0);
-    for (const [address, bytes] of [...registered]) {
+    let total = [...registered.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    for (const [address, { name, bytes }] of [...registered]) {
       if (total <= BUDGET_BYTES) return;
       if (inUse.has(address)) continue;
-      await db.dropFile(address);
+      await db.dropFile(name);
       registered.delete(address);
       total -= bytes;
     }
@@ -142,13 +147,17 @@ export function createDb() {
     await Promise.all(addresses.map(prefetch));
     const { db, connection } = await starting;
     return exclusively(async () => {
-      for (const address of addresses) await register(db, address);
-      await evict(db, new Set(addresses));
+      /** @type {Map<string, string>} */
+      const names = new Map();
+      for (const address of addresses) names.set(address, await register(db, address));
+      await evict(db, names);
+      const named = Object.entries(parts).map(([part, given]) => [part, Array.isArray(given) ? given.map((one) => names.get(one)) : given]);
       const batches = [];
       try {
-        for await (const batch of await connection.send(bind(sql, values, parts))) batches.push(batch);
+        for await (const batch of await connection.send(bind(sql, values, Object.fromEntries(named)))) batches.push(batch);
       } catch (error) {
-        throw new SiteError('query', String(/** @type {Error} */ (error)?.message ?? error));
+        const message = String(/** @type {Error} */ (error)?.message ?? error);
+        throw new SiteError('query', [...names].reduce((text, [address, name]) => text.replaceAll(name, address), message));
       }
       return decode(/** @type {any} */ (batches));
     });

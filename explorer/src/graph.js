@@ -2,9 +2,8 @@
  * The route graph: frame, zoom and pan, hovering, clicking. What is drawn on it is `marks.js`, around it `axes.js`.
  */
 
-import { select } from 'd3-selection';
-import { zoom, zoomIdentity } from 'd3-zoom';
 import { createAxes, GUTTER } from './axes.js';
+import { createCamera } from './camera.js';
 import { createChips } from './chips.js';
 import { attr, fill, h, perFrame, s, text } from './dom.js';
 import { openedOn, roomFor } from './expand.js';
@@ -25,9 +24,9 @@ const FAINT_ELEMENTS = 1500; // above this the background is painted, not kept a
 /**
  * @typedef {{ data: import('./data.js').PromptData, index: import('./data.js').RunIndex,
  *   graph: import('./routes.js').Graph, route: import('./routes.js').Route, selection: string | null,
- *   tops: Map<string, { token: string, prob: number }> | null, faint: boolean, hide: string, open: string,
+ *   tops: Map<string, { token: string, prob: number }> | null, faint: boolean, hide: string, open: string, zoom: string | null,
  *   expansion: (key: string) => import('./expand.js').Expansion }} GraphProps
- *   `hide` and `open` as in the state; `expansion` of an opened node
+ *   `hide`, `open` and `zoom` as in the state; `expansion` of an opened node
  */
 
 /** Whether a reader hid this kind of edge. @param {string} hide @returns {(edge: import('./routes.js').Part) => boolean} */
@@ -37,10 +36,10 @@ export function hiderOf(hide) {
 }
 
 /**
- * @param {{ onSelect: (key: string | null) => void, onOpen: (key: string) => void,
+ * @param {{ onSelect: (key: string | null) => void, onOpen: (key: string) => void, onZoom: (zoom: string | null) => void,
  *   onPart: (part: { kind: 'head' | 'neuron', name: string, node: string }) => void }} options
  */
-export function createGraph({ onSelect, onOpen, onPart }) {
+export function createGraph({ onSelect, onOpen, onZoom, onPart }) {
   const clipId = `plot-${(graphs += 1)}`; // two graphs may stand on one page
   const marks = createMarks();
   const axes = createAxes();
@@ -70,24 +69,9 @@ export function createGraph({ onSelect, onOpen, onPart }) {
     axes.layers,
     axes.tokens,
   );
-  const zoomer = zoom()
-    .scaleExtent([0.08, 8])
-    // One finger scrolls the page; two zoom and pan. A wheel zooms, a drag pans.
-    .filter((event) => (event.touches ? event.touches.length > 1 : !event.button && (!event.ctrlKey || event.type === 'wheel')))
-    .on('zoom', (event) => {
-      if (event.sourceEvent) moved = true;
-      transform = event.transform;
-      for (const group of [ground, world]) attr(group, 'transform', transform.toString());
-      placeAxes();
-      paint();
-      clearTimeout(resting);
-      resting = window.setTimeout(paintBehind, 120);
-      behind.el.style.visibility = 'hidden'; // while it moves: it is the most to draw and the least to see
-    });
+  const camera = createCamera({ svg, onMove: follow, onRest: onZoom });
   const el = h('div', { class: 'graph' }, /** @type {any} */ (groundSvg), behind.el, painter.el, /** @type {any} */ (svg), /** @type {any} */ (painter.probes), /** @type {any} */ (behind.probes), tooltip.el);
 
-  let transform = zoomIdentity;
-  let moved = false;
   let room = { width: 0, height: 0 };
   /** @type {GraphProps | null} */
   let props = null;
@@ -104,7 +88,7 @@ export function createGraph({ onSelect, onOpen, onPart }) {
 
   const paint = perFrame(() => {
     if (!props || !layout) return;
-    if (thin.length) painter.draw({ edges: thin, layout, transform, scale: scaleOf(layout), selection: props.selection });
+    if (thin.length) painter.draw({ edges: thin, layout, transform: camera.transform(), scale: scaleOf(layout), selection: props.selection });
     else painter.clear();
   });
 
@@ -113,7 +97,7 @@ export function createGraph({ onSelect, onOpen, onPart }) {
     const { graph } = props;
     const painted = graph.parts.length > FAINT_ELEMENTS;
     behind.el.style.visibility = painted && props.faint ? 'visible' : 'hidden';
-    if (painted && props.faint) behind.draw({ edges: /** @type {any} */ (shownParts().slice(0, FAINT_LIMIT)), layout, transform, scale: 1, faint: true });
+    if (painted && props.faint) behind.draw({ edges: /** @type {any} */ (shownParts().slice(0, FAINT_LIMIT)), layout, transform: camera.transform(), scale: 1, faint: true });
   }
 
   /** Stored edges of the kinds that are shown. */
@@ -124,19 +108,22 @@ export function createGraph({ onSelect, onOpen, onPart }) {
   }
 
   const placeAxes = perFrame(() => {
-    if (props) axes.place(transform, room, props.route.target);
+    if (props) axes.place(camera.transform(), room, props.route.target);
   });
 
-  /** @param {number} factor */
-  function scale(factor) {
-    moved = true;
-    zoomer.scaleBy(select(/** @type {any} */ (svg)), factor);
+  /** Everything that stands in the graph's own units goes where the camera looks. */
+  function follow() {
+    for (const group of [ground, world]) attr(group, 'transform', camera.transform().toString());
+    placeAxes();
+    paint();
+    clearTimeout(resting);
+    resting = window.setTimeout(paintBehind, 120);
+    behind.el.style.visibility = 'hidden'; // while it moves: it is the most to draw and the least to see
   }
 
   /** The whole graph; at first only when it stays legible, else the part around the target. @param {boolean} whole */
   function fit(whole) {
     if (!layout || !props) return;
-    moved = false;
     const k = Math.min(1.25, room.width / layout.width, room.height / layout.height);
     const least = opened.length ? READABLE : LEGIBLE;
     const legible = whole || k >= least ? k : opened.length ? READABLE : LEGIBLE * 1.5;
@@ -144,7 +131,7 @@ export function createGraph({ onSelect, onOpen, onPart }) {
     const y = (room.height - layout.height * legible) / 2;
     const right = room.width * 0.72 - xOf(layout, props.route.target) * legible;
     const start = k === legible ? [x, y] : [Math.min(0, Math.max(right, room.width - layout.width * legible)), Math.max(y, 0)];
-    zoomer.transform(select(/** @type {any} */ (svg)), zoomIdentity.translate(start[0], start[1]).scale(legible));
+    camera.set(start[0], start[1], legible, !whole || k >= least);
   }
 
   /** Everything that does not depend on the threshold: bands, dots, faint edges, axes. */
@@ -164,7 +151,7 @@ export function createGraph({ onSelect, onOpen, onPart }) {
     for (const one of [svg, groundSvg]) attr(one, 'viewBox', `0 0 ${Math.max(1, box.width)} ${Math.max(1, box.height)}`);
     for (const one of [behind, painter]) one.resize(width, height);
     for (const [name, value] of Object.entries(room)) attr(clipRect, name, value);
-    zoomer.extent([[0, 0], [width, height]]).translateExtent([[-width * 0.4, -height * 0.4], [made.width + width * 0.4, made.height + height * 0.4]]);
+    camera.resize(room, made);
     fill(bands, ...Array.from({ length: shape.nLayers }, (_, layer) => s('rect', {
       class: layer % 2 ? 'odd' : 'even',
       x: 0,
@@ -213,29 +200,32 @@ export function createGraph({ onSelect, onOpen, onPart }) {
   function reflow() {
     if (!props || !layout) return;
     const anchor = props.selection && /\.(mid|post)\./.test(props.selection) ? parseNode(props.selection) : { layer: props.index.n_layers - 1, point: 'post', pos: props.route.target };
+    const transform = camera.transform();
     const [x, y] = transform.apply([xOf(layout, anchor.pos), yOf(layout, anchor.layer, anchor.point)]);
     drawBackground();
     const whole = Math.min(room.width / layout.width, room.height / layout.height);
-    if (!moved && whole >= READABLE) return fit(true);
+    if (!camera.moved() && whole >= READABLE) return fit(true);
     const k = Math.max(transform.k, opened.length ? READABLE : 0);
     const inside = (/** @type {number} */ value, /** @type {number} */ size, /** @type {number} */ edge) => Math.min(size - edge, Math.max(edge, value));
     const beside = opened.length ? Math.min((CHIP.width + CHIP.gap) * k, room.width / 2) : 24;
     const to = [inside(x, room.width, beside), inside(y, room.height, opened.length ? Math.min(90, room.height / 3) : 24)];
     const at = [to[0] - k * xOf(layout, anchor.pos), to[1] - k * yOf(layout, anchor.layer, anchor.point)];
-    zoomer.transform(select(/** @type {any} */ (svg)), zoomIdentity.translate(at[0], at[1]).scale(k));
+    camera.to(at[0], at[1], k);
   }
 
   /** @param {GraphProps} next */
   function update(next) {
     const fresh = drawn !== next.data || props?.graph !== next.graph;
+    const sent = next.zoom !== props?.zoom && next.zoom !== camera.place(); // by the address, not by a hand
     props = next;
     const { route, data, selection, index } = next;
     opened = openedOn(route, next.open.split(',').filter(Boolean), next.expansion);
     const room = JSON.stringify(roomFor(opened));
     if (fresh) {
       drawBackground();
-      fit(false);
+      if (!camera.show(next.zoom)) fit(false);
     } else if (room !== spread) reflow();
+    else if (sent && !camera.show(next.zoom)) fit(false);
     spread = room;
     if (!layout) return;
     const top = nodeKey(index.n_layers - 1, 'post', route.target);
@@ -280,12 +270,11 @@ export function createGraph({ onSelect, onOpen, onPart }) {
     return copy;
   }
 
-  const pointer = createPointer({ el, svg: /** @type {any} */ (svg), hover, marks, tooltip, onSelect, onOpen, scene: () => (props && layout ? { props, layout, transform, room } : null) });
-  select(/** @type {any} */ (svg)).call(/** @type {any} */ (zoomer)).on('dblclick.zoom', null);
+  const pointer = createPointer({ el, svg: /** @type {any} */ (svg), hover, marks, tooltip, onSelect, onOpen, scene: () => (props && layout ? { props, layout, transform: camera.transform(), room } : null) });
   new ResizeObserver(
     perFrame(() => {
       if (!props || !el.isConnected) return;
-      const keep = moved;
+      const keep = camera.moved();
       drawBackground();
       if (!keep) fit(false);
       update(props);
@@ -307,14 +296,12 @@ export function createGraph({ onSelect, onOpen, onPart }) {
   function focusNode(key) {
     if (layout) {
       const node = parseNode(key);
-      const [x, y] = transform.apply([xOf(layout, node.pos), yOf(layout, node.layer, node.point)]);
-      if (x < 8 || y < 8 || x > room.width - 8 || y > room.height - 8) {
-        moved = true;
-        zoomer.translateTo(select(/** @type {any} */ (svg)), xOf(layout, node.pos), yOf(layout, node.layer, node.point));
-      }
+      const place = /** @type {[number, number]} */ ([xOf(layout, node.pos), yOf(layout, node.layer, node.point)]);
+      const [x, y] = camera.transform().apply(place);
+      if (x < 8 || y < 8 || x > room.width - 8 || y > room.height - 8) camera.centre(...place);
     }
     marks.nodeElement(key)?.focus({ preventScroll: true });
   }
 
-  return { el, update, focusNode, figure, scale, fit: () => fit(true) };
+  return { el, update, focusNode, figure, scale: camera.scale, fit: () => fit(true) };
 }

@@ -99,7 +99,8 @@ function detail(change, tokens, names) {
 export function createPairView({ onSelect, onClose, onRetry }) {
   const drawing = createPairGraph({ onSelect });
   const none = () => {};
-  const both = [createGraph({ onSelect: none, onOpen: none, onPart: none }), createGraph({ onSelect: none, onOpen: none, onPart: none })];
+  const deaf = { onSelect: none, onOpen: none, onPart: none, onZoom: none };
+  const both = [createGraph(deaf), createGraph(deaf)];
   const top = h('div', { class: 'pair-top' });
   const left = h('div', { class: 'pair-left', tabindex: '0', role: 'region', 'aria-label': 'Difference of the routes' });
   const right = h('aside', { class: 'pair-right', 'aria-label': 'Largest differences', tabindex: '0' });
@@ -173,7 +174,7 @@ export function createPairView({ onSelect, onClose, onRetry }) {
   function drawBoth(here, there, names) {
     fill(left, ...both.map((graph, i) => h('figure', { class: 'pair-one' }, h('figcaption', {}, names[i]), graph.el)));
     fill(right, h('p', { class: 'hint' }, 'Open either prompt by itself to select nodes and edges.'));
-    [here, there].forEach((side, i) => both[i].update({ ...side, selection: null, open: '' }));
+    [here, there].forEach((side, i) => both[i].update({ ...side, selection: null, open: '', zoom: null }));
   }
 
   return { el, update };

@@ -217,7 +217,7 @@ export function createPrompt({ data, navigate }) {
     split.hidden = comparing;
     pair.el.hidden = !comparing;
     const asked = found.targets.find((one) => one.target === target);
-    const props = { data: found, index, graph: loaded.graph, route, selection, tops, faint: state.faint, hide: state.hide, open: state.open, expansion };
+    const props = { data: found, index, graph: loaded.graph, route, selection, tops, faint: state.faint, hide: state.hide, open: state.open, zoom: state.zoom, expansion };
     const kept = { tau: state.tau, mode: state.mode, faint: state.faint, hide: state.hide };
     const about = () => head.update({ comparing, index, data: found, target, outcome: asked, around, note, kept });
     if (comparing) {
@@ -226,7 +226,7 @@ export function createPrompt({ data, navigate }) {
       return drawPair({ ...props, target: asked }, tau);
     }
     stage.update({ ...props, tau, shares, mode: state.mode });
-    const { view, tau: _, ...rest } = state;
+    const { view, tau: _, zoom: __, ...rest } = state; // what moves often and changes nothing beside the graph
     const details = () => panel.update({ ...props, target: asked, source: data, state: /** @type {PromptState} */ (state), onSelect: select, onGo: go });
     settle(JSON.stringify([index.id, found.prompt.prompt_id, view, rest, note, around, tops === null]), () => {
       about();

@@ -44,7 +44,7 @@ export function numbersOf({ route, data, hide, open, expansion }) {
  *   `onOpen` without a key is about the selected node
  */
 export function createStage({ go, onSelect, onOpen, onPart }) {
-  const graph = createGraph({ onSelect, onOpen, onPart });
+  const graph = createGraph({ onSelect, onOpen, onPart, onZoom: (zoom) => go({ zoom }, true) });
   const slider = createSlider({ onTau: (tau) => go({ tau }, true) });
   const mode = h('select', { 'aria-label': 'Mode', 'data-testid': 'mode-select', title: 'How shares are compared with the threshold  m' }, ...MODES.map((name) => h('option', { value: name }, modeName(name))));
   const faint = h('input', { type: 'checkbox', 'data-testid': 'faint' });

@@ -7,7 +7,8 @@
  * @typedef {{ view: 'prompt', run: string, id: number, t: number | null, tau: number | null,
  *   mode: import('./routes.js').Mode, sel: string | null, faint: boolean, tab: import('./tabs.js').TabName | null,
  *   head: string | null, neuron: string | null, of: import('./tabs.js').Outcome, raw: boolean,
- *   hide: string, open: string, pair: number | null }} PromptState `hide` and `open` are lists with commas
+ *   hide: string, open: string, zoom: string | null, pair: number | null }} PromptState `hide` and `open` are lists with commas, `zoom` is as in
+ *   `camera.js`
  * @typedef {CatalogueState | PromptsState | PromptState} State
  */
 
@@ -19,6 +20,7 @@ const SORT = /^-?(id|text|group|tokens|predicted|prob|rank)$/;
 const NODE = /^(-1|\d{1,4})\.(mid|post)\.\d{1,6}$/;
 const EDGE = /^\d{1,4}\.(?:attn\.\d{1,6}-\d{1,6}|(?:resid_attn|mlp|resid_mlp)\.\d{1,6})$/;
 const TAU = /^\d?(\.\d{1,12})?(e-\d{1,2})?$/;
+const ZOOM = /^-?\d(\.\d{1,3})?,-?\d(\.\d{1,3})?,\d{1,3}(\.\d{1,3})?$/;
 const INTEGER = /^\d{1,10}$/;
 
 /** @param {string} text @returns {number | undefined} */
@@ -79,6 +81,7 @@ const PARAMS = {
     faint: { default: true, read: (text) => (text === '0' ? false : text === '1' ? true : undefined), write: (on) => (on ? '1' : '0') },
     hide: { default: '', read: (text) => someOf(HIDEABLE, text) },
     open: { default: '', read: readNodes },
+    zoom: { default: null, read: (text) => (ZOOM.test(text) ? text : undefined) },
     pair: { default: null, read: toInt },
   },
 };

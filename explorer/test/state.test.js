@@ -13,6 +13,7 @@ describe('round trip', () => {
     promptState('demo', 2, { sel: '3.attn.12-4', tau: 0.1 }),
     promptState('demo', 2, { tau: 1.5e-7 }),
     promptState('demo', 2, { hide: 'resid,self', open: '3.mid.4,2.post.0', pair: 7 }),
+    promptState('demo', 2, { zoom: '-0.12,0.5,2.375' }),
     promptState('demo', 2, { sel: '3.attn.12-4', tab: 'heads', head: 'L3H1' }),
     promptState('demo', 2, { tab: 'mlp', neuron: 'L1E7N300' }),
     promptState('demo', 2, { tab: 'effects', of: 'difference', raw: true }),
@@ -44,7 +45,7 @@ describe('hostile or stale hashes', () => {
     },
   );
 
-  it.each(['tau=abc', 'tau=', 'tau=-1', 'tau=1', 'tau=NaN', 'tau=Infinity', 't=-1', 't=1.5', 'mode=evil', 'mode=__proto__', 'sel=x', 'sel=1.pre.2', "sel=1.post.2'--", '__proto__=1', 'constructor=1', 'zzz', 'faint=2', 'hide=attn', 'open=2.attn.3-1', 'pair=-1', 'tab=all', 'head=3', 'head=L3N1', 'neuron=L3H1', 'of=both', 'raw=0', 't=%E0%A4%A'])(
+  it.each(['tau=abc', 'tau=', 'tau=-1', 'tau=1', 'tau=NaN', 'tau=Infinity', 't=-1', 't=1.5', 'mode=evil', 'mode=__proto__', 'sel=x', 'sel=1.pre.2', "sel=1.post.2'--", '__proto__=1', 'constructor=1', 'zzz', 'faint=2', 'hide=attn', 'open=2.attn.3-1', 'pair=-1', 'tab=all', 'head=3', 'head=L3N1', 'neuron=L3H1', 'of=both', 'raw=0', 'zoom=1,2', 'zoom=a,0,1', 'zoom=0,0,1e9', 't=%E0%A4%A'])(
     'leaves out %s and says so',
     (piece) => {
       const { state, problems } = parse(`#/demo/p/3?${piece}&mode=per_head`);

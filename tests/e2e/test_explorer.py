@@ -155,3 +155,17 @@ def test_what_is_not_there_is_said_in_words(page: Page, site, address, said):
     page.goto(site.url + address)
     spoken = page.get_by_test_id("message").or_(page.get_by_test_id("notice")).or_(page.get_by_test_id("banner"))
     expect(spoken.filter(has_text=said).first).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light"], indirect=True)
+def test_every_file_is_asked_for_once(page: Page, site):
+    """The engine holds what was fetched; it must not ask the server again for each query."""
+    asked: list[str] = []
+    page.context.on("request", lambda request: asked.append(f"{request.method} {request.url}"))
+    page.goto(f"{site.url}#/routes/p/0?tab=mlp")
+    expect_route(page, route(site, 0, 14, 0.04))
+    expect(page.get_by_test_id("neuron-row").first).to_be_visible()
+    files = [one for one in asked if ".parquet" in one]
+    assert files
+    assert all(one.startswith("GET ") for one in files)
+    assert len(files) == len(set(files))

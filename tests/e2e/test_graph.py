@@ -171,3 +171,29 @@ def test_a_resting_pointer_keeps_its_preview_when_the_graph_is_drawn_again(page:
     expect(tooltip).to_contain_text("L0 MLP")
     page.mouse.move(3, 3)
     expect(tooltip).to_have_count(0)
+
+
+@LIGHT
+def test_zoom_is_in_the_address(page: Page, site):
+    page.goto(f"{site.url}#/routes/p/0")
+    expect_route(page, route(site, 0, 14, 0.04))
+    place = page.locator(".canvas:not(.ground) .world")
+    first = place.get_attribute("transform")
+    for _ in range(2):
+        page.get_by_role("button", name="Zoom in").click()
+    expect(page).to_have_url(re.compile("zoom="))
+    zoomed = place.get_attribute("transform")
+    assert zoomed != first
+    page.reload()
+    expect_route(page, route(site, 0, 14, 0.04))
+    assert numbers(place.get_attribute("transform")) == pytest.approx(numbers(zoomed), abs=1)
+    page.get_by_test_id("mode-select").select_option("per_head")
+    expect(page).to_have_url(re.compile("zoom=.*|.*mode=per_head"))
+    assert numbers(place.get_attribute("transform")) == pytest.approx(numbers(zoomed), abs=1)
+    page.get_by_role("button", name="Fit").click()
+    expect(page).not_to_have_url(re.compile("zoom="))
+    assert numbers(place.get_attribute("transform")) == pytest.approx(numbers(first), abs=1)
+
+
+def numbers(transform: str | None) -> list[float]:
+    return [float(found) for found in re.findall(r"-?\d+\.?\d*(?:e-?\d+)?", transform or "")]

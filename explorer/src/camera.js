@@ -1,0 +1,111 @@
+/**
+ * What part of the graph is in the window: zoom and pan by hand, by buttons and by the address.
+ *
+ * The address holds it as `x,y,k`: the place in the middle of the window as fractions of the graph's width and height, and
+ * the magnification against the whole graph in the window, so that it means the same in a window of another size.
+ */
+
+import { select } from 'd3-selection';
+import { zoom, zoomIdentity } from 'd3-zoom';
+
+const RESTING_MS = 150;
+const EXTENT = /** @type {[number, number]} */ ([0.08, 8]);
+
+/**
+ * @typedef {{ width: number, height: number }} Size
+ * @param {{ svg: SVGElement, onMove: () => void, onRest: (place: string | null) => void }} options `onRest` is told what
+ *   the address should hold, null for the first view
+ */
+export function createCamera({ svg, onMove, onRest }) {
+  const target = select(/** @type {any} */ (svg));
+  let transform = zoomIdentity;
+  let moved = false;
+  let resting = 0;
+  let room = { width: 1, height: 1 };
+  let whole = { width: 1, height: 1 };
+  /** @type {string | null} what the address was last told, or said */
+  let told = null;
+
+  const zoomer = zoom()
+    .scaleExtent(EXTENT)
+    // One finger scrolls the page; two zoom and pan. A wheel zooms, a drag pans.
+    .filter((event) => (event.touches ? event.touches.length > 1 : !event.button && (!event.ctrlKey || event.type === 'wheel')))
+    .on('zoom', (event) => {
+      if (event.sourceEvent) moved = true;
+      transform = event.transform;
+      onMove();
+      rest();
+    });
+  target.call(/** @type {any} */ (zoomer)).on('dblclick.zoom', null);
+
+  function rest() {
+    clearTimeout(resting);
+    resting = window.setTimeout(() => {
+      const place = moved ? write() : null;
+      if (place === told) return;
+      told = place;
+      onRest(place);
+    }, RESTING_MS);
+  }
+
+  const wholeScale = () => Math.min(room.width / whole.width, room.height / whole.height);
+
+  function write() {
+    const [x, y] = transform.invert([room.width / 2, room.height / 2]);
+    return [x / whole.width, y / whole.height, transform.k / wholeScale()].map((value) => Number(value.toFixed(3))).join(',');
+  }
+
+  /** @param {number} x @param {number} y @param {number} k of the graph's own place (0, 0) in the window */
+  function to(x, y, k) {
+    zoomer.transform(target, zoomIdentity.translate(x, y).scale(k));
+  }
+
+  /** @param {string} place as in the address */
+  function read(place) {
+    const [x, y, times] = place.split(',').map(Number);
+    const k = Math.min(EXTENT[1], Math.max(EXTENT[0], times * wholeScale()));
+    moved = true;
+    to(room.width / 2 - k * x * whole.width, room.height / 2 - k * y * whole.height, k);
+  }
+
+  /** Another window or graph; what a reader looked at stays in the middle. @param {Size} window @param {Size} graph */
+  function resize(window, graph) {
+    const place = moved ? write() : null;
+    [room, whole] = [window, graph];
+    const slack = { x: room.width * 0.4, y: room.height * 0.4 };
+    zoomer.extent([[0, 0], [room.width, room.height]]).translateExtent([[-slack.x, -slack.y], [whole.width + slack.x, whole.height + slack.y]]);
+    if (place !== null) read(place);
+  }
+
+  return {
+    to,
+    resize,
+    transform: () => transform,
+    /** Whether a reader chose what is in the window. */
+    moved: () => moved,
+    /** What the address holds as far as known here. */
+    place: () => told,
+    /** Takes what the address says; false where it says nothing, and the first view is wanted. @param {string | null} place */
+    show(place) {
+      moved = false;
+      told = place;
+      if (place !== null) read(place);
+      return place !== null;
+    },
+    /** @param {number} x @param {number} y @param {number} k @param {boolean} first whether this is the first view, which needs no address */
+    set(x, y, k, first) {
+      moved = !first;
+      to(x, y, k);
+    },
+    /** @param {number} factor */
+    scale(factor) {
+      moved = true;
+      zoomer.scaleBy(target, factor);
+    },
+    /** @param {number} x @param {number} y the graph's own place that comes into the middle */
+    centre(x, y) {
+      moved = true;
+      zoomer.translateTo(target, x, y);
+    },
+  };
+}
