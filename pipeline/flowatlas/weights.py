@@ -23,6 +23,22 @@ class LayerWeights:
 
 
 @dataclass(frozen=True)
+class NeuronBlock:
+    """Neurons of one MLP, or of one expert, at those of the asked nodes that it ran for.
+
+    expert      -1 in a dense MLP; routed experts first, shared ones numbered after them
+    node        [n], places in the list of asked nodes
+    activation  [n, neuron], what each row of w_out is multiplied by
+    w_out       [neuron, d_model]
+    """
+
+    expert: int
+    node: Tensor
+    activation: Tensor
+    w_out: Tensor
+
+
+@dataclass(frozen=True)
 class FinalWeights:
     """Final norm and unembedding: logits = cap(logit_scale * (W_U (g * x / s + beta) + b_U)), x centred for LayerNorm.
 
