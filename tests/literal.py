@@ -17,13 +17,17 @@ def shares(parts: dict, whole: Tensor, residual) -> dict:
     return {key: value / total for key, value in near.items()}
 
 
-def attention_shares(whole: Tensor, residual: Tensor, pattern: Tensor, v: Tensor, w_o: Tensor, i: int) -> dict:
-    """Shares at query i of one prompt, by (key, head) and "residual".
+def attention_parts(pattern: Tensor, v: Tensor, w_o: Tensor, i: int) -> dict:
+    """What every (key, head) adds at query i of one prompt.
 
-    whole, residual [query, d_model]; pattern [head, query, key]; v [key, head, d_head]; w_o [head, d_head, d_model].
+    pattern [head, query, key]; v [key, head, d_head]; w_o [head, d_head, d_model].
     """
-    parts = {(j, h): pattern[h, i, j] * (v[j, h] @ w_o[h]) for j in range(i + 1) for h in range(w_o.shape[0])}
-    return shares({**parts, "residual": residual[i]}, whole[i], "residual")
+    return {(j, h): pattern[h, i, j] * (v[j, h] @ w_o[h]) for j in range(i + 1) for h in range(w_o.shape[0])}
+
+
+def attention_shares(whole: Tensor, residual: Tensor, pattern: Tensor, v: Tensor, w_o: Tensor, i: int) -> dict:
+    """Shares at query i of one prompt, by (key, head) and "residual"; whole, residual [query, d_model]."""
+    return shares({**attention_parts(pattern, v, w_o, i), "residual": residual[i]}, whole[i], "residual")
 
 
 def walk(edges: dict, target: tuple, tau: float) -> tuple[set, set]:

@@ -54,7 +54,7 @@ LAYERS = (
     "tokens rows readers tables encode prompts checkpoints models weights stream activations shards plan manifest hub",
     "kernels contributions",
     "routes components lens guard",
-    "columns vocabulary extract writer",
+    "columns vocabulary block_rows extract writer",
     "compose overrides neuron_tokens job run dry status audit audit_rules site site_data server cli bench docs",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from flowatlas.errors import GuardError
 from flowatlas.models import Model
+from flowatlas.weights import LayerWeights, NeuronBlock
 
 
 @dataclass(frozen=True)
@@ -35,23 +36,43 @@ class Batch:
 class Activations:
     """What one forward pass left behind, in the compute dtype, layer by layer.
 
-    `resid` is the residual stream by depth: 0 the embedding, 2l + 1 resid_mid and 2l + 2 resid_post of block l, each
-    [batch, pos, d_model].
+    `resid` is the residual stream by depth (see `stream`), each [batch, pos, d_model].
+
+    Between an output and the residual a family may divide by a norm's scale s and multiply by a constant m. Both are frozen:
+    every part is taken times the *factor* m / s of its position. The parts of attention then are
+    scaled_pattern * (v @ w_o), the MLP's the activation * w_out of `neuron_blocks`, and what is shown is `pattern`.
     """
 
     def __init__(self, model: Model, cache: dict[str, Tensor]):
         self._model, self._cache = model, cache
-        names = ["blocks.0.hook_resid_pre"]
-        for l in range(model.n_layers):
-            names += [f"blocks.{l}.hook_resid_mid", f"blocks.{l}.hook_resid_post"]
-        self.resid = [self._get(name) for name in names]
+        self.resid = [self._get(name) for name in _residual_hooks(model)]
 
     def _get(self, name: str) -> Tensor:
-        return self._cache[name].to(self._model.dtype)
+        return self._cache[name].to(self._model.device, self._model.dtype)
+
+    def _factor(self, l: int, norm: str | None) -> Tensor | None:
+        """m / s of an output's positions [batch, pos, 1]; None where nothing is done to it."""
+        multiplier = self._model.multiplier
+        if norm is not None:
+            return multiplier / self._get(f"blocks.{l}.{norm}.hook_scale")
+        return None if multiplier == 1 else torch.full_like(self.resid[0][..., :1], multiplier)
+
+    def attention_factor(self, l: int) -> Tensor | None:
+        """What a head's output is taken times, [batch, pos, 1]; None for 1."""
+        return self._factor(l, self._model.located.family.post_norms[0])
+
+    def mlp_factor(self, l: int) -> Tensor | None:
+        """What a neuron's output is taken times, [batch, pos, 1]; None for 1."""
+        return self._factor(l, self._model.located.family.post_norms[1])
 
     def pattern(self, l: int) -> Tensor:
         """Attention weights A [batch, head, query, key]."""
         return self._get(f"blocks.{l}.attn.hook_pattern")
+
+    def scaled_pattern(self, l: int) -> Tensor:
+        """What each v @ w_o is multiplied by in the residual stream: A times the query's factor."""
+        factor = self.attention_factor(l)
+        return self.pattern(l) if factor is None else self.pattern(l) * factor[:, None]
 
     def v(self, l: int) -> Tensor:
         """Values [batch, key, head, d_head], bias included, grouped heads expanded."""
@@ -59,27 +80,40 @@ class Activations:
         return v.repeat_interleave(self._model.n_heads // v.shape[2], 2)
 
     def z(self, l: int) -> Tensor:
-        """What each head passes to W_O: sum over keys of A v, [batch, query, head, d_head]."""
-        return self._get(f"blocks.{l}.attn.hook_z")
+        """What each head passes to w_o, sum over keys of scaled_pattern * v: [batch, query, head, d_head]."""
+        z, factor = self._get(f"blocks.{l}.attn.hook_z"), self.attention_factor(l)
+        return z if factor is None else z * factor[..., None]
 
-    def neurons(self, l: int) -> Tensor:
-        """What each row of W_out is multiplied by, [batch, pos, neuron]."""
-        return self._get(f"blocks.{l}.mlp.hook_post")
+    def biases(self, l: int, weights: LayerWeights) -> tuple[Tensor | None, Tensor | None]:
+        """b_O and b_out as they are added to the stream, each [d_model], or [batch, pos, d_model] where it has a factor."""
+        both = (weights.b_o, self.attention_factor(l)), (weights.b_out, self.mlp_factor(l))
+        b_o, b_out = (bias if bias is None or factor is None else bias * factor for bias, factor in both)
+        return b_o, b_out
+
+    def neuron_blocks(self, l: int, b: Tensor, pos: Tensor) -> list[NeuronBlock]:
+        """The neurons of block l's MLP at nodes; b, pos [node]. A dense MLP is one block with every node."""
+        activation, factor = self._get(f"blocks.{l}.mlp.hook_post")[b, pos], self.mlp_factor(l)
+        activation = activation if factor is None else activation * factor[b, pos]
+        return [NeuronBlock(-1, torch.arange(len(b), device=b.device), activation, self._model.value_vectors(l))]
 
     def mlp_out(self, l: int) -> Tensor:
-        """The MLP's output with its bias, [batch, pos, d_model]."""
+        """What the MLP adds to the stream, with its bias: [batch, pos, d_model]."""
         return self._get(f"blocks.{l}.hook_mlp_out")
 
 
-_PER_LAYER = (
-    "hook_resid_mid",
-    "hook_resid_post",
-    "attn.hook_pattern",
-    "attn.hook_v",
-    "attn.hook_z",
-    "mlp.hook_post",
-    "hook_mlp_out",
-)
+_OF_A_NODE = ("hook_resid_mid", "hook_resid_post")  # by the node's point, as in POINTS
+_OF_A_BLOCK = ("attn.hook_pattern", "attn.hook_v", "attn.hook_z", "mlp.hook_post", "hook_mlp_out")
+
+
+def _residual_hooks(model: Model) -> list[str]:
+    """The hooks that see the nodes of the stream, by depth."""
+    nodes = list(zip(model.stream.layer, model.stream.point, strict=True))
+    return ["blocks.0.hook_resid_pre", *(f"blocks.{l}.{_OF_A_NODE[point]}" for l, point in nodes[1:])]
+
+
+def _hooks(model: Model) -> list[str]:
+    scales = [f"{norm}.hook_scale" for norm in model.located.family.post_norms if norm]
+    return _residual_hooks(model) + [f"blocks.{l}.{n}" for l in range(model.n_layers) for n in (*_OF_A_BLOCK, *scales)]
 
 
 def run(model: Model, batch: Batch) -> tuple[Activations, Tensor]:
@@ -87,8 +121,7 @@ def run(model: Model, batch: Batch) -> tuple[Activations, Tensor]:
 
     Raises GuardError when a hook that the family must have does not fire.
     """
-    wanted = ["blocks.0.hook_resid_pre"]
-    wanted += [f"blocks.{l}.{name}" for l in range(model.n_layers) for name in _PER_LAYER]
+    wanted = _hooks(model)
     keep: dict[str, Any] = {"logits_to_keep": 1, "use_cache": False, "output_attentions": False}
     with torch.inference_mode():
         logits, cache = model.bridge.run_with_cache(

@@ -8,17 +8,15 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LayerWeights:
-    """Output weights of one block, in the compute dtype.
+    """Output weights of one block as they reach the residual stream: in the compute dtype, through a post-norm's weight.
 
-    w_o   [head, d_head, d_model]
-    b_o   [d_model] or None
-    w_out [neuron, d_model]
-    b_out [d_model] or None
+    w_o    [head, d_head, d_model]
+    b_o    [d_model] or None
+    b_out  [d_model] or None, the bias of the MLP
     """
 
     w_o: Tensor
     b_o: Tensor | None
-    w_out: Tensor
     b_out: Tensor | None
 
 
@@ -28,8 +26,9 @@ class NeuronBlock:
 
     expert      -1 in a dense MLP; routed experts first, shared ones numbered after them
     node        [n], places in the list of asked nodes
-    activation  [n, neuron], what each row of w_out is multiplied by
-    w_out       [neuron, d_model]
+    activation  [n, neuron], what each row of w_out is multiplied by: with the router's weight, the residual multiplier and
+                a post-norm's 1/s
+    w_out       [neuron, d_model], through a post-norm's weight
     """
 
     expert: int
