@@ -1,12 +1,14 @@
 """Neurons of a mixture of experts, rebuilt from what its block was given and from its router's weights.
 
-    out = sum_e r_e * W_out[e]^T (act(W_gate[e] x) * (W_in[e] x))  +  shared experts, times their own gate where there is one
+    out = sum_e r_e W_out[e]^T (act(W_gate[e] x) * (W_in[e] x))  +  the shared expert, times its own gate if it has one
 
 A neuron is (expert, neuron); its activation includes the router's weight r_e. The block itself hands out its sum only, so
-the neurons are computed again from `mlp.hook_in` in the weights' own dtype, each expert for the nodes routed to it and no
-others: a dense [node, expert, neuron] product never exists. Shared experts are numbered after the routed ones.
+the neurons are computed again from its input, in the weights' own dtype as the model did; each expert for the nodes that
+were routed to it and no others, so that a dense [node, expert, neuron] product never exists. The shared expert is
+numbered after the routed ones.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -14,49 +16,50 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from flowatlas.families import Experts
-from flowatlas.weights import NeuronBlock
 
 
 def routing(weights: Tensor, indices: Tensor, n_experts: int) -> Tensor:
     """Router weights [node, expert], zero where a node is not routed to an expert.
 
-    weights [node, expert] or, where every expert is chosen, [node, rank] in the order of indices [node, rank].
+    weights [node, expert] already, or [node, rank] in the order of indices [node, rank].
     """
     if weights.shape != indices.shape:
         return weights
-    return torch.zeros(weights.shape[0], n_experts, dtype=weights.dtype, device=weights.device).scatter(
-        1, indices.long(), weights
-    )
+    empty = torch.zeros(weights.shape[0], n_experts, dtype=weights.dtype, device=weights.device)
+    return empty.scatter(1, indices.long(), weights)
 
 
-def blocks(mlp: Any, places: Experts, x: Tensor, routed: Tensor, dtype: torch.dtype) -> list[NeuronBlock]:
-    """The neurons that wrote at some nodes, by expert; w_out is a view of the weights where `dtype` is theirs.
+def activations(
+    mlp: Any, places: Experts, x: Tensor, weights: Tensor, indices: Tensor
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """By expert that ran: its number, the nodes that it ran for [n], and its neurons' activations there [n, neuron].
 
-    mlp: the bridge's MLP; x [node, d_model] its input; routed [node, expert]. Activations are in `dtype`.
+    mlp: the bridge's; x [node, d_model] its input; weights, indices: what its router answered (see `routing`).
     """
     experts = _inner(getattr(_inner(mlp), places.routed))
-    found = []
+    routed = routing(weights, indices, len(experts.down_proj))
     for e in routed.any(0).nonzero()[:, 0].tolist():
         node = routed[:, e].nonzero()[:, 0]
         gate, up = F.linear(x[node], experts.gate_up_proj[e]).chunk(2, -1)
-        activation = (experts.act_fn(gate) * up).to(dtype) * routed[node, e, None].to(dtype)
-        found.append(NeuronBlock(e, node, activation, experts.down_proj[e].T.detach().to(dtype)))
+        yield e, node, experts.act_fn(gate) * up * routed[node, e, None]
     if places.shared is not None:
-        found.append(_shared(mlp, places, x, experts.gate_up_proj.shape[0], dtype))
-    return found
+        shared = _inner(getattr(_inner(mlp), places.shared))
+        activation = shared.act_fn(_linear(x, shared.gate_proj)) * _linear(x, shared.up_proj)
+        if places.shared_gate is not None:
+            activation = activation * _linear(x, getattr(_inner(mlp), places.shared_gate)).sigmoid()
+        yield len(experts.down_proj), torch.arange(len(x), device=x.device), activation
 
 
-def _shared(mlp: Any, places: Experts, x: Tensor, number: int, dtype: torch.dtype) -> NeuronBlock:
-    """The expert that every node goes through, as expert `number`."""
-    block = _inner(mlp)
-    shared = _inner(getattr(block, places.shared or ""))
-    gate, up, down = (_inner(getattr(shared, name)).weight for name in ("gate_proj", "up_proj", "down_proj"))
-    activation = (shared.act_fn(F.linear(x, gate)) * F.linear(x, up)).to(dtype)
-    if places.shared_gate is not None:
-        weight = _inner(getattr(block, places.shared_gate)).weight
-        activation = activation * F.linear(x, weight).sigmoid().to(dtype)
-    node = torch.arange(x.shape[0], device=x.device)
-    return NeuronBlock(number, node, activation, down.T.detach().to(dtype))
+def value_vectors(mlp: Any, places: Experts, expert: int) -> Tensor:
+    """What the neurons of one expert write at activation 1, [neuron, d_model]."""
+    down = _inner(getattr(_inner(mlp), places.routed)).down_proj  # [expert, d_model, neuron]
+    if expert < len(down):
+        return down[expert].T
+    return _inner(_inner(getattr(_inner(mlp), places.shared or "")).down_proj).weight.T
+
+
+def _linear(x: Tensor, projection: Any) -> Tensor:
+    return F.linear(x, _inner(projection).weight)
 
 
 def _inner(module: Any) -> Any:
