@@ -31,8 +31,7 @@ class Model:
     def __init__(self, located: Located, bridge: Any, device: torch.device):
         config, family = located.config, located.family
         self.located, self.bridge, self.device = located, bridge, device
-        self.n_layers = len(bridge.blocks)  # sizes are read off the weights: configs name them in many ways
-        self.n_heads = int(bridge.blocks[0].attn.W_O.shape[0])
+        self.n_layers, self.n_heads = len(bridge.blocks), int(config.num_attention_heads)
         self.d_model, self.vocab_size = (int(size) for size in bridge.W_U.shape)
         self.weights_dtype = bridge.W_U.dtype
         self.dtype = torch.float64 if self.weights_dtype == torch.float64 else torch.float32
@@ -48,8 +47,10 @@ class Model:
     def layer(self, l: int) -> LayerWeights:
         """Output weights of block l, made on demand: views where dtype and norms allow."""
         attn, mlp = self.bridge.blocks[l].attn, self.bridge.blocks[l].mlp
+        flat = attn.o.weight if type(attn.o.original_component).__name__ == "Conv1D" else attn.o.weight.T
         after_attn, after_mlp = (self._post_norm_weight(l, name) for name in self.located.family.post_norms)
-        w_o = self._scaled(attn.W_O, after_attn)
+        # Cut into heads here: the bridge's own W_O refuses heads whose values have another size than their keys.
+        w_o = self._scaled(flat.reshape(self.n_heads, -1, self.d_model), after_attn)
         assert w_o is not None
         return LayerWeights(
             w_o, self._scaled(attn.b_O, after_attn), self._scaled(getattr(mlp, "b_out", None), after_mlp)
@@ -157,7 +158,7 @@ def load(located: Located, model: ModelConfig, probe: Callable[[nn.Module], Any]
     return Model(located, _wrap(hf, located), device), probed
 
 
-def _wrap(hf: nn.Module, located: Located) -> Any:
+def _wrap(hf: Any, located: Located) -> Any:
     """The only place that knows the bridge's private builder."""
     from transformer_lens.model_bridge.sources._bridge_builder import build_bridge_from_module
     from transformer_lens.model_bridge.sources._hf_format import determine_architecture_from_hf_config
@@ -165,4 +166,23 @@ def _wrap(hf: nn.Module, located: Located) -> Any:
     config = hf.config  # a text part's own, where the checkpoint is of a model that can also see
     config.architectures = [type(hf).__name__]  # what was loaded, whatever the file calls it
     architecture = determine_architecture_from_hf_config(config)
-    return build_bridge_from_module(hf, architecture, hf_config=config, model_name=located.folder.name)
+    bridge = build_bridge_from_module(hf, architecture, hf_config=config, model_name=located.folder.name)
+    _round_rotations(bridge)
+    return bridge
+
+
+def _round_rotations(bridge: Any) -> None:
+    """Rotated queries and keys in the weights' dtype, as Hugging Face has them.
+
+    Where a family keeps its rotary tables in float32 (OLMo), the bridge would go on in float32 and stumble over the values.
+    """
+    dtype = bridge.W_U.dtype
+
+    def rounded(rotated: Tensor, hook: Any) -> Tensor:
+        return rotated.to(dtype)
+
+    for block in bridge.blocks:
+        for name in ("hook_rot_q", "hook_rot_k"):
+            point = getattr(block.attn, name, None)
+            if point is not None:
+                point.add_perma_hook(rounded)
