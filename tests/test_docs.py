@@ -51,7 +51,7 @@ def test_modules_import_only_downwards(module):
 
 LAYERS = (
     "errors schema config clock files families",
-    "tokens rows readers tables encode prompts checkpoints models weights stream activations shards plan manifest hub",
+    "tokens rows readers tables encode prompts checkpoints models weights experts stream activations shards plan manifest hub",
     "kernels contributions",
     "routes components lens guard",
     "columns vocabulary block_rows extract writer",

@@ -96,9 +96,9 @@ SCALED = {
 
 EXPERTS = {
     "mixtral": _with(hf.MixtralConfig, _EXPERTS, num_local_experts=4, sliding_window=6),
-    "qwen2_moe": _with(hf.Qwen2MoeConfig, _EXPERTS, num_experts=4, moe_intermediate_size=20,
-                       shared_expert_intermediate_size=28, mlp_only_layers=[1], num_hidden_layers=3),
-    "qwen3_moe": _with(hf.Qwen3MoeConfig, _EXPERTS, head_dim=12, num_experts=4, moe_intermediate_size=20,
+    "qwen2_moe": _with(hf.Qwen2MoeConfig, _EXPERTS, num_experts=4, moe_intermediate_size=24,
+                       shared_expert_intermediate_size=40, mlp_only_layers=[1], num_hidden_layers=3),
+    "qwen3_moe": _with(hf.Qwen3MoeConfig, _EXPERTS, head_dim=12, num_experts=4, moe_intermediate_size=24,
                        norm_topk_prob=True),
     "olmoe": _with(hf.OlmoeConfig, _EXPERTS, num_experts=4),
     "granitemoe": _with(hf.GraniteMoeConfig, _EXPERTS, num_local_experts=4, embedding_multiplier=3.0,
@@ -110,7 +110,7 @@ BLOCK_LEVEL = {
     "llama4_text": _with(hf.Llama4TextConfig, _EXPERTS, head_dim=12, intermediate_size_mlp=40, num_local_experts=4,
                          num_hidden_layers=3, num_experts_per_tok=1, interleave_moe_layer_step=2,
                          attention_chunk_size=16, no_rope_layer_interval=2),
-    "deepseek_v3": _with(hf.DeepseekV3Config, {**_EXPERTS, "num_key_value_heads": 4}, moe_intermediate_size=20,
+    "deepseek_v3": _with(hf.DeepseekV3Config, {**_EXPERTS, "num_key_value_heads": 4}, moe_intermediate_size=24,
                          n_routed_experts=8, n_shared_experts=2, n_group=2, topk_group=1, num_hidden_layers=3,
                          kv_lora_rank=10, q_lora_rank=14, qk_rope_head_dim=4, qk_nope_head_dim=6, v_head_dim=12,
                          first_k_dense_replace=1, num_mtp_layers=0),

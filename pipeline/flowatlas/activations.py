@@ -1,11 +1,13 @@
 """One forward pass: a padded batch of token ids in, the residual stream and what was added to it out."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from flowatlas import experts
 from flowatlas.errors import GuardError
 from flowatlas.models import Model
 from flowatlas.weights import LayerWeights, NeuronBlock
@@ -77,11 +79,16 @@ class Activations:
     def v(self, l: int) -> Tensor:
         """Values [batch, key, head, d_head], bias included, grouped heads expanded."""
         v = self._get(f"blocks.{l}.attn.hook_v")
+        if self._model.located.family.values_by_head:
+            v = v.transpose(1, 2)
+        if self._model.value_clip is not None:  # the hook sees them before they are cut
+            v = v.clamp(-self._model.value_clip, self._model.value_clip)
         return v.repeat_interleave(self._model.n_heads // v.shape[2], 2)
 
     def z(self, l: int) -> Tensor:
         """What each head passes to w_o, sum over keys of scaled_pattern * v: [batch, query, head, d_head]."""
         z, factor = self._get(f"blocks.{l}.attn.hook_z"), self.attention_factor(l)
+        z = z.reshape(*z.shape[:2], self._model.n_heads, -1)  # the heads lie in this order, whatever the hook says
         return z if factor is None else z * factor[..., None]
 
     def biases(self, l: int, weights: LayerWeights) -> tuple[Tensor | None, Tensor | None]:
@@ -91,10 +98,27 @@ class Activations:
         return b_o, b_out
 
     def neuron_blocks(self, l: int, b: Tensor, pos: Tensor) -> list[NeuronBlock]:
-        """The neurons of block l's MLP at nodes; b, pos [node]. A dense MLP is one block with every node."""
-        activation, factor = self._get(f"blocks.{l}.mlp.hook_post")[b, pos], self.mlp_factor(l)
-        activation = activation if factor is None else activation * factor[b, pos]
-        return [NeuronBlock(-1, torch.arange(len(b), device=b.device), activation, self._model.value_vectors(l))]
+        """The neurons of block l's MLP at nodes; b, pos [node].
+
+        A dense MLP is one block with every node, a mixture one for each expert that ran; none where they cannot be told apart.
+        """
+        factor, found = self.mlp_factor(l), []
+        for expert, node, activation in self._activations(l, b, pos):
+            activation = activation.to(self._model.device, self._model.dtype)
+            activation = activation if factor is None else activation * factor[b[node], pos[node]]
+            found.append(NeuronBlock(expert, node, activation, self._model.value_vectors(l, expert)))
+        return found
+
+    def _activations(self, l: int, b: Tensor, pos: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """By expert, -1 in a dense MLP: its number, the nodes that it ran for, its neurons' activations [n, neuron]."""
+        places, name = self._model.located.family.experts, f"blocks.{l}."
+        if self._model.is_dense(l):
+            yield -1, torch.arange(len(b), device=b.device), self._cache[name + "mlp.hook_post"][b, pos]
+        elif places is not None:
+            flat = b * self.resid[0].shape[1] + pos  # a router sees one row of positions for all prompts
+            x = self._cache[name + "mlp.hook_in"][b, pos]
+            weights, indices = (self._cache[name + hook][flat] for hook in (places.weights, places.indices))
+            yield from experts.activations(self._model.bridge.blocks[l].mlp, places, x, weights, indices)
 
     def mlp_out(self, l: int) -> Tensor:
         """What the MLP adds to the stream, with its bias: [batch, pos, d_model]."""
@@ -102,7 +126,7 @@ class Activations:
 
 
 _OF_A_NODE = ("hook_resid_mid", "hook_resid_post")  # by the node's point, as in POINTS
-_OF_A_BLOCK = ("attn.hook_pattern", "attn.hook_v", "attn.hook_z", "mlp.hook_post", "hook_mlp_out")
+_OF_A_BLOCK = ("attn.hook_pattern", "attn.hook_v", "attn.hook_z", "hook_mlp_out")
 
 
 def _residual_hooks(model: Model) -> list[str]:
@@ -112,8 +136,18 @@ def _residual_hooks(model: Model) -> list[str]:
 
 
 def _hooks(model: Model) -> list[str]:
-    scales = [f"{norm}.hook_scale" for norm in model.located.family.post_norms if norm]
-    return _residual_hooks(model) + [f"blocks.{l}.{n}" for l in range(model.n_layers) for n in (*_OF_A_BLOCK, *scales)]
+    names, scales = _residual_hooks(model), [f"{norm}.hook_scale" for norm in model.located.family.post_norms if norm]
+    for l in range(model.n_layers):
+        names += [f"blocks.{l}.{name}" for name in (*_OF_A_BLOCK, *scales, *_neuron_hooks(model, l))]
+    return names
+
+
+def _neuron_hooks(model: Model, l: int) -> tuple[str, ...]:
+    """What `neuron_blocks` needs of block l."""
+    places = model.located.family.experts
+    if model.is_dense(l):
+        return ("mlp.hook_post",)
+    return () if places is None else ("mlp.hook_in", places.weights, places.indices)
 
 
 def run(model: Model, batch: Batch) -> tuple[Activations, Tensor]:

@@ -30,7 +30,7 @@ class Located:
 
     @property
     def max_tokens(self) -> int:
-        return int(self.config.max_position_embeddings)
+        return self.family.max_tokens(self.config)
 
     @property
     def vocab_size(self) -> int:
@@ -74,7 +74,8 @@ def locate(model: ModelConfig) -> Located:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (ValueError, TypeError, OSError, KeyError, StrictDataclassError) as error:
         raise ModelError(f"model {model.name}: its config.json cannot be read: {_first_line(error)}") from error
-    return Located(model.name, folder, config, family_of(model.name, config))
+    family = family_of(model.name, config)
+    return Located(model.name, folder, config.get_text_config(), family)
 
 
 def _folder(model: ModelConfig) -> Path:

@@ -66,12 +66,13 @@ def _layer_errors(model: Model, acts: Activations, l: int, mask: Tensor) -> dict
     pre, attended, post = (acts.resid[depth] for depth in (stream.pre(l), stream.attended(l), stream.post(l)))
     z, (b_o, b_out) = acts.z(l), acts.biases(l, weights)
     attention = torch.einsum("bqhe,hed->bqd", z, weights.w_o) + (0 if b_o is None else b_o)
-    neurons = _sum_of_neurons(acts, l, mask) + (0 if b_out is None else b_out)
     errors = {
         "pattern": _error(torch.einsum("bhqk,bkhe->bqhe", acts.scaled_pattern(l), acts.v(l)), z, mask),
         "attention_sum": _error(pre + attention + (mlp_out if stream.parallel else 0), attended, mask),
-        "neuron_sum": _error(neurons, mlp_out, mask),
     }
+    if model.has_neurons(l):
+        neurons = _sum_of_neurons(acts, l, mask) + (0 if b_out is None else b_out)
+        errors["neuron_sum"] = _error(neurons, mlp_out, mask)
     return errors if stream.parallel else errors | {"mlp_sum": _error(attended + mlp_out, post, mask)}
 
 
