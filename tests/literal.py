@@ -50,20 +50,20 @@ def walk(edges: dict, target: tuple, tau: float) -> tuple[set, set]:
 
 
 class Added(NamedTuple):
-    """What a block adds at one position: heads by (key, head), neurons by number, and the two biases."""
+    """What a block adds at one position: heads by (key, head), neurons by (expert, number), and the two biases.
+
+    Where neurons cannot be told apart there are none, and the MLP's output stands for itself.
+    """
 
     heads: dict
     b_o: Tensor
     neurons: dict
     b_out: Tensor
+    mlp: Tensor
 
     @property
     def attention(self) -> Tensor:
         return sum(self.heads.values()) + self.b_o
-
-    @property
-    def mlp(self) -> Tensor:
-        return sum(self.neurons.values()) + self.b_out
 
 
 def added(model, acts, l: int, b: int, i: int) -> Added:
@@ -72,19 +72,53 @@ def added(model, acts, l: int, b: int, i: int) -> Added:
     From the model's own weights and modules, not from what the package makes of them.
     """
     block, nothing = model.bridge.blocks[l], torch.zeros(model.d_model, dtype=model.dtype)
-    activation = acts._get(f"blocks.{l}.mlp.hook_post")[b, i]
-    heads = attention_parts(acts.pattern(l)[b], acts.v(l)[b], block.attn.W_O, i)
-    neurons = {n: activation[n] * block.mlp.W_out[n] for n in range(len(activation))}
+    out = block.attn.o.weight  # GPT-2's Conv1D keeps it the other way round
+    w_o = out if type(inner(block.attn.o)).__name__ == "Conv1D" else out.T
+    heads = attention_parts(acts.pattern(l)[b], acts.v(l)[b], w_o.reshape(model.n_heads, -1, model.d_model), i)
+    neurons = mlp_neurons(model, acts, l, b, i)
     b_o = nothing if block.attn.b_O is None else block.attn.b_O
-    b_out = nothing if block.mlp.b_out is None else block.mlp.b_out
+    b_out = getattr(block.mlp, "b_out", None)
+    b_out = nothing if b_out is None else b_out
     past_attn = frozen(model, block, "ln1_post", sum(heads.values()) + b_o)
+    heads, b_o = {key: past_attn(part) for key, part in heads.items()}, past_attn(b_o)
+    if not neurons:
+        return Added(heads, b_o, {}, nothing, acts.mlp_out(l)[b, i])
     past_mlp = frozen(model, block, "ln2_post", sum(neurons.values()) + b_out)
-    return Added(
-        {key: past_attn(part) for key, part in heads.items()},
-        past_attn(b_o),
-        {key: past_mlp(part) for key, part in neurons.items()},
-        past_mlp(b_out),
-    )
+    neurons, b_out = {key: past_mlp(part) for key, part in neurons.items()}, past_mlp(b_out)
+    return Added(heads, b_o, neurons, b_out, sum(neurons.values()) + b_out)
+
+
+def mlp_neurons(model, acts, l: int, b: int, i: int) -> dict:
+    """What every neuron of block l adds to the MLP's output at a position, by (expert, number); expert -1 where it is dense."""
+    mlp = model.bridge.blocks[l].mlp
+    if hasattr(mlp, "W_out"):
+        activation = acts._get(f"blocks.{l}.mlp.hook_post")[b, i]
+        return {(-1, n): activation[n] * mlp.W_out[n] for n in range(len(activation))}
+    if model.located.family.experts is None:
+        return {}
+    module, x = inner(mlp), acts._get(f"blocks.{l}.mlp.hook_in")[b, i]
+    experts, answer = inner(module.experts), inner(mlp.gate)(x[None])
+    indices = next(part for part in answer if part.dtype == torch.long)
+    weights = next(part for part in answer if part.dtype != torch.long and part.shape == indices.shape)
+    parts = {}
+    for e, weight in zip(indices[0].tolist(), weights[0], strict=True):
+        gate, up = (experts.gate_up_proj[e] @ x).chunk(2)
+        for n, activation in enumerate(experts.act_fn(gate) * up * weight):
+            parts[e, n] = activation * experts.down_proj[e][:, n]
+    shared = inner(getattr(module, "shared_expert", None))
+    if shared is not None:
+        weight = torch.sigmoid(inner(module.shared_expert_gate).weight @ x)
+        activations = shared.act_fn(inner(shared.gate_proj).weight @ x) * (inner(shared.up_proj).weight @ x) * weight
+        for n, activation in enumerate(activations):
+            parts[len(experts.down_proj), n] = activation * inner(shared.down_proj).weight[:, n]
+    return parts
+
+
+def inner(module):
+    """The Hugging Face module that the bridge wrapped."""
+    while isinstance(getattr(module, "original_component", None), torch.nn.Module):
+        module = module.original_component
+    return module
 
 
 def frozen(model, block, name: str, output: Tensor):
@@ -92,7 +126,7 @@ def frozen(model, block, name: str, output: Tensor):
     multiplier = getattr(model.located.config, "residual_multiplier", 1.0)
     if not hasattr(block, name):
         return lambda part: multiplier * part
-    norm = getattr(block, name).original_component
+    norm = inner(getattr(block, name))
     eps = getattr(norm, "eps", None) or norm.variance_epsilon
     weight = norm(torch.ones_like(output)) * (1 + eps) ** 0.5
     scale = torch.sqrt(output.square().mean() + eps)

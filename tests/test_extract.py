@@ -35,7 +35,8 @@ def by(rows, *keys):
 
 def test_parts_add_up_on_every_layer_and_logits_are_hugging_faces(any_model):
     model, _, errors = load(any_model)
-    sums = {"attention_sum", "neuron_sum"} | (set() if model.stream.parallel else {"mlp_sum"})
+    sums = {"attention_sum"} | (set() if model.stream.parallel else {"mlp_sum"})
+    sums |= {"neuron_sum"} if any(map(model.has_neurons, range(model.n_layers))) else set()
     assert set(errors) == {"logits", "pattern", *sums}
     assert max(errors.values()) < 1e-5
 
@@ -209,7 +210,7 @@ def test_neurons_are_the_largest_shares_and_scale_static_scores_to_writes(any_mo
     tables = extract(any_model, [prompt(IDS)], floor=FLOOR)
     model, acts, _ = forward(any_model, [IDS])
     places = {(row["layer"], row["pos"]) for row in tables["neurons"]}
-    on_route = {(r["layer"], r["dst"]) for r in tables["edges"] if r["kind"] == "mlp"}
+    on_route = {(r["layer"], r["dst"]) for r in tables["edges"] if r["kind"] == "mlp" and model.has_neurons(r["layer"])}
     assert places == on_route
     for l, pos in places:
         rows = [r for r in tables["neurons"] if (r["layer"], r["pos"]) == (l, pos)]
@@ -218,15 +219,17 @@ def test_neurons_are_the_largest_shares_and_scale_static_scores_to_writes(any_mo
         want = literal.shares({**parts.neurons, "residual": residual}, x[l, "post"], "residual")
         top = sorted((share for key, share in want.items() if key != "residual" and share > 0), reverse=True)[:20]
         assert [row["share"] for row in rows] == pytest.approx(top, abs=1e-5)
-        static = static_scores(model.final, model.value_vectors(l))
-        activation = acts._get(f"blocks.{l}.mlp.hook_post")[0, pos]
+        before = literal.mlp_neurons(model, acts, l, 0, pos)  # a post-norm and multipliers
         for row in rows[:3]:
-            n = row["neuron"]
-            assert row["expert"] == -1
-            assert row["share"] == pytest.approx(want[n], abs=1e-5)
-            assert row["activation"] == pytest.approx(float(activation[n]), rel=1e-5)
-            write = literal.write(model.final, parts.neurons[n], x[l, "post"])
-            torch.testing.assert_close(static[n] * row["write_scale"], write, atol=1e-4, rtol=1e-4)
+            key = row["expert"], row["neuron"]
+            assert row["share"] == pytest.approx(want[key], abs=1e-5)
+            value = model.value_vectors(l, row["expert"])[row["neuron"]]
+            write = literal.write(model.final, parts.neurons[key], x[l, "post"])
+            static = static_scores(model.final, value[None])[0]
+            torch.testing.assert_close(static * row["write_scale"], write, atol=1e-4, rtol=1e-4)
+            weight = model._post_norm_weight(l, model.located.family.post_norms[1])
+            value = value if weight is None else value / weight
+            torch.testing.assert_close(value * row["activation"], before[key], atol=1e-5, rtol=1e-4)
 
 
 def test_direct_effects_add_up_to_the_answers_logit(any_model):
