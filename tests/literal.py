@@ -50,20 +50,23 @@ def walk(edges: dict, target: tuple, tau: float) -> tuple[set, set]:
 
 
 class Added(NamedTuple):
-    """What a block adds at one position: heads by (key, head), neurons by (expert, number), and the two biases.
+    """What a block adds at one position: heads by (key, head), neurons by number or (expert, number), and the two biases.
 
-    Where neurons cannot be told apart there are none, and the MLP's output stands for itself.
+    Where the neurons cannot be told apart there is one, "whole": all that the MLP adds.
     """
 
     heads: dict
     b_o: Tensor
     neurons: dict
     b_out: Tensor
-    mlp: Tensor
 
     @property
     def attention(self) -> Tensor:
         return sum(self.heads.values()) + self.b_o
+
+    @property
+    def mlp(self) -> Tensor:
+        return sum(self.neurons.values()) + self.b_out
 
 
 def added(model, acts, l: int, b: int, i: int) -> Added:
@@ -72,53 +75,61 @@ def added(model, acts, l: int, b: int, i: int) -> Added:
     From the model's own weights and modules, not from what the package makes of them.
     """
     block, nothing = model.bridge.blocks[l], torch.zeros(model.d_model, dtype=model.dtype)
-    out = block.attn.o.weight  # GPT-2's Conv1D keeps it the other way round
-    w_o = out if type(inner(block.attn.o)).__name__ == "Conv1D" else out.T
-    heads = attention_parts(acts.pattern(l)[b], acts.v(l)[b], w_o.reshape(model.n_heads, -1, model.d_model), i)
-    neurons = mlp_neurons(model, acts, l, b, i)
+    neurons = neuron_parts(model, acts, l, b, i)
+    heads = attention_parts(acts.pattern(l)[b], acts.v(l)[b], block.attn.W_O, i)
     b_o = nothing if block.attn.b_O is None else block.attn.b_O
     b_out = getattr(block.mlp, "b_out", None)
     b_out = nothing if b_out is None else b_out
     past_attn = frozen(model, block, "ln1_post", sum(heads.values()) + b_o)
-    heads, b_o = {key: past_attn(part) for key, part in heads.items()}, past_attn(b_o)
-    if not neurons:
-        return Added(heads, b_o, {}, nothing, acts.mlp_out(l)[b, i])
     past_mlp = frozen(model, block, "ln2_post", sum(neurons.values()) + b_out)
-    neurons, b_out = {key: past_mlp(part) for key, part in neurons.items()}, past_mlp(b_out)
-    return Added(heads, b_o, neurons, b_out, sum(neurons.values()) + b_out)
+    return Added(
+        {key: past_attn(part) for key, part in heads.items()},
+        past_attn(b_o),
+        {key: past_mlp(part) for key, part in neurons.items()},
+        past_mlp(b_out),
+    )
 
 
-def mlp_neurons(model, acts, l: int, b: int, i: int) -> dict:
-    """What every neuron of block l adds to the MLP's output at a position, by (expert, number); expert -1 where it is dense."""
+def neuron_parts(model, acts, l: int, b: int, i: int) -> dict:
+    """What every neuron of block l writes at a position, before a post-norm and multipliers."""
     mlp = model.bridge.blocks[l].mlp
-    if hasattr(mlp, "W_out"):
-        activation = acts._get(f"blocks.{l}.mlp.hook_post")[b, i]
-        return {(-1, n): activation[n] * mlp.W_out[n] for n in range(len(activation))}
-    if model.located.family.experts is None:
-        return {}
-    module, x = inner(mlp), acts._get(f"blocks.{l}.mlp.hook_in")[b, i]
-    experts, answer = inner(module.experts), inner(mlp.gate)(x[None])
-    indices = next(part for part in answer if part.dtype == torch.long)
-    weights = next(part for part in answer if part.dtype != torch.long and part.shape == indices.shape)
+    if not hasattr(mlp, "W_out") and model.located.family.experts is None:
+        return {"whole": acts.mlp_out(l)[b, i]}
     parts = {}
-    for e, weight in zip(indices[0].tolist(), weights[0], strict=True):
-        gate, up = (experts.gate_up_proj[e] @ x).chunk(2)
-        for n, activation in enumerate(experts.act_fn(gate) * up * weight):
-            parts[e, n] = activation * experts.down_proj[e][:, n]
-    shared = inner(getattr(module, "shared_expert", None))
-    if shared is not None:
-        weight = torch.sigmoid(inner(module.shared_expert_gate).weight @ x)
-        activations = shared.act_fn(inner(shared.gate_proj).weight @ x) * (inner(shared.up_proj).weight @ x) * weight
-        for n, activation in enumerate(activations):
-            parts[len(experts.down_proj), n] = activation * inner(shared.down_proj).weight[:, n]
+    for key, activation, w_out in neurons(model, acts, l, b, i):
+        parts |= {(key, n) if key >= 0 else n: activation[n] * w_out[n] for n in range(len(activation))}
     return parts
 
 
+def neurons(model, acts, l: int, b: int, i: int) -> list[tuple[int, Tensor, Tensor]]:
+    """Activations [neuron] and W_out [neuron, d_model] by expert that ran at a position; -1 is a dense MLP."""
+    mlp = model.bridge.blocks[l].mlp
+    if hasattr(mlp, "W_out"):
+        return [(-1, acts._get(f"blocks.{l}.mlp.hook_post")[b, i], mlp.W_out)]
+    block, x = inner(mlp), acts._get(f"blocks.{l}.mlp.hook_in")[b, i]
+    router, experts = inner(getattr(block, "gate", None) or block.router), inner(block.experts)
+    _, weights, chosen = router(x[None])
+    found = []
+    for weight, e in zip(weights[0], chosen[0].tolist(), strict=True):
+        gate, up = (experts.gate_up_proj[e] @ x).chunk(2)
+        found.append((e, weight * experts.act_fn(gate) * up, experts.down_proj[e].T))
+    if hasattr(block, "shared_expert"):
+        shared = inner(block.shared_expert)
+        gate, up, down = (inner(p).weight for p in (shared.gate_proj, shared.up_proj, shared.down_proj))
+        weight = torch.sigmoid(inner(block.shared_expert_gate).weight[0] @ x)
+        found.append((len(experts.down_proj), weight * shared.act_fn(gate @ x) * (up @ x), down.T))
+    return found
+
+
+def activation(model, acts, l: int, b: int, i: int, key) -> float:
+    """One neuron's activation, the router's weight included: key is its number, or (expert, number)."""
+    expert, n = key if isinstance(key, tuple) else (-1, key)
+    return next(float(some[n]) for e, some, _ in neurons(model, acts, l, b, i) if e == expert)
+
+
 def inner(module):
-    """The Hugging Face module that the bridge wrapped."""
-    while isinstance(getattr(module, "original_component", None), torch.nn.Module):
-        module = module.original_component
-    return module
+    """The Hugging Face module under a bridge's component."""
+    return inner(module.original_component) if hasattr(module, "original_component") else module
 
 
 def frozen(model, block, name: str, output: Tensor):
@@ -126,7 +137,7 @@ def frozen(model, block, name: str, output: Tensor):
     multiplier = getattr(model.located.config, "residual_multiplier", 1.0)
     if not hasattr(block, name):
         return lambda part: multiplier * part
-    norm = inner(getattr(block, name))
+    norm = getattr(block, name).original_component
     eps = getattr(norm, "eps", None) or norm.variance_epsilon
     weight = norm(torch.ones_like(output)) * (1 + eps) ** 0.5
     scale = torch.sqrt(output.square().mean() + eps)
