@@ -137,3 +137,6 @@ def test_the_torch_path_of_other_devices_equals_the_cpu_kernels(shape, seed):
     whole, _, pattern, values, _, lengths, *_ = random_layer(shape, seed)
     fused = kernels.attention_proximity(whole, pattern, values, lengths)
     torch.testing.assert_close(kernels._attention_proximity_torch(whole, pattern, values, lengths), fused)
+    late = whole.shape[1] // 2  # the same, of the later queries alone
+    for run in (kernels.attention_proximity, kernels._attention_proximity_torch):
+        torch.testing.assert_close(run(whole[:, late:], pattern[:, :, late:], values, lengths, late), fused[:, late:])

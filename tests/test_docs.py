@@ -53,7 +53,7 @@ LAYERS = (
     "errors schema config clock files families",
     "tokens rows readers tables encode prompts checkpoints models weights experts stream activations shards plan manifest hub",
     "kernels contributions",
-    "routes components lens guard",
+    "routes components attention lens guard",
     "columns vocabulary block_rows extract writer",
     "compose overrides neuron_tokens job run dry status audit audit_rules site site_data server cli bench docs",
 )

@@ -6,8 +6,9 @@ import torch
 import literal
 from comparing import by, neurons_are_literal, routes_are_literal, rows_do_not_depend_on_company
 from extraction import PROBE, config_of, extract, forward, load, prompt
-from flowatlas import checkpoints, guard, models
-from flowatlas.config import LensConfig
+from flowatlas import activations, attention, checkpoints, guard, models
+from flowatlas.activations import Batch
+from flowatlas.config import LensConfig, MapsConfig
 from flowatlas.errors import GuardError
 from flowatlas.extract import Extractor
 from tiny import FAMILIES, make_model
@@ -237,3 +238,23 @@ def test_the_guard_stops_a_model_that_does_not_add_up(tmp_path):
         model.bridge.blocks[1].attn.o.weight.mul_(1.01)  # no longer the weights that Hugging Face answered with
     with pytest.raises(GuardError):
         guard.check(model, batch, reference)
+
+
+def test_a_long_prompt_is_read_a_few_queries_at_a_time(any_model, monkeypatch):
+    prompts = [prompt(IDS, (3, 6), 0), prompt(SHORT, None, 1)]
+    maps = MapsConfig(store=True, floor=0.005)
+    whole = extract(any_model, prompts, floor=FLOOR, maps=maps)
+    monkeypatch.setattr(attention, "_BLOCK_BYTES", 1)  # one query at a time
+    assert extract(any_model, prompts, floor=FLOOR, maps=maps) == whole
+
+
+def test_attention_weights_of_one_block_exist_at_a_time(gpt2):
+    model = load(gpt2)[0]
+    held = []
+
+    def after_block(l, acts):
+        acts.forget_attention(l)
+        held.append([k for k in range(model.n_layers) if f"blocks.{k}.attn.hook_pattern" in acts._cache])
+
+    activations.run(model, Batch.of([IDS]), after_block)
+    assert held == [[]] * model.n_layers

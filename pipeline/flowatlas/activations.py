@@ -1,6 +1,6 @@
 """One forward pass: a padded batch of token ids in, the residual stream and what was added to it out."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,9 +45,22 @@ class Activations:
     scaled_pattern * (v @ w_o), the MLP's the activation * w_out of `neuron_blocks`, and what is shown is `pattern`.
     """
 
-    def __init__(self, model: Model, cache: dict[str, Tensor]):
-        self._model, self._cache = model, cache
-        self.resid = [self._get(name) for name in _residual_hooks(model)]
+    def __init__(self, model: Model):
+        self._model = model
+        self._cache: dict[str, Tensor] = {}
+        self.resid: list[Tensor] = []
+
+    def take(self, name: str, value: Tensor, depth: int | None) -> None:
+        """Keep what came by a hook; the nodes of the stream, which have a depth, come by in its order."""
+        if depth is None:
+            self._cache[name] = value
+        else:
+            self.resid[depth : depth + 1] = [value.to(self._model.device, self._model.dtype)]
+
+    def forget_attention(self, l: int) -> None:
+        """Let block l's attention weights and values go: they are the largest of what is kept."""
+        for name in ("pattern", "v"):
+            del self._cache[f"blocks.{l}.attn.hook_{name}"]
 
     def _get(self, name: str) -> Tensor:
         return self._cache[name].to(self._model.device, self._model.dtype)
@@ -135,10 +148,15 @@ def _residual_hooks(model: Model) -> list[str]:
     return ["blocks.0.hook_resid_pre", *(f"blocks.{l}.{_OF_A_NODE[point]}" for l, point in nodes[1:])]
 
 
-def _hooks(model: Model) -> list[str]:
-    names, scales = _residual_hooks(model), [f"{norm}.hook_scale" for norm in model.located.family.post_norms if norm]
-    for l in range(model.n_layers):
-        names += [f"blocks.{l}.{name}" for name in (*_OF_A_BLOCK, *scales, *_neuron_hooks(model, l))]
+def _by_block(model: Model) -> list[set[str]]:
+    """The hooks that must come by before a block is through; the embedding's is the first block's."""
+    nodes, scales = _residual_hooks(model), [f"{norm}.hook_scale" for norm in model.located.family.post_norms if norm]
+    names = [
+        {f"blocks.{l}.{name}" for name in (*_OF_A_BLOCK, *scales, *_neuron_hooks(model, l))}
+        for l in range(model.n_layers)
+    ]
+    for name, l in zip(nodes, model.stream.layer, strict=True):
+        names[max(l, 0)].add(name)
     return names
 
 
@@ -150,21 +168,44 @@ def _neuron_hooks(model: Model, l: int) -> tuple[str, ...]:
     return () if places is None else ("mlp.hook_in", places.weights, places.indices)
 
 
-def run(model: Model, batch: Batch) -> tuple[Activations, Tensor]:
+def run(
+    model: Model, batch: Batch, after_block: Callable[[int, Activations], None] | None = None
+) -> tuple[Activations, Tensor]:
     """Run the model once; returns its activations and the bridge's own logits at the last column [batch, 1, token].
 
-    Raises GuardError when a hook that the family must have does not fire.
+    `after_block(l, acts)` is called when block l is through, with all that came by so far. Raises GuardError when a hook
+    that the family must have does not fire.
     """
-    wanted = _hooks(model)
+    acts, depths = Activations(model), {name: depth for depth, name in enumerate(_residual_hooks(model))}
+    waiting = _by_block(model)
+    through = iter(range(model.n_layers))
+    block = next(through)
+
+    def listen(name: str, of_block: set[str]) -> Callable[..., None]:
+        def take(value: Any, hook: Any) -> None:
+            nonlocal block
+            acts.take(name, value[0] if isinstance(value, tuple) else value, depths.get(name))
+            of_block.discard(name)
+            while block is not None and not waiting[block]:
+                if after_block is not None:
+                    after_block(block, acts)
+                block = next(through, None)
+
+        return take
+
     keep: dict[str, Any] = {"logits_to_keep": 1, "use_cache": False, "output_attentions": False}
-    with torch.inference_mode():
-        logits, cache = model.bridge.run_with_cache(
-            batch.ids, attention_mask=batch.mask, names_filter=wanted, return_cache_object=False, **keep
-        )
-    missing = [name for name in wanted if name not in cache]
-    if missing:
+    points = [(model.hook_point(name), name, of_block) for of_block in waiting for name in of_block]
+    handles = [(point, point.add_hook(listen(name, of_block))) for point, name, of_block in points if point is not None]
+    try:
+        with torch.inference_mode():
+            logits = model.bridge(batch.ids, attention_mask=batch.mask, **keep)
+    finally:
+        for point, handle in handles:
+            handle.hook.remove()
+            point.fwd_hooks.remove(handle)
+    if block is not None:
         raise GuardError(
-            f"model {model.located.name}: its blocks are not built as its family's are ({missing[0]} never came by); "
+            f"model {model.located.name}: its blocks are not built as its family's are ({min(waiting[block])} never came by); "
             "its numbers could not be trusted, so nothing was written"
         )
-    return Activations(model, cache), logits
+    return acts, logits

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from flowatlas import components
 from flowatlas.activations import Batch
+from flowatlas.attention import BlockShares
 from flowatlas.columns import Collector
 from flowatlas.config import Config
 from flowatlas.contributions import TopNeurons
@@ -19,46 +20,31 @@ class BlockRows:
 
     def __init__(self, config: Config, prompts: Sequence[Prompt], batch: Batch, rows: Collector):
         device = batch.ids.device
-        self.floor, self.maps = config.routes.floor, config.maps
+        self.floor = config.routes.floor
         self.batch, self.rows = batch, rows
         self.prompt_ids = torch.tensor([prompt.prompt_id for prompt in prompts], device=device)
         self.last_target = torch.tensor([prompt.targets[-1] for prompt in prompts], device=device)
 
-    def add_attention(self, l: int, heads: Tensor, summed: Tensor, pattern: Tensor, reach: Reach) -> None:
-        """Edges of kind attn (the sum over heads as head = -1, then every head's own), components, and maps if asked for.
-
-        heads [batch, query, key, head]; summed [batch, query, key]; pattern [batch, head, query, key].
-        """
-        on_route = reach.summed > 0
-        b, i, j = ((summed > self.floor) & on_route[:, :, None]).nonzero(as_tuple=True)
-        never = torch.zeros_like(b, dtype=torch.bool)
-        self._add_edges("attn", l, b, i, j, -1, summed[b, i, j], (summed[b, i, j], never))
-        b, i, j, h = ((heads > self.floor) & on_route[:, :, None, None]).nonzero(as_tuple=True)
-        attention = pattern[b, h, i, j]
-        self._add_edges("attn", l, b, i, j, h, heads[b, i, j, h], (attention, torch.ones_like(b, dtype=torch.bool)))
-        self._add_component("head", l, components.of_heads, heads, reach)
-        if self.maps.store:
-            self._add_maps(l, heads, pattern)
-
-    def _add_maps(self, l: int, heads: Tensor, pattern: Tensor) -> None:
-        """Cells of every head's two maps, of every query of a prompt; heads [batch, query, key, head].
-
-        They may be many and wait for the end of the batch: kept as narrow as they are stored, and off the device.
-        """
-        share = heads.permute(0, 3, 1, 2)  # (batch, head, query, key), as the pattern
-        kept = ((share > self.maps.floor) | (pattern > self.maps.floor)) & self.batch.mask[:, None, :, None].bool()
-        b, h, i, j = kept.nonzero(as_tuple=True)
-        places = {"prompt_id": self.prompt_ids[b], "head": h, "dst": i, "src": j}
-        narrow = {name: values.to(torch.int32).cpu() for name, values in places.items()}
-        cells = {"share": share[b, h, i, j], "attention": pattern[b, h, i, j]}
-        self.rows.add("maps", layer=l, **narrow, **{name: cell.float().cpu() for name, cell in cells.items()})
+    def add_attention(self, l: int, shares: BlockShares, reach: Reach) -> None:
+        """Edges of kind attn (the sum over heads as head = -1, then every head's own), components, and maps if asked for."""
+        for edges in (shares.summed, shares.heads):
+            kept = reach.summed[edges.b, edges.dst] > 0
+            b, dst, src, head, share, attention = (field[kept] for field in edges)
+            self._add_edges("attn", l, b, dst, src, head, share, (attention, head >= 0))
+        self._add_component("head", l, components.of_heads, (shares.by_head, shares.widest), reach)
+        if shares.cells is not None:
+            b, dst, src, head, share, attention = shares.cells
+            prompt_ids = self.prompt_ids.cpu()[b.long()]
+            self.rows.add(
+                "maps", layer=l, prompt_id=prompt_ids, head=head, dst=dst, src=src, share=share, attention=attention
+            )
 
     def add_step(self, kind: str, l: int, share: Tensor, reach: Reach) -> None:
         """An MLP or a residual step: its edges at the same position, and its component; share [batch, pos]."""
         b, i = ((share > self.floor) & (reach.summed > 0)).nonzero(as_tuple=True)
         never = torch.zeros_like(b, dtype=torch.bool)
         self._add_edges(kind, l, b, i, i, -1, share[b, i], (share[b, i], never))
-        self._add_component(kind, l, components.of_step, share, reach)
+        self._add_component(kind, l, components.of_step, (share,), reach)
 
     def _add_edges(
         self, kind: str, l: int, b: Tensor, dst: Tensor, src: Tensor, head, share: Tensor, attention
@@ -68,10 +54,10 @@ class BlockRows:
             attention=attention,
         )  # fmt: skip
 
-    def _add_component(self, name: str, l: int, measure, share: Tensor, reach: Reach) -> None:
-        found = measure(share, reach.per_head, self.batch.mask, self.last_target, self.floor)
+    def _add_component(self, name: str, l: int, measure, shares: tuple[Tensor, ...], reach: Reach) -> None:
+        found = measure(*shares, reach.per_head, self.batch.mask, self.last_target, self.floor)
         n_prompt, n_index = found.mean_share.shape
-        index = torch.arange(n_index, device=share.device).repeat(n_prompt)
+        index = torch.arange(n_index, device=reach.summed.device).repeat(n_prompt)
         self.rows.add(
             "components", prompt_id=self.prompt_ids.repeat_interleave(n_index), layer=l, component=name, index=index,
             **{column: values.flatten() for column, values in found._asdict().items()},

@@ -19,13 +19,15 @@ class Component(NamedTuple):
     route_tau: Tensor
 
 
-def of_heads(heads: Tensor, reach: Tensor, mask: Tensor, last_target: Tensor, floor: float) -> Component:
-    """heads [batch, query, key, head] shares; reach [batch, query] of the nodes after attention, per-head mode.
+def of_heads(
+    by_head: Tensor, widest: Tensor, reach: Tensor, mask: Tensor, last_target: Tensor, floor: float
+) -> Component:
+    """by_head, widest [batch, query, head]: shares of a head summed over its keys, and its largest share of a key.
 
-    mask [batch, query] marks the prompt's own positions; last_target [batch].
+    reach [batch, query] of the nodes after attention, per-head mode; mask [batch, query] marks the prompt's own positions;
+    last_target [batch].
     """
-    of_query, widest = heads.sum(2), heads.amax(2)  # [batch, query, head]
-    return _component(of_query, widest, reach, mask, last_target, floor)
+    return _component(by_head, widest, reach, mask, last_target, floor)
 
 
 def of_step(share: Tensor, reach: Tensor, mask: Tensor, last_target: Tensor, floor: float) -> Component:

@@ -77,14 +77,15 @@ def attention_shares(
     bias: Tensor | None,
     lengths: Tensor,
     mlp_out: Tensor | None = None,
+    first: int = 0,
 ) -> AttentionShares:
     """Shares of every (key, head), of the residual and, in a parallel block, of the MLP in the node after attention.
 
     whole, residual, mlp_out [batch, query, d_model]; pattern [batch, head, query, key]; values [head, batch, key, d_model];
-    bias [d_model] or [batch, query, d_model]; lengths [batch]. Keys after the query, and all beyond a prompt's length, have
-    share 0.
+    bias [d_model] or [batch, query, d_model]; lengths [batch]. The queries are those from position `first` on. Keys after
+    the query, and all beyond a prompt's length, have share 0.
     """
-    heads = kernels.attention_proximity(whole, pattern, values, lengths)
+    heads = kernels.attention_proximity(whole, pattern, values, lengths, first)
     rest = proximity(residual, whole)
     mlp = None if mlp_out is None else proximity(mlp_out, whole)
     total = heads.sum((2, 3)) + (rest if mlp is None else rest + mlp)

@@ -1,11 +1,11 @@
 """A batch of prompts in, the rows of every table out.
 
-1. One forward pass (`activations`).
-2. From the top layer down: shares of all parts, reach of all nodes, the edges and neurons of what is reached (`_walk`).
+1. One forward pass (`activations`), and while it is at a block the shares of its attention (`attention`).
+2. From the top layer down: reach of all nodes, the edges and neurons of what is reached (`_walk`).
 3. One unembedding of every stored node (`vocabulary`): lens, writes of blocks, answers' ranks.
 4. Direct logit effects at the targets (`vocabulary`).
 
-Only one layer's shares exist at a time, and nothing has the shape [token, token, head, d_model].
+Only one block's attention weights exist at a time, and nothing has the shape [token, token, head, d_model].
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,9 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from flowatlas import activations, contributions, lens, routes
+from flowatlas import activations, attention, contributions, lens, routes
 from flowatlas.activations import Activations, Batch
+from flowatlas.attention import BlockShares
 from flowatlas.block_rows import BlockRows, add_prompts
 from flowatlas.clock import Clock
 from flowatlas.columns import Collector
@@ -41,32 +42,48 @@ class Extractor:
         """All tables but `rejects` for these prompts, and the prompts whose residual stream is not finite."""
         with torch.inference_mode():
             with self.clock.stage("forward"):
-                batch, acts, rejects = self._forward(list(prompts))
+                batch, acts, shares, rejects = self._forward(list(prompts))
             bad = {reject.prompt_id for reject in rejects}
             prompts = [prompt for prompt in prompts if prompt.prompt_id not in bad]
             if rejects and prompts:  # again without them: their NaN must not pass through any sum
-                batch, acts, _ = self._forward(prompts)
+                batch, acts, shares, _ = self._forward(prompts)
             rows = Collector()
             if prompts:
                 add_prompts(rows, prompts)
-                _Extraction(self, prompts, batch, acts, rows).run()
+                _Extraction(self, prompts, batch, acts, shares, rows).run()
             with self.clock.stage("tables"):
                 return {name: rows.table(name) for name in TABLES if name != "rejects"}, rejects
 
-    def _forward(self, prompts: list[Prompt]) -> tuple[Batch, Activations, list[Reject]]:
+    def _forward(self, prompts: list[Prompt]) -> tuple[Batch, Activations, list[BlockShares], list[Reject]]:
+        """One forward pass; each block's attention is read while it is there."""
         batch = Batch.of([prompt.token_ids for prompt in prompts], self.model.device)
-        acts, _ = activations.run(self.model, batch)
-        return batch, acts, _not_finite(self.model.stream, prompts, acts, batch)
+        floor, maps = self.config.routes.floor, self.config.maps
+        found: list[BlockShares] = []
+
+        def read(l: int, acts: Activations) -> None:
+            with self.clock.stage("shares", within="forward"):
+                cells = maps.floor if maps.store else None
+                found.append(attention.block_shares(self.model, acts, l, batch.lengths, floor, cells))
+                acts.forget_attention(l)
+
+        acts, _ = activations.run(self.model, batch, read)
+        return batch, acts, found, _not_finite(self.model.stream, prompts, acts, batch)
 
 
 class _Extraction:
     """One batch on its way: the state that the steps share."""
 
     def __init__(
-        self, extractor: Extractor, prompts: Sequence[Prompt], batch: Batch, acts: Activations, rows: Collector
+        self,
+        extractor: Extractor,
+        prompts: Sequence[Prompt],
+        batch: Batch,
+        acts: Activations,
+        shares: list[BlockShares],
+        rows: Collector,
     ):
         self.model, self.clock, self.config = extractor.model, extractor.clock, extractor.config
-        self.batch, self.acts = batch, acts
+        self.batch, self.acts, self.attention = batch, acts, shares
         self.is_target = torch.zeros_like(batch.mask, dtype=torch.bool)
         for b, prompt in enumerate(prompts):
             self.is_target[b, list(prompt.targets)] = True
@@ -120,27 +137,19 @@ class _Extraction:
         self, l: int, weights: LayerWeights, reach: routes.Reach
     ) -> tuple[routes.Reach, Tensor, Tensor]:
         """From the node after attention to resid_post below; in a parallel block that node is its only one."""
-        floor, stream, acts = self.block_rows.floor, self.model.stream, self.acts
-        whole, residual = acts.resid[stream.attended(l)], acts.resid[stream.pre(l)]
-        bias, mlp_out = acts.biases(l, weights)[0], None
-        if stream.parallel:
-            bias, mlp_out = _sum(acts.biases(l, weights)), acts.mlp_out(l)
-        values = contributions.head_values(acts.v(l), weights.w_o)
-        shares = contributions.attention_shares(
-            whole, residual, acts.scaled_pattern(l), values, bias, self.batch.lengths, mlp_out
-        )
-        summed, largest = shares.heads.sum(-1), shares.heads.amax(-1)
+        floor, shares = self.block_rows.floor, self.attention[l]
         on_route = reach.summed > 0
-        self.block_rows.add_attention(l, shares.heads, summed, acts.pattern(l), reach)
+        self.block_rows.add_attention(l, shares, reach)
         self.block_rows.add_step("resid_attn", l, shares.residual, reach)
-        self._head_writes(l, weights, (shares.heads > floor).any(2) & on_route[..., None])
-        stored = routes.above(summed, floor).sum(-1) + routes.above(shares.residual, floor)
-        if shares.mlp is not None and mlp_out is not None:
+        self._head_writes(l, weights, shares.heads, on_route)
+        stored = shares.stored + routes.above(shares.residual, floor)
+        if shares.mlp is not None:
             self.block_rows.add_step("mlp", l, shares.mlp, reach)
             wanted = on_route & (shares.mlp > floor)
-            self._neurons(l, whole - mlp_out, None, wanted, wanted)
+            whole = self.acts.resid[self.model.stream.post(l)]
+            self._neurons(l, whole - self.acts.mlp_out(l), None, wanted, wanted)
             stored = stored + routes.above(shares.mlp, floor)
-        below = routes.through_attention(reach, summed, largest, shares.residual, floor, shares.mlp)
+        below = routes.through_attention(reach, shares.summed, shares.heads, shares.residual, floor, shares.mlp)
         return below, stored * on_route, shares.bias
 
     def _neurons(self, l: int, residual: Tensor, b_out: Tensor | None, asked: Tensor, wanted: Tensor) -> Tensor:
@@ -159,22 +168,18 @@ class _Extraction:
         bias[b, pos] = shares.bias
         return bias
 
-    def _head_writes(self, l: int, weights: LayerWeights, wanted: Tensor) -> None:
-        """Promoted and suppressed tokens of the heads with a stored edge; wanted [batch, query, head]."""
-        b, i, h = wanted.nonzero(as_tuple=True)
+    def _head_writes(self, l: int, weights: LayerWeights, edges: routes.Edges, on_route: Tensor) -> None:
+        """Promoted and suppressed tokens of the heads with a stored edge; on_route [batch, query]."""
         z = self.acts.z(l)
+        wanted = torch.zeros_like(z[..., 0], dtype=torch.bool)  # [batch, query, head]
+        wanted[edges.b, edges.dst, edges.head] = True
+        b, i, h = (wanted & on_route[..., None]).nonzero(as_tuple=True)
         written = z.new_zeros(len(h), self.model.d_model)
         for head in h.unique().tolist():
             own = h == head
             written[own] = z[b[own], i[own], head] @ weights.w_o[head]
         scale = self.model.final.scale(self.acts.resid[self.model.stream.attended(l)][b, i])
         self.vocabulary.add_head_writes(l, self.block_rows.prompt_ids[b], i, h, written, scale)
-
-
-def _sum(biases: Sequence[Tensor | None]) -> Tensor | None:
-    """The biases of a parallel block as the one part that they would be."""
-    some = [bias for bias in biases if bias is not None]
-    return some[0] + some[1] if len(some) == 2 else (some or [None])[0]
 
 
 def _not_finite(stream: Stream, prompts: list[Prompt], acts: Activations, batch: Batch) -> list[Reject]:

@@ -41,15 +41,19 @@ def reference_logits(hf: nn.Module, batch: Batch) -> Tensor:
 
 def check(model: Model, batch: Batch, reference: Tensor) -> dict[str, float]:
     """The errors by name. Raises GuardError, naming the worst, when one exceeds the tolerance of the weights' dtype."""
+    errors: dict[str, float] = {}
+    mask = batch.mask.bool()
+
+    def check_block(l: int, acts: Activations) -> None:
+        for name, error in _layer_errors(model, acts, l, mask).items():
+            errors[name] = max(errors.get(name, 0.0), error)
+        acts.forget_attention(l)
+
     with torch.inference_mode():
-        acts, _ = activations.run(model, batch)
-        mask = batch.mask.bool()
+        acts, _ = activations.run(model, batch, check_block)
         x = acts.resid[-1]
         z = lens.project(model.final, x, model.final.scale(x))
-        errors = {"logits": _error(lens.logits(model.final, z, lens.constant(model.final)), reference, mask)}
-        for l in range(model.n_layers):
-            for name, error in _layer_errors(model, acts, l, mask).items():
-                errors[name] = max(errors.get(name, 0.0), error)
+        errors["logits"] = _error(lens.logits(model.final, z, lens.constant(model.final)), reference, mask)
     tolerance = TOLERANCE[model.weights_dtype]
     worst = max(errors, key=lambda name: errors[name])
     if not errors[worst] <= tolerance:  # also when it is NaN

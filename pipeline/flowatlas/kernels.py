@@ -33,8 +33,10 @@ _SUM_MAY_REORDER = {
 }  # lets the compiler use vector sums; NaN and inf keep their meaning
 
 
-def attention_proximity(whole: Tensor, pattern: Tensor, values: Tensor, lengths: Tensor) -> Tensor:
+def attention_proximity(whole: Tensor, pattern: Tensor, values: Tensor, lengths: Tensor, first: int = 0) -> Tensor:
     """max(0, |y_i|_1 - |y_i - A[h,i,j] u[j,h]|_1) for every query i, key j <= i and head h.
+
+    The queries are those from position `first` on, the keys all.
 
     whole    [batch, query, d_model]        y
     pattern  [batch, head, query, key]      A
@@ -44,10 +46,10 @@ def attention_proximity(whole: Tensor, pattern: Tensor, values: Tensor, lengths:
     """
     if whole.device.type == "cpu":
         batch, n_query, _ = whole.shape
-        out = whole.new_zeros(batch, n_query, n_query, values.shape[0])
-        _run(_attention_proximity, (whole, pattern, values, lengths), out)
+        out = whole.new_zeros(batch, n_query, values.shape[2], values.shape[0])
+        _run(_attention_proximity, (whole, pattern, values, lengths, torch.tensor([first])), out)
         return out
-    return _attention_proximity_torch(whole, pattern, values, lengths)
+    return _attention_proximity_torch(whole, pattern, values, lengths, first)
 
 
 def neuron_proximity(whole: Tensor, activation: Tensor, w_out: Tensor) -> Tensor:
@@ -127,17 +129,18 @@ def _run(kernel: Any, inputs: tuple[Tensor, ...], *outputs: Tensor) -> None:
 
 
 @njit(parallel=True, fastmath=_SUM_MAY_REORDER, cache=True)
-def _attention_proximity(whole, pattern, values, lengths, out):  # pragma: no cover - compiled
+def _attention_proximity(whole, pattern, values, lengths, start, out):  # pragma: no cover - compiled
     batch, n_query, d = whole.shape
     n_head = values.shape[0]
     n_blocks = (n_query + _QUERY_BLOCK - 1) // _QUERY_BLOCK
+    offset = start[0]
     for work in prange(batch * n_blocks):
         b = work % batch
         first = (n_blocks - 1 - work // batch) * _QUERY_BLOCK  # late queries have the most keys: start with them
-        last = min(first + _QUERY_BLOCK, lengths[b])
-        for j in range(last):
+        last = min(first + _QUERY_BLOCK, n_query, lengths[b] - offset)
+        for j in range(last + offset):
             for h in range(n_head):
-                for i in range(max(first, j), last):
+                for i in range(max(first, j - offset), last):
                     a = pattern[b, h, i, j]
                     total = whole.dtype.type(0)
                     for c in range(d):
@@ -146,16 +149,25 @@ def _attention_proximity(whole, pattern, values, lengths, out):  # pragma: no co
                     out[b, i, j, h] = max(total, whole.dtype.type(0))
 
 
-def _attention_proximity_torch(whole: Tensor, pattern: Tensor, values: Tensor, lengths: Tensor) -> Tensor:
+def _attention_proximity_torch(
+    whole: Tensor, pattern: Tensor, values: Tensor, lengths: Tensor, first: int = 0
+) -> Tensor:
     batch, n_query, d = whole.shape
-    n_head = values.shape[0]
-    out = whole.new_zeros(batch, n_query, n_query, n_head)
+    n_head, n_key = values.shape[0], values.shape[2]
+    out = whole.new_zeros(batch, n_query, n_key, n_head)
     for b in range(batch):
-        for i in range(int(lengths[b])):
-            for keys in torch.arange(i + 1, device=whole.device).split(max(1, _TORCH_BUDGET // (n_head * d))):
-                part = (pattern[b, :, i, keys, None] * values[:, b, keys]).transpose(0, 1)  # [key, head, d_model]
-                y = whole[b, i]
-                out[b, i, keys] = (y.abs() - (y - part).abs()).sum(-1).clamp_min(0)
+        last = min(n_query, int(lengths[b]) - first)
+        step = max(1, _TORCH_BUDGET // (n_head * n_key * d))
+        for queries in torch.arange(max(last, 0), device=whole.device).split(step):
+            n_seen = int(queries[-1]) + first + 1
+            for keys in torch.arange(n_seen, device=whole.device).split(max(1, _TORCH_BUDGET // (n_head * d * step))):
+                part = (
+                    pattern[b][:, queries[:, None], keys][..., None] * values[:, b, None, keys]
+                )  # [head, query, key, d]
+                y = whole[b, queries, None]
+                near = (y.abs() - (y - part).abs()).sum(-1).clamp_min(0)
+                near = near.masked_fill(keys > queries[:, None] + first, 0)
+                out[b][queries[:, None], keys] = near.permute(1, 2, 0)
     return out
 
 

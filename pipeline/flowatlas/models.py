@@ -6,6 +6,7 @@ hooks, so the logits that the guard compares with are taken before wrapping.
 """
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -39,6 +40,7 @@ class Model:
         self.multiplier = self._number(family.residual_multiplier, 1.0)
         self.value_clip = self._number(family.value_clip, 0.0) or None
         self.final = self._final()
+        self._hook_points: dict[str, Any] = {}
 
     def plain(self, tensor: Tensor | None) -> Tensor | None:
         """A weight or activation in the compute dtype on the model's first device, cut from the autograd graph."""
@@ -128,6 +130,15 @@ class Model:
         if fixed is None:
             raise UnsupportedModel(f"model {self.located.name}: its final norm has no epsilon")
         return fixed
+
+    def hook_point(self, name: str) -> Any:
+        """The bridge's hook of that name, or None where this model has none."""
+        if name not in self._hook_points:
+            try:
+                self._hook_points[name] = attrgetter(name)(self.bridge)
+            except AttributeError:
+                self._hook_points[name] = None
+        return self._hook_points[name]
 
     def describe(self) -> dict[str, Any]:
         """What the manifest records of the model."""

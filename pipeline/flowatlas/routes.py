@@ -23,6 +23,20 @@ class Reach(NamedTuple):
     per_head: Tensor
 
 
+class Edges(NamedTuple):
+    """Edges of one block's attention, from (b, src) to (b, dst); every field [edge].
+
+    head is -1 and attention 0 where a share is the sum over heads.
+    """
+
+    b: Tensor
+    dst: Tensor
+    src: Tensor
+    head: Tensor
+    share: Tensor
+    attention: Tensor
+
+
 class Walked(NamedTuple):
     """A walk by depth of the stream (see `stream`); every tensor [batch, pos].
 
@@ -49,18 +63,20 @@ def through_mlp(reach: Reach, mlp: Tensor, residual: Tensor, floor: float) -> Re
 
 
 def through_attention(
-    reach: Reach, summed: Tensor, largest: Tensor, residual: Tensor, floor: float, mlp: Tensor | None = None
+    reach: Reach, summed: Edges, heads: Edges, residual: Tensor, floor: float, mlp: Tensor | None = None
 ) -> Reach:
     """From the node after attention to resid_post of the block below.
 
-    summed, largest [batch, query, key]: the sum and the largest of the heads' shares; residual [batch, query]; mlp likewise
-    in a parallel block, whose MLP reads resid_pre too.
+    summed, heads: the edges above the floor with their heads' shares together, and one by one; residual [batch, query]; mlp
+    likewise in a parallel block, whose MLP reads resid_pre too.
     """
     past = above(residual if mlp is None else torch.maximum(residual, mlp), floor)
-    down = [
-        torch.maximum(torch.minimum(node[:, :, None], above(edge, floor)).amax(1), torch.minimum(node, past))
-        for node, edge in ((reach.summed, summed), (reach.per_head, largest))
-    ]
+    down = []
+    for node, edges in ((reach.summed, summed), (reach.per_head, heads)):
+        width = torch.minimum(node[edges.b, edges.dst], edges.share)
+        below = edges.b * node.shape[1] + edges.src
+        straight = torch.minimum(node, past)
+        down.append(straight.flatten().scatter_reduce(0, below, width, "amax").view_as(straight))
     return Reach(*down)
 
 
