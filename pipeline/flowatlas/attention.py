@@ -102,7 +102,9 @@ def _cells(heads: Tensor, pattern: Tensor, first: int, lengths: Tensor, floor: f
 
 def _joined(pieces: list[BlockShares]) -> BlockShares:
     """Blocks of queries as one, in the order that a single one would have."""
-    edges = [_ordered([getattr(piece, name) for piece in pieces]) for name in ("summed", "heads", "cells")]
+    edges = [
+        _ordered([getattr(piece, name) for piece in pieces], name == "cells") for name in ("summed", "heads", "cells")
+    ]
     rows = [
         None if getattr(pieces[0], name) is None else torch.cat([getattr(piece, name) for piece in pieces], 1)
         for name in ("residual", "mlp", "bias", "by_head", "widest", "stored")
@@ -110,12 +112,13 @@ def _joined(pieces: list[BlockShares]) -> BlockShares:
     return BlockShares(*edges, *rows)  # pyright: ignore[reportArgumentType]
 
 
-def _ordered(pieces: list[Edges | None]) -> Edges | None:
-    """Joined, and by prompt as one block would give them."""
+def _ordered(pieces: list[Edges | None], by_head: bool) -> Edges | None:
+    """Joined in the order of a single block: by prompt, and cells by head, before query and key."""
     if pieces[0] is None:
         return None
     joined = Edges(*(torch.cat(parts) for parts in zip(*pieces, strict=True)))  # pyright: ignore[reportArgumentType]
-    order = joined.b.argsort(stable=True)
+    key = joined.b.long() << 32 | joined.head if by_head else joined.b
+    order = key.argsort(stable=True)
     return Edges(*(part[order] for part in joined))
 
 
