@@ -20,6 +20,7 @@ from flowatlas.models import Model
 from flowatlas.schema import TABLES
 from tiny import CONFIGS, make_model
 
+DOCS = Path(__file__).parent.parent / "docs"
 IDS = (0, 7, 91, 23, 7, 55, 7)
 SHORT = (0, 12, 4)
 FLOOR = 0.02
@@ -49,7 +50,7 @@ def test_every_family_of_the_table_has_a_tiny_model():
 def test_logits_are_hugging_faces_and_parts_add_up(folder):
     """On every layer and position, from the literal parts, and by the guard's own sums."""
     model, _, errors = load(folder)
-    assert max(errors.values()) < 1e-5
+    assert max(errors.values()) < min(1e-5, 10 * recorded(model, "float32"))
     model, acts, _ = forward(folder, [IDS])
     for l in range(model.n_layers):
         for pos in range(len(IDS)):
@@ -66,6 +67,12 @@ def test_half_precision_stays_within_the_guards_tolerance(folder):
     assert model.weights_dtype == torch.bfloat16
     assert model.final.w_u.dtype == model.dtype == torch.float32
     assert 1e-5 < max(errors.values()) <= guard.TOLERANCE[torch.bfloat16]
+    assert max(errors.values()) < 10 * recorded(model, "bfloat16")
+
+
+def recorded(model: Model, dtype: str) -> float:
+    """The error that docs/models.md tells of the model's family; other processors round a little otherwise."""
+    return json.loads((DOCS / "model_errors.json").read_text())[model.located.config.model_type][dtype]
 
 
 def test_routes_and_neurons_equal_the_slow_reference(folder):
@@ -106,7 +113,7 @@ def test_every_stage_into_parquet_and_out_again(folder, tmp_path, monkeypatch):
     assert {(expert == -1) == model.is_dense(layer) for layer, expert, _ in stored} <= {True}
 
 
-DEFAULT = Family(layer_norm=False)
+DEFAULT = Family("", layer_norm=False)
 NUMBERS = ("residual_multiplier", "logit_multiplier", "logit_divisor", "soft_cap", "value_clip")  # keys of the config
 STRUCTURE = ("norm_offset", "norm_eps", "post_norms", "values_by_head")
 
