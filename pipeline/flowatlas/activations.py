@@ -171,3 +171,19 @@ def run(model: Model, batch: Batch) -> tuple[Activations, Tensor]:
             "its numbers could not be trusted, so nothing was written"
         )
     return Activations(model, cache), logits
+
+
+def mlp_without_heads(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
+    """What block 0's MLP puts out [batch, pos, d_model]: as it is, and when the heads of the block write nothing."""
+    z, mlp_out, found = "blocks.0.attn.hook_z", "blocks.0.hook_mlp_out", []
+
+    def nothing(heads: Tensor, hook: Any) -> Tensor:
+        return torch.zeros_like(heads)
+
+    def keep(output: Tensor, hook: Any) -> None:
+        found.append(output.to(model.device, model.dtype))
+
+    with torch.inference_mode():
+        for hooks in ([(mlp_out, keep)], [(z, nothing), (mlp_out, keep)]):
+            model.bridge.run_with_hooks(batch.ids, attention_mask=batch.mask, use_cache=False, fwd_hooks=hooks)
+    return found[0], found[1]

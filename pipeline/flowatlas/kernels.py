@@ -59,12 +59,7 @@ def neuron_proximity(whole: Tensor, activation: Tensor, w_out: Tensor) -> Tensor
         out = torch.empty_like(activation)
         _run(_neuron_proximity, (whole, activation, w_out), out)
         return out
-    block = max(1, _TORCH_BUDGET // w_out.numel())
-    rows = [
-        (y[:, None].abs() - (y[:, None] - a[..., None] * w_out).abs()).sum(-1).clamp_min(0)
-        for y, a in zip(whole.split(block), activation.split(block), strict=True)
-    ]
-    return torch.cat(rows) if rows else torch.empty_like(activation)
+    return _neuron_proximity_torch(whole, activation, w_out)
 
 
 def top_tokens(scores: Tensor, k: int, both_ends: bool = False) -> tuple[Tensor, Tensor]:
@@ -91,13 +86,7 @@ def top_differences(
         ids = torch.empty(len(row), ends, k, dtype=torch.int32)
         _run(_top_differences, (scores, row, other, factor), values, ids)
         return values, ids.long()
-    values, ids = [], []
-    for r, o, f in zip(*(t.split(max(1, _TORCH_BUDGET // scores.shape[1])) for t in (row, other, factor)), strict=True):
-        difference = scores[r] - f[:, None] * scores[o]
-        found = [_stable_top(sign * difference, k) for sign in (1, -1)[:ends]]
-        values.append(torch.stack([v * s for (v, _), s in zip(found, (1, -1), strict=False)], 1))
-        ids.append(torch.stack([i for _, i in found], 1))
-    return torch.cat(values), torch.cat(ids)
+    return _top_differences_torch(scores, row, other, factor, k, ends)
 
 
 def count_above(scores: Tensor, row: Tensor, threshold: Tensor) -> Tensor:
@@ -110,14 +99,7 @@ def count_above(scores: Tensor, row: Tensor, threshold: Tensor) -> Tensor:
         order = threshold.argsort(dim=-1)
         _run(_count_above, (scores, row, threshold, order), out)
         return out
-    columns = [(scores[row] > threshold[:, [k]]).sum(-1) for k in range(threshold.shape[1])]
-    return torch.stack(columns, -1) if columns else torch.zeros_like(threshold, dtype=torch.int64)
-
-
-def _stable_top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest, ties to the lower id (torch.topk leaves their order open)."""
-    values, ids = torch.sort(scores, dim=-1, descending=True, stable=True)
-    return values[:, :k], ids[:, :k]
+    return _count_above_torch(scores, row, threshold)
 
 
 def _run(kernel: Any, inputs: tuple[Tensor, ...], *outputs: Tensor) -> None:
@@ -178,6 +160,15 @@ def _neuron_proximity(whole, activation, w_out, out):  # pragma: no cover - comp
                 out[i, n] = max(total, whole.dtype.type(0))
 
 
+def _neuron_proximity_torch(whole: Tensor, activation: Tensor, w_out: Tensor) -> Tensor:
+    block = max(1, _TORCH_BUDGET // w_out.numel())
+    rows = [
+        (y[:, None].abs() - (y[:, None] - a[..., None] * w_out).abs()).sum(-1).clamp_min(0)
+        for y, a in zip(whole.split(block), activation.split(block), strict=True)
+    ]
+    return torch.cat(rows) if rows else torch.empty_like(activation)
+
+
 @njit(cache=True)
 def _insert(values, ids, value, token):  # pragma: no cover - compiled
     """Put a value into a short list that is kept in descending order; equal values keep their order of arrival."""
@@ -209,6 +200,24 @@ def _top_differences(scores, row, other, factor, values, ids):  # pragma: no cov
                 values[p, 1, rank] = -values[p, 1, rank]
 
 
+def _top_differences_torch(
+    scores: Tensor, row: Tensor, other: Tensor, factor: Tensor, k: int, ends: int
+) -> tuple[Tensor, Tensor]:
+    values, ids = [], []
+    for r, o, f in zip(*(t.split(max(1, _TORCH_BUDGET // scores.shape[1])) for t in (row, other, factor)), strict=True):
+        difference = scores[r] - f[:, None] * scores[o]
+        found = [_stable_top(sign * difference, k) for sign in (1, -1)[:ends]]
+        values.append(torch.stack([v * s for (v, _), s in zip(found, (1, -1), strict=False)], 1))
+        ids.append(torch.stack([i for _, i in found], 1))
+    return torch.cat(values), torch.cat(ids)
+
+
+def _stable_top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest, ties to the lower id (torch.topk leaves their order open)."""
+    values, ids = torch.sort(scores, dim=-1, descending=True, stable=True)
+    return values[:, :k], ids[:, :k]
+
+
 @njit(parallel=True, cache=True)
 def _count_above(scores, row, threshold, order, out):  # pragma: no cover - compiled
     n_token = scores.shape[1]
@@ -224,3 +233,8 @@ def _count_above(scores, row, threshold, order, out):  # pragma: no cover - comp
                         out[q, column] += 1
                     else:
                         break
+
+
+def _count_above_torch(scores: Tensor, row: Tensor, threshold: Tensor) -> Tensor:
+    columns = [(scores[row] > threshold[:, [k]]).sum(-1) for k in range(threshold.shape[1])]
+    return torch.stack(columns, -1) if columns else torch.zeros_like(threshold, dtype=torch.int64)
