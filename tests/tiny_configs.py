@@ -24,6 +24,7 @@ _TWO: dict[str, Any] = {**_SIZES, "num_hidden_layers": 2}
 _GATED = {**_SIZES, "num_key_value_heads": 2, "intermediate_size": 48, "tie_word_embeddings": False}
 _GATED_TWO = {**_GATED, "num_hidden_layers": 2}
 _GPT2_NAMES = {**_VOCAB, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": N_CONTEXT}
+_MPT = {**_VOCAB, "d_model": 32, "n_layers": 2, "n_heads": 4, "expansion_ratio": 2, "max_seq_len": N_CONTEXT}
 _SLIDING = ["sliding_attention", "full_attention"]
 _EXPERTS = {**_GATED_TWO, "num_experts_per_tok": 2}
 
@@ -42,7 +43,8 @@ SEQUENTIAL = {
     "opt_unbiased": _with(hf.OPTConfig, _TWO, ffn_dim=48, enable_bias=False),
     "gpt_neox_sequential": _with(hf.GPTNeoXConfig, _TWO, intermediate_size=48, use_parallel_residual=False),
     "bloom": _with(hf.BloomConfig, _VOCAB, hidden_size=32, n_layer=2, n_head=4),
-    "mpt": _with(hf.MptConfig, _VOCAB, d_model=32, n_layers=2, n_heads=4, expansion_ratio=2, max_seq_len=N_CONTEXT),
+    "mpt": _with(hf.MptConfig, _MPT),
+    "mpt_clipped": _with(hf.MptConfig, _MPT, attn_config={"clip_qkv": 0.4}),
     "gpt_bigcode": _with(hf.GPTBigCodeConfig, _GPT2_NAMES),
     "falcon_rw": _with(hf.FalconConfig, _TWO, parallel_attn=False, multi_query=False, alibi=True, bias=True),
     "llama": _with(hf.LlamaConfig, _GATED),
@@ -56,6 +58,8 @@ SEQUENTIAL = {
     "gemma": _with(hf.GemmaConfig, _GATED_TWO, head_dim=12),
     "phi3": _with(hf.Phi3Config, _GATED_TWO, sliding_window=6, pad_token_id=0),
     "olmo": _with(hf.OlmoConfig, _GATED_TWO),
+    "olmo_clipped": _with(hf.OlmoConfig, _GATED_TWO, clip_qkv=0.4),
+    "glm": _with(hf.GlmConfig, _GATED_TWO, head_dim=12, pad_token_id=0),
     "smollm3": _with(hf.SmolLM3Config, _GATED_TWO, no_rope_layer_interval=2, pad_token_id=0),
     "stablelm": _with(hf.StableLmConfig, _GATED_TWO, use_qkv_bias=True),
     "stablelm_qk_norm": _with(hf.StableLmConfig, _GATED_TWO, qk_layernorm=True),
@@ -82,6 +86,8 @@ POST_NORM = {
                     final_logit_softcapping=3.0, attn_logit_softcapping=2.0),
     "gemma3_text": _with(hf.Gemma3TextConfig, _GATED_TWO, head_dim=12, sliding_window=5, layer_types=_SLIDING,
                          query_pre_attn_scalar=12),
+    "gemma3_text_capped": _with(hf.Gemma3TextConfig, _GATED_TWO, head_dim=12, sliding_window=5, layer_types=_SLIDING,
+                                final_logit_softcapping=3.0),
     "olmo2": _with(hf.Olmo2Config, _GATED_TWO),
     "olmo3": _with(hf.Olmo3Config, _GATED_TWO, sliding_window=5, layer_types=_SLIDING),
     "glm4": _with(hf.Glm4Config, _GATED_TWO, head_dim=12, pad_token_id=0),
@@ -98,9 +104,10 @@ EXPERTS = {
     "mixtral": _with(hf.MixtralConfig, _EXPERTS, num_local_experts=4, sliding_window=6),
     "qwen2_moe": _with(hf.Qwen2MoeConfig, _EXPERTS, num_experts=4, moe_intermediate_size=24,
                        shared_expert_intermediate_size=40, mlp_only_layers=[1], num_hidden_layers=3),
-    "qwen3_moe": _with(hf.Qwen3MoeConfig, _EXPERTS, head_dim=12, num_experts=4, moe_intermediate_size=24,
-                       norm_topk_prob=True),
-    "olmoe": _with(hf.OlmoeConfig, _EXPERTS, num_experts=4),
+    "qwen3_moe": _with(hf.Qwen3MoeConfig, _EXPERTS, num_hidden_layers=3, decoder_sparse_step=2, head_dim=12,
+                       num_experts=4, moe_intermediate_size=24, norm_topk_prob=True),
+    "mixtral_all": _with(hf.MixtralConfig, {**_EXPERTS, "num_experts_per_tok": 3}, num_local_experts=3),
+    "olmoe": _with(hf.OlmoeConfig, _EXPERTS, num_experts=4, clip_qkv=0.4),
     "granitemoe": _with(hf.GraniteMoeConfig, _EXPERTS, num_local_experts=4, embedding_multiplier=3.0,
                         logits_scaling=4.0, residual_multiplier=0.3, attention_multiplier=0.2),
 }  # fmt: skip

@@ -193,9 +193,14 @@ def run(
 
         return take
 
+    # The sums of a sequential block also hold where it is taken for a parallel one; but it has a node that this one has not.
+    foreign = [f"blocks.{l}.{_OF_A_NODE[0]}" for l in range(model.n_layers) if model.stream.parallel]
+    strange: list[str] = []
     keep: dict[str, Any] = {"logits_to_keep": 1, "use_cache": False, "output_attentions": False}
-    points = [(model.hook_point(name), name, of_block) for of_block in waiting for name in of_block]
-    handles = [(point, point.add_hook(listen(name, of_block))) for point, name, of_block in points if point is not None]
+    hooks = {name: listen(name, of_block) for of_block in waiting for name in of_block}
+    hooks |= {name: lambda value, hook, name=name: strange.append(f"{name} came by") for name in foreign}
+    points = [(model.hook_point(name), hook) for name, hook in hooks.items()]
+    handles = [(point, point.add_hook(hook)) for point, hook in points if point is not None]
     try:
         with torch.inference_mode():
             logits = model.bridge(batch.ids, attention_mask=batch.mask, **keep)
@@ -204,8 +209,26 @@ def run(
             handle.hook.remove()
             point.fwd_hooks.remove(handle)
     if block is not None:
+        strange.append(f"{min(waiting[block])} never came by")
+    if strange:
         raise GuardError(
-            f"model {model.located.name}: its blocks are not built as its family's are ({min(waiting[block])} never came by); "
+            f"model {model.located.name}: its blocks are not built as its family's are ({strange[0]}); "
             "its numbers could not be trusted, so nothing was written"
         )
     return acts, logits
+
+
+def mlp_without_heads(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
+    """What block 0's MLP puts out [batch, pos, d_model]: as it is, and when the heads of the block write nothing."""
+    z, mlp_out, found = "blocks.0.attn.hook_z", "blocks.0.hook_mlp_out", []
+
+    def nothing(heads: Tensor, hook: Any) -> Tensor:
+        return torch.zeros_like(heads)
+
+    def keep(output: Tensor, hook: Any) -> None:
+        found.append(output.to(model.device, model.dtype))
+
+    with torch.inference_mode():
+        for hooks in ([(mlp_out, keep)], [(z, nothing), (mlp_out, keep)]):
+            model.bridge.run_with_hooks(batch.ids, attention_mask=batch.mask, use_cache=False, fwd_hooks=hooks)
+    return found[0], found[1]

@@ -38,8 +38,9 @@ def of_step(share: Tensor, reach: Tensor, mask: Tensor, last_target: Tensor, flo
 def _component(
     share: Tensor, widest: Tensor, reach: Tensor, mask: Tensor, last_target: Tensor, floor: float
 ) -> Component:
-    valid = mask[..., None].to(share.dtype)
-    mean = (share * valid).sum(1) / valid.sum(1)
+    valid = mask[..., None].bool()
+    # Padding may hold anything, NaN too: it must not be multiplied by zero.
+    mean = torch.where(valid, share, 0).sum(1) / valid.sum(1)
     at_target = share[torch.arange(len(share), device=share.device), last_target]
-    tau = torch.minimum(widest, reach[..., None]).amax(1)
+    tau = torch.where(valid, torch.minimum(widest, reach[..., None]), 0).amax(1)
     return Component(mean, at_target, torch.where(tau > floor, tau, 0))

@@ -59,6 +59,7 @@ def setting(config: Any, key: str) -> Any:
 class Family:
     """What the one code path must know about an architecture.
 
+    known_as             models of this family, for people
     layer_norm           the final norm is a LayerNorm (centred), else an RMSNorm
     norm_offset          norms multiply by this + their weight (Gemma: 1)
     norm_eps             epsilon of the final norm where its module carries none
@@ -77,6 +78,7 @@ class Family:
     fixed                config values without which its equations differ from this entry
     """
 
+    known_as: str
     layer_norm: bool
     norm_offset: float = 0.0
     norm_eps: float | None = None
@@ -114,9 +116,10 @@ _CAUSAL = Fixed(
 _GRANITE: dict[str, Any] = {"residual_multiplier": "residual_multiplier", "logit_divisor": "logits_scaling"}
 
 _SEQUENTIAL = {
-    "gpt2": Family(layer_norm=True, fixed=(_NO_CROSS, _SCALED)),
-    "gpt_neo": Family(layer_norm=True),
+    "gpt2": Family("GPT-2", layer_norm=True, fixed=(_NO_CROSS, _SCALED)),
+    "gpt_neo": Family("GPT-Neo", layer_norm=True),
     "gpt_bigcode": Family(
+        "SantaCoder, StarCoder",
         layer_norm=True,
         fixed=(
             _NO_CROSS,
@@ -125,6 +128,7 @@ _SEQUENTIAL = {
         ),
     ),
     "opt": Family(
+        "OPT",
         layer_norm=True,
         fixed=(
             Fixed("do_layer_norm_before", True, "its norms stand on the residual stream itself, which then is no sum"),
@@ -132,8 +136,9 @@ _SEQUENTIAL = {
             Fixed("_remove_final_layer_norm", False, "it unembeds without a final norm"),
         ),
     ),
-    "xglm": Family(layer_norm=True, fixed=(_NO_CROSS,)),
+    "xglm": Family("XGLM", layer_norm=True, fixed=(_NO_CROSS,)),
     "bloom": Family(
+        "BLOOM, BLOOMZ",
         layer_norm=True,
         context=("seq_length", 2048),
         fixed=(
@@ -145,34 +150,37 @@ _SEQUENTIAL = {
             Fixed("slow_but_exact", False, "the bridge computes its output projections otherwise"),
         ),
     ),
-    "mpt": Family(layer_norm=True, context=("max_seq_len", 2048), value_clip="attn_config.clip_qkv"),
-    "llama": Family(layer_norm=False),
-    "mistral": Family(layer_norm=False),
-    "qwen2": Family(layer_norm=False),
-    "qwen3": Family(layer_norm=False),
-    "phi3": Family(layer_norm=False),
-    "smollm3": Family(layer_norm=False),
-    "glm": Family(layer_norm=False),
-    "starcoder2": Family(layer_norm=True),
-    "gemma": Family(layer_norm=False, norm_offset=1.0, fixed=(_CAUSAL,)),
-    "nemotron": Family(layer_norm=True, norm_offset=1.0),
-    "olmo": Family(layer_norm=True, norm_eps=1e-5, value_clip="clip_qkv"),
-    "granite": Family(layer_norm=False, **_GRANITE),
+    "mpt": Family("MPT", layer_norm=True, context=("max_seq_len", 2048), value_clip="attn_config.clip_qkv"),
+    "llama": Family("Llama 1 to 3, TinyLlama, SmolLM", layer_norm=False),
+    "mistral": Family("Mistral", layer_norm=False),
+    "qwen2": Family("Qwen 1.5, 2 and 2.5", layer_norm=False),
+    "qwen3": Family("Qwen 3", layer_norm=False),
+    "phi3": Family("Phi-3, Phi-4", layer_norm=False),
+    "smollm3": Family("SmolLM 3", layer_norm=False),
+    "glm": Family("GLM-4 9B", layer_norm=False),
+    "starcoder2": Family("StarCoder 2", layer_norm=True),
+    "gemma": Family("Gemma", layer_norm=False, norm_offset=1.0, fixed=(_CAUSAL,)),
+    "nemotron": Family("Nemotron, Minitron", layer_norm=True, norm_offset=1.0),
+    "olmo": Family("OLMo", layer_norm=True, norm_eps=1e-5, value_clip="clip_qkv"),
+    "granite": Family("Granite 3", layer_norm=False, **_GRANITE),
 }
 
 _PARALLEL = {
     "gpt_neox": Family(
+        "Pythia, GPT-NeoX",
         layer_norm=True,
         parallel="use_parallel_residual",
         fixed=(Fixed("attention_bias", True, "the bridge takes its fused projection apart together with its bias"),),
     ),
-    "gptj": Family(layer_norm=True, parallel=True),
+    "gptj": Family("GPT-J", layer_norm=True, parallel=True),
     "phi": Family(
+        "Phi-1, 1.5 and 2",
         layer_norm=True,
         parallel=True,
         fixed=(Fixed("qk_layernorm", False, "the bridge leaves the norms of queries and keys out"),),
     ),
     "falcon": Family(
+        "Falcon 7B, Falcon RW",
         layer_norm=True,
         parallel="parallel_attn",
         fixed=(
@@ -182,13 +190,14 @@ _PARALLEL = {
             Fixed("num_ln_in_parallel_attn", 1, "attention and MLP read different norms, which the bridge mixes up"),
         ),
     ),
-    "stablelm": Family(layer_norm=True, parallel="use_parallel_residual"),
-    "cohere": Family(layer_norm=True, parallel=True, logit_multiplier="logit_scale"),
-    "cohere2": Family(layer_norm=True, parallel=True, logit_multiplier="logit_scale"),
+    "stablelm": Family("StableLM", layer_norm=True, parallel="use_parallel_residual"),
+    "cohere": Family("Command R", layer_norm=True, parallel=True, logit_multiplier="logit_scale"),
+    "cohere2": Family("Command R7B, Command A", layer_norm=True, parallel=True, logit_multiplier="logit_scale"),
 }
 
 _POST_NORM = {
     "gemma2": Family(
+        "Gemma 2",
         layer_norm=False,
         norm_offset=1.0,
         post_norms=_POST_NORMS,
@@ -196,28 +205,35 @@ _POST_NORM = {
         fixed=(_CAUSAL,),
     ),
     "gemma3_text": Family(
+        "Gemma 3",
         layer_norm=False,
         norm_offset=1.0,
         post_norms=_POST_NORMS,
         soft_cap="final_logit_softcapping",
         fixed=(_CAUSAL, Fixed("attn_logit_softcapping", None, "the bridge caps scores that Hugging Face does not")),
     ),
-    "olmo2": Family(layer_norm=False, post_norms=_POST_NORMS),
-    "olmo3": Family(layer_norm=False, post_norms=_POST_NORMS),
-    "glm4": Family(layer_norm=False, post_norms=_POST_NORMS),
-    "exaone4": Family(layer_norm=False, post_norms=_POST_NORMS),
+    "olmo2": Family("OLMo 2", layer_norm=False, post_norms=_POST_NORMS),
+    "olmo3": Family("OLMo 3", layer_norm=False, post_norms=_POST_NORMS),
+    "glm4": Family("GLM-4 0414", layer_norm=False, post_norms=_POST_NORMS),
+    "exaone4": Family("EXAONE 4", layer_norm=False, post_norms=_POST_NORMS),
 }
 
 _MIXTURES = {
-    "mixtral": Family(layer_norm=False, experts=Experts()),
-    "qwen2_moe": Family(layer_norm=False, experts=Experts(shared="shared_expert", shared_gate="shared_expert_gate")),
-    "qwen3_moe": Family(layer_norm=False, experts=Experts()),
-    "olmoe": Family(layer_norm=False, experts=Experts(), value_clip="clip_qkv"),
+    "mixtral": Family("Mixtral", layer_norm=False, experts=Experts()),
+    "qwen2_moe": Family(
+        "Qwen 1.5 and 2 MoE",
+        layer_norm=False,
+        experts=Experts(shared="shared_expert", shared_gate="shared_expert_gate"),
+    ),
+    "qwen3_moe": Family("Qwen 3 MoE", layer_norm=False, experts=Experts()),
+    "olmoe": Family("OLMoE", layer_norm=False, experts=Experts(), value_clip="clip_qkv"),
     # The bridge takes this router's answer in another order than it is given: the choice comes by as its output.
-    "granitemoe": Family(layer_norm=False, experts=Experts(indices="mlp.gate.hook_out"), **_GRANITE),
-    "gpt_oss": Family(layer_norm=False, level="block"),
-    "llama4_text": Family(layer_norm=False, level="block"),
-    "deepseek_v3": Family(layer_norm=False, level="block", values_by_head=True),
+    "granitemoe": Family(
+        "Granite 3 MoE, PowerMoE", layer_norm=False, experts=Experts(indices="mlp.gate.hook_out"), **_GRANITE
+    ),
+    "gpt_oss": Family("gpt-oss", layer_norm=False, level="block"),
+    "llama4_text": Family("Llama 4", layer_norm=False, level="block"),
+    "deepseek_v3": Family("DeepSeek V3, R1", layer_norm=False, level="block", values_by_head=True),
 }
 
 FAMILIES: dict[str, Family] = {**_SEQUENTIAL, **_PARALLEL, **_POST_NORM, **_MIXTURES}

@@ -8,6 +8,9 @@ neuron_sum      all neurons + b_out against the MLP's output
 
 Each is the largest absolute difference over the largest absolute value of what it is compared with (at least 1). A
 family whose equations differ from what the table of families says fails here rather than giving plausible numbers.
+
+The sums are blind to what an MLP reads: resid_pre + attention + MLP is resid_post in a parallel block and in a sequential
+one. So block 0 runs once more with its heads silenced: its MLP must answer the same if the blocks are parallel, and only then.
 """
 
 import torch
@@ -21,6 +24,8 @@ from flowatlas.models import Model
 # float64 is held to 1e-6 only: some Hugging Face norms and rotary tables compute in float32 whatever the weights are.
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4, torch.float16: 5e-3, torch.bfloat16: 3e-2}
 _MAX_PROBE_TOKENS = 1024  # Hugging Face unembeds every position: enough to tell, small enough for any vocabulary
+
+_MAX_SILENCED_TOKENS = 16
 
 
 def probe_batch(prompts: list[tuple[int, ...]], device: torch.device | str = "cpu") -> Batch:
@@ -54,6 +59,7 @@ def check(model: Model, batch: Batch, reference: Tensor) -> dict[str, float]:
         x = acts.resid[-1]
         z = lens.project(model.final, x, model.final.scale(x))
         errors["logits"] = _error(lens.logits(model.final, z, lens.constant(model.final)), reference, mask)
+        silenced = _silenced(model, batch)
     tolerance = TOLERANCE[model.weights_dtype]
     worst = max(errors, key=lambda name: errors[name])
     if not errors[worst] <= tolerance:  # also when it is NaN
@@ -62,7 +68,21 @@ def check(model: Model, batch: Batch, reference: Tensor) -> dict[str, float]:
             f"model {model.located.name} ({family}) does not add up: {worst} is off by {errors[worst]:.1e} of its size "
             f"(allowed {tolerance:.0e}); its numbers could not be trusted, so nothing was written"
         )
+    if silenced > tolerance if model.stream.parallel else silenced == 0:
+        is_, taken = ("sequential", "parallel") if model.stream.parallel else ("parallel", "sequential")
+        raise GuardError(
+            f"model {model.located.name} ({model.located.config.model_type}): its blocks are {is_} and were taken for {taken}; "
+            "its routes could not be trusted, so nothing was written"
+        )
     return errors
+
+
+def _silenced(model: Model, batch: Batch) -> float:
+    """How much the output of block 0's MLP depends on its heads, at the start of the first prompt."""
+    n = min(int(batch.lengths[0]), _MAX_SILENCED_TOKENS)
+    few = Batch.of([tuple(batch.ids[0, :n].tolist())], model.device)
+    with_heads, without = activations.mlp_without_heads(model, few)
+    return _error(without, with_heads, few.mask.bool())
 
 
 def _layer_errors(model: Model, acts: Activations, l: int, mask: Tensor) -> dict[str, float]:
