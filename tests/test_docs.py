@@ -50,8 +50,9 @@ def test_modules_import_only_downwards(module):
 
 
 LAYERS = (
-    "errors schema config clock files families",
-    "tokens rows readers tables encode prompts checkpoints models weights activations shards plan manifest hub",
+    "errors schema config validation clock files families",
+    "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models"
+    " weights activations shards plan manifest",
     "kernels contributions",
     "routes components lens guard",
     "columns vocabulary extract writer",
