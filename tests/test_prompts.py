@@ -222,7 +222,9 @@ def test_hub_dataset_streams_from_a_folder(tmp_path):
 
 
 def test_unreachable_hub_dataset_is_one_clear_line():
-    with pytest.raises(DatasetError, match=r"nobody/nothing: the hub may not be asked \(HF_HUB_OFFLINE is set\)") as error:
+    with pytest.raises(
+        DatasetError, match=r"nobody/nothing: the hub may not be asked \(HF_HUB_OFFLINE is set\)"
+    ) as error:
         open_dataset(DatasetConfig(hub="nobody/nothing"))
     assert "\n" not in str(error.value)
 

@@ -190,7 +190,10 @@ def test_a_mended_model_runs_in_the_same_folder(
     ("arguments", "message"),
     [
         (["model=./nowhere"], "no such folder"),
-        (["model=nobody/nothing"], "model nobody/nothing: no such folder, and the hub may not be asked (HF_HUB_OFFLINE is set)"),
+        (
+            ["model=nobody/nothing"],
+            "model nobody/nothing: no such folder, and the hub may not be asked (HF_HUB_OFFLINE is set)",
+        ),
         (["model=prompts.jsonl"], "is a file"),
         (["dataset=nowhere.jsonl"], "no such file"),
         (["dataset=empty.txt"], "it is empty"),
