@@ -32,7 +32,7 @@ def make_adapter(base: Path, folder: Path, seed: int = 0, **settings: Any) -> to
         for parameter in model.parameters():
             if parameter.requires_grad:
                 torch.nn.init.normal_(parameter, std=0.1)
-        model.save_pretrained(folder)
+        model.save_pretrained(str(folder))
     with torch.inference_mode():
         return model.eval()(IDS).logits
 
