@@ -108,19 +108,6 @@ def test_dtype_auto_is_the_checkpoints_own(copy, named, stored, expected):
 
 
 @pytest.mark.parametrize(
-    ("config", "expected"),
-    [
-        ({"max_position_embeddings": 64, "seq_length": 32}, 64),
-        ({"max_seq_len": 48}, 48),  # mpt
-        ({"seq_length": 2048}, 2048),  # bloom on the hub: what it was trained with
-        ({}, None),  # bloom otherwise: nothing limits a prompt
-    ],
-)
-def test_the_longest_prompt_by_the_configs_own_name_for_it(config, expected):
-    assert of(config).max_tokens == expected
-
-
-@pytest.mark.parametrize(
     ("rope", "expected"),
     [
         (None, None),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import literal
 from flowatlas import contributions, kernels
+from flowatlas.weights import NeuronBlock
 
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 4), st.integers(1, 5), st.integers(2, 19))
 
@@ -29,6 +30,10 @@ def random_layer(shape, seed, dtype=torch.float64, scale=1.0):
     lengths = torch.randint(1, n_pos + 1, (batch,), generator=generator)
     lengths[0] = n_pos
     return whole, residual, pattern, values, bias, lengths, v, w_o
+
+
+def dense(activation, w_out):
+    return NeuronBlock(-1, torch.arange(len(activation)), activation, w_out)
 
 
 def test_two_tokens_in_two_dimensions_by_hand():
@@ -93,11 +98,11 @@ def test_fused_neuron_shares_equal_the_formula(n_node, n_neuron, d_model, seed):
     residual = torch.randn(n_node, d_model, generator=generator, dtype=torch.float64)
     bias = torch.randn(d_model, generator=generator, dtype=torch.float64)
     whole = residual + activation @ w_out + bias
-    found = contributions.neuron_shares(whole, residual, activation, w_out, bias)
+    found = contributions.neuron_shares(whole, residual, [dense(activation, w_out)], bias)
     for node in range(n_node):
         parts = {n: activation[node, n] * w_out[n] for n in range(n_neuron)}
         want = literal.shares({**parts, "residual": residual[node]}, whole[node], "residual")
-        assert found.neurons[node].tolist() == pytest.approx([want[n] for n in range(n_neuron)], abs=1e-10)
+        assert found.neurons[0][node].tolist() == pytest.approx([want[n] for n in range(n_neuron)], abs=1e-10)
         assert float(found.residual[node]) == pytest.approx(want["residual"], abs=1e-10)
         with_bias = literal.shares({**parts, "residual": residual[node], "bias": bias}, whole[node], "residual")
         assert float(found.bias[node]) == pytest.approx(with_bias["bias"], abs=1e-10)
@@ -110,8 +115,8 @@ def test_nothing_near_the_whole_leaves_it_to_the_residual():
     assert (float(found.heads.sum()), float(found.residual.sum())) == (0.0, 1.0)
     assert [float(s) for s in contributions.mlp_shares(whole, -whole, -whole)] == [0.0, 1.0]
     zero = torch.zeros(1, 4)
-    neurons = contributions.neuron_shares(zero, zero, torch.ones(1, 2), torch.ones(2, 4), None)
-    assert (float(neurons.neurons.sum()), float(neurons.residual)) == (0.0, 1.0)
+    neurons = contributions.neuron_shares(zero, zero, [dense(torch.ones(1, 2), torch.ones(2, 4))], None)
+    assert (float(neurons.neurons[0].sum()), float(neurons.residual)) == (0.0, 1.0)
 
 
 def test_small_parts_keep_their_digits_in_float32():

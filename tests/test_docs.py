@@ -51,11 +51,11 @@ def test_modules_import_only_downwards(module):
 
 LAYERS = (
     "errors schema config validation clock files families",
-    "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models"
-    " weights activations shards plan manifest",
+    "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
+    " stream activations shards plan manifest",
     "kernels contributions",
     "routes components lens guard",
-    "columns vocabulary extract writer",
+    "columns vocabulary block_rows extract writer",
     "compose overrides neuron_tokens job run dry status audit audit_rules site site_data server cli bench docs",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

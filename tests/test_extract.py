@@ -9,6 +9,7 @@ from flowatlas import checkpoints, guard, models
 from flowatlas.config import LensConfig
 from flowatlas.errors import GuardError
 from flowatlas.extract import Extractor
+from flowatlas.lens import static_scores
 from tiny import FAMILIES, make_model
 
 IDS = (0, 7, 91, 23, 7, 55, 7)
@@ -33,8 +34,9 @@ def by(rows, *keys):
 
 
 def test_parts_add_up_on_every_layer_and_logits_are_hugging_faces(any_model):
-    errors = load(any_model)[2]
-    assert set(errors) == {"logits", "pattern", "attention_sum", "mlp_sum"}
+    model, _, errors = load(any_model)
+    sums = {"attention_sum", "neuron_sum"} | (set() if model.stream.parallel else {"mlp_sum"})
+    assert set(errors) == {"logits", "pattern", *sums}
     assert max(errors.values()) < 1e-5
 
 
@@ -54,23 +56,34 @@ def test_routes_equal_the_literal_walk(any_model):
                 for target in p.targets:
                     want |= literal.walk(some, (model.n_layers - 1, "post", target), tau)[0]
                 assert {key[1:] for key, row in nodes.items() if row[mode] > tau} == want
-        stored = {edge_key(row): row["share"] for row in tables["edges"] if row["prompt_id"] == b}
+        stored = {edge_key(model, row): row["share"] for row in tables["edges"] if row["prompt_id"] == b}
         reached = {key[1:] for key, row in nodes.items() if row["reach_summed"] > 0}
         want_edges = {**edges, **literal.summed(edges)}
         want_edges = {key: share for key, share in want_edges.items() if key[0] in reached and share > FLOOR}
         assert stored.keys() == want_edges.keys()
         assert stored == pytest.approx(want_edges, abs=1e-5)
-        own_column = {(l, point, t) for l in range(model.n_layers) for point in ("mid", "post") for t in p.targets}
-        own_column |= {(-1, "post", t) for t in p.targets}
+        own_column = {(*node, t) for node in literal.nodes(model) for t in p.targets}
         assert {key[1:] for key in nodes} == reached | own_column
         for key, row in nodes.items():
             into = sum(share for edge, share in stored.items() if edge[0] == key[1:] and not is_one_head(edge))
             assert row["stored_share"] == pytest.approx(into, abs=1e-5)
 
 
-def edge_key(row):
+def test_bias_shares_stand_beside_the_parts(any_model):
+    tables = extract(any_model, [prompt(IDS)], floor=FLOOR)
+    model, acts, _ = forward(any_model, [IDS])
+    for row in tables["nodes"]:
+        want = 0.0
+        if row["layer"] >= 0:
+            want = literal.bias_share(model, acts, row["layer"], row["point"], 0, row["pos"])
+        assert row["bias_share"] == pytest.approx(want, abs=1e-5)
+
+
+def edge_key(model, row):
     above, below = (row["layer"], "mid", row["dst"]), (row["layer"] - 1, "post", row["src"])
-    if row["kind"] in ("mlp", "resid_mlp"):
+    if model.stream.parallel:
+        above = (row["layer"], "post", row["dst"])
+    elif row["kind"] in ("mlp", "resid_mlp"):
         above, below = (row["layer"], "post", row["dst"]), (row["layer"], "mid", row["src"])
     return above, below, row["head"] if row["kind"] == "attn" else row["kind"]
 
@@ -97,7 +110,9 @@ def test_components_are_means_over_positions_and_largest_tau_on_the_route(any_mo
     tables = extract(any_model, prompts, floor=FLOOR)
     model, acts, _ = forward(any_model, [p.token_ids for p in prompts])
     found = by(tables["components"], "prompt_id", "layer", "component", "index")
-    assert len(found) == 2 * model.n_layers * (model.n_heads + 3)
+    steps = ("resid_attn", "mlp") if model.stream.parallel else ("resid_attn", "mlp", "resid_mlp")
+    assert len(found) == 2 * model.n_layers * (model.n_heads + len(steps))
+    assert {key[2] for key in found} == {"head", *steps}
     reach = by(tables["nodes"], "prompt_id", "layer", "point", "pos")
     for b, p in enumerate(prompts):
         length = len(p.token_ids)
@@ -141,10 +156,9 @@ def test_nodes_and_ranks_along_the_stream(any_model):
     tables = extract(any_model, [prompt(IDS, None, 0, (33, 34), (44,))])
     model, acts, _ = forward(any_model, [IDS])
     logits = {}
-    for depth, x in enumerate(acts.resid):
-        for pos in range(len(IDS)):
-            place = (depth + 1) // 2 - 1, "mid" if depth % 2 else "post", pos
-            logits[place] = (depth, literal.lens(model.final, x[0, pos]), x[0, pos])
+    for pos in range(len(IDS)):
+        for depth, (node, x) in enumerate(literal.vectors(model, acts, 0, pos).items()):
+            logits[*node, pos] = (depth, literal.lens(model.final, x), x)
     depths = {(depth, place[2]): row for place, (depth, row, _) in logits.items()}
     for row in tables["nodes"]:
         place = row["layer"], row["point"], row["pos"]
@@ -173,18 +187,16 @@ def test_nodes_and_ranks_along_the_stream(any_model):
 def test_writes_are_what_each_component_adds_to_the_logits(any_model):
     tables = extract(any_model, [prompt(IDS, range(len(IDS)))], floor=FLOOR)
     model, acts, _ = forward(any_model, [IDS])
-    final = model.final
-    seen = set()
+    seen, known = set(), {}
     for row in tables["writes"]:
         l, pos, component = row["layer"], row["pos"], row["component"]
-        mid, post = acts.resid[2 * l + 1][0, pos], acts.resid[2 * l + 2][0, pos]
-        if component == "mlp":
-            written, node = acts.mlp_out(l)[0, pos], post
-        elif component == "attn":
-            written, node = mid - acts.resid[2 * l][0, pos], mid
-        else:
-            written, node = acts.z(l)[0, pos, row["index"]] @ model.layer(l).w_o[row["index"]], mid
-        scores = final.w_u @ (final.centred(written) * final.weight / final.scale(node))
+        if (l, pos) not in known:
+            known[l, pos] = literal.added(model, acts, l, 0, pos), literal.vectors(model, acts, 0, pos)
+        parts, x = known[l, pos]
+        node = x[l, "post" if component == "mlp" or model.stream.parallel else "mid"]
+        own = [part for (_, head), part in parts.heads.items() if head == row["index"]]
+        written = {"mlp": parts.mlp, "attn": parts.attention, "head": sum(own)}[component]
+        scores = literal.write(model.final, written, node)
         assert row["score"] == pytest.approx(float(scores[row["token_id"]]), abs=2e-4)
         better = scores > scores[row["token_id"]] if row["sign"] == 1 else scores < scores[row["token_id"]]
         assert row["rank"] == 1 + int(better.sum())
@@ -199,21 +211,22 @@ def test_neurons_are_the_largest_shares_and_scale_static_scores_to_writes(any_mo
     places = {(row["layer"], row["pos"]) for row in tables["neurons"]}
     on_route = {(r["layer"], r["dst"]) for r in tables["edges"] if r["kind"] == "mlp"}
     assert places == on_route
-    final = model.final
     for l, pos in places:
         rows = [r for r in tables["neurons"] if (r["layer"], r["pos"]) == (l, pos)]
-        weights, post, mid = model.layer(l), acts.resid[2 * l + 2][0, pos], acts.resid[2 * l + 1][0, pos]
-        activation = acts.neurons(l)[0, pos]
-        parts = {n: activation[n] * weights.w_out[n] for n in range(len(activation))}
-        want = literal.shares({**parts, "residual": mid}, post, "residual")
+        x, parts = literal.vectors(model, acts, 0, pos), literal.added(model, acts, l, 0, pos)
+        residual = x[l, "post"] - parts.mlp if model.stream.parallel else x[l, "mid"]
+        want = literal.shares({**parts.neurons, "residual": residual}, x[l, "post"], "residual")
         top = sorted((share for key, share in want.items() if key != "residual" and share > 0), reverse=True)[:20]
         assert [row["share"] for row in rows] == pytest.approx(top, abs=1e-5)
+        static = static_scores(model.final, model.value_vectors(l))
+        activation = acts._get(f"blocks.{l}.mlp.hook_post")[0, pos]
         for row in rows[:3]:
             n = row["neuron"]
+            assert row["expert"] == -1
             assert row["share"] == pytest.approx(want[n], abs=1e-5)
-            static = final.w_u @ (final.centred(weights.w_out[n]) * final.weight)
-            write = final.w_u @ (final.centred(parts[n]) * final.weight / final.scale(post))
-            torch.testing.assert_close(static * row["write_scale"], write, atol=1e-4, rtol=1e-4)
+            assert row["activation"] == pytest.approx(float(activation[n]), rel=1e-5)
+            write = literal.write(model.final, parts.neurons[n], x[l, "post"])
+            torch.testing.assert_close(static[n] * row["write_scale"], write, atol=1e-4, rtol=1e-4)
 
 
 def test_direct_effects_add_up_to_the_answers_logit(any_model):
@@ -222,13 +235,12 @@ def test_direct_effects_add_up_to_the_answers_logit(any_model):
     for target in tables["targets"]:
         b, pos = target["prompt_id"], target["target"]
         rows = [r for r in tables["logit_effects"] if (r["prompt_id"], r["target"]) == (b, pos)]
-        constant = literal.lens(model.final, torch.zeros_like(acts.resid[-1][b, pos]))
+        z = literal.write(model.final, *[acts.resid[-1][b, pos]] * 2)
         for token, column in (("answer_id", "effect_answer"), ("foil_id", "effect_foil")):
             if target[token] is None:
                 assert all(row[column] is None for row in rows)
             else:
-                logits = literal.lens(model.final, acts.resid[-1][b, pos]) - constant
-                assert sum(row[column] for row in rows) == pytest.approx(float(logits[target[token]]), abs=2e-4)
+                assert sum(row[column] for row in rows) == pytest.approx(float(z[target[token]]), abs=2e-4)
         assert {r["component"] for r in rows} <= {"head", "mlp", "embed", "bias"}
 
 

@@ -15,7 +15,7 @@ from flowatlas.adapters import Adapter
 from flowatlas.config import ModelConfig
 from flowatlas.devices import pick_device
 from flowatlas.errors import ConfigError, ModelError, UnsupportedModel
-from flowatlas.families import FAMILIES, Family, family_of
+from flowatlas.families import Family, family_of
 from flowatlas.hub import model_folder
 from flowatlas.weight_files import UNQUANTISED, WeightFiles
 
@@ -23,8 +23,6 @@ __all__ = ["Located", "locate", "pick_device", "read", "weights_dtype"]
 
 _DTYPES = {name: getattr(torch, name) for name in ("float32", "float64", "bfloat16", "float16")}
 _STORED = {"F32": "float32", "F64": "float64", "BF16": "bfloat16", "F16": "float16"}
-# The trained length, by the names that configs give it. Under ALiBi nothing limits a prompt, and some configs name none.
-_LENGTHS = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
 _NO_LANGUAGE_MODEL = ("Classification", "QuestionAnswering", "RewardModel", "MaskedLM")
 
 _TOKENIZER_FILES = (
@@ -46,10 +44,9 @@ class Located:
     with_code: bool = False
 
     @property
-    def max_tokens(self) -> int | None:
-        """The longest prompt; None where neither the architecture nor the config sets a limit (ALiBi)."""
-        lengths = (getattr(self.config, key, None) for key in _LENGTHS)
-        return next((int(length) for length in lengths if length), None)
+    def max_tokens(self) -> int:
+        """The longest prompt, BOS included."""
+        return self.family.max_tokens(self.config)
 
     @property
     def rope_switch(self) -> int | None:
@@ -146,10 +143,10 @@ def _located(name: str, folder: Path, model: ModelConfig, adapter: Adapter | Non
     heads = [str(head) for head in raw.get("architectures") or []]
     if heads and any(kind in heads[0] for kind in _NO_LANGUAGE_MODEL):
         raise UnsupportedModel(f"model {name}: it is a {heads[0]}, which predicts no next token; give a language model")
-    config = _config(name, folder, raw, model.trust_remote_code)
+    config = _config(name, folder, raw["model_type"], model.trust_remote_code)
     family = family_of(name, config)
     weights = weight_files.find(name, folder)
-    return Located(name, folder, config, family, weights, adapter, model.trust_remote_code)
+    return Located(name, folder, config.get_text_config(), family, weights, adapter, model.trust_remote_code)
 
 
 def _raw_config(name: str, folder: Path) -> dict[str, Any]:
@@ -183,12 +180,12 @@ def _refuse_quantised(name: str, raw: dict[str, Any], adapter: Adapter | None) -
     raise UnsupportedModel(f"model {name}: its weights are quantised ({method}); {mend}")
 
 
-def _config(name: str, folder: Path, raw: dict[str, Any], with_code: bool) -> Any:
+def _config(name: str, folder: Path, kind: str, with_code: bool) -> Any:
     from huggingface_hub.errors import StrictDataclassError
-    from transformers import AutoConfig
+    from transformers import CONFIG_MAPPING, AutoConfig
 
-    if raw["model_type"] not in FAMILIES:  # also those that transformers does not know: refused by name, like others
-        family_of(name, SimpleNamespace(**raw))
+    if kind not in CONFIG_MAPPING:  # transformers would say so in ten lines: refused by name, like others
+        family_of(name, SimpleNamespace(model_type=kind))
     try:
         return AutoConfig.from_pretrained(folder, trust_remote_code=with_code)
     except (ValueError, TypeError, OSError, KeyError, ImportError, StrictDataclassError) as error:
@@ -214,7 +211,7 @@ def read(located: Located, model: ModelConfig) -> tuple[nn.Module, torch.device]
         hf = _read(located, dtype, {})
         hf = hf.to(device)
     else:
-        places = devices.device_map(located.name, located.config, model, dtype)
+        places = devices.device_map(located.name, located.folder, model, dtype)
         hf = _read(located, dtype, {"device_map": places})
         device = cast(Any, hf).get_input_embeddings().weight.device
     if located.adapter is not None:

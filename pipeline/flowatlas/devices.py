@@ -6,6 +6,7 @@ a map is refused, before any weight is loaded.
 """
 
 import importlib.util
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -44,17 +45,20 @@ def check(model: ModelConfig) -> None:
             )
 
 
-def device_map(name: str, config: Any, model: ModelConfig, dtype: torch.dtype) -> dict[str, Any]:
+def device_map(name: str, folder: Path, model: ModelConfig, dtype: torch.dtype) -> dict[str, Any]:
     """Which module goes where, as accelerate spreads them evenly, from the shapes alone.
 
     Raises ModelError when a part would have no place on a GPU (or, without GPUs, in main memory).
     """
     from accelerate import infer_auto_device_map, init_empty_weights
     from accelerate.utils import get_balanced_memory
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=model.trust_remote_code)
     with init_empty_weights():
-        skeleton = cast(Any, AutoModelForCausalLM).from_config(config, dtype=dtype)
+        skeleton = cast(Any, AutoModelForCausalLM).from_config(
+            config, dtype=dtype, trust_remote_code=model.trust_remote_code
+        )
     skeleton.tie_weights()
     whole = list(skeleton._no_split_modules or [])
     given = {int(key) if key.isdigit() else key: value for key, value in (model.max_memory or {}).items()}

@@ -33,15 +33,15 @@ QUOTES = frozenset("\"'")
 class Encoder:
     """Turns rows into prompts; `targets` ("last", "all" or positions) is for rows that name none of their own.
 
-    `bos_id` as `tokens.resolve_bos` (or `Chat.added_bos`) gives it; `max_tokens` is the model's limit, BOS included (None:
-    it has none); `vocab_size` is the model's (None: any id will do), which a tokenizer with added tokens may exceed.
+    `bos_id` as `tokens.resolve_bos` (or `Chat.added_bos`) gives it; `max_tokens` is the model's limit, BOS included;
+    `vocab_size` is the model's (None: any id will do), which a tokenizer with added tokens may exceed.
     """
 
     def __init__(
         self,
         tokenizer: Any,
         bos_id: int | None,
-        max_tokens: int | None,
+        max_tokens: int,
         targets: str | list[int],
         vocab_size: int | None = None,
         chat: Chat | None = None,
@@ -64,7 +64,7 @@ class Encoder:
             ids, shown, base = self._input(row.text, plain)
         except ChatError as error:
             return self._reject(row, "bad_template", f"the chat template fails on it: {error}")
-        if self._max_tokens is not None and len(ids) > self._max_tokens:
+        if len(ids) > self._max_tokens:
             return self._reject(row, "too_long", f"{len(ids)} tokens, the model takes {self._max_tokens}")
         targets = self._positions(row, len(ids))
         if isinstance(targets, Reject):

@@ -2,8 +2,9 @@
 
 logits          our lens of the last node against Hugging Face's own logits, taken before the model was wrapped
 pattern         A @ v against what the heads pass on
-attention_sum   resid_pre + all heads + b_O against resid_mid
-mlp_sum         resid_mid + all neurons + b_out against resid_post
+attention_sum   resid_pre + all heads + b_O against resid_mid; in a parallel block, with the MLP's output, against resid_post
+mlp_sum         resid_mid + the MLP's output against resid_post
+neuron_sum      all neurons + b_out against the MLP's output
 
 Each is the largest absolute difference over the largest absolute value of what it is compared with (at least 1). A
 family whose equations differ from what the table of families says fails here rather than giving plausible numbers.
@@ -16,7 +17,6 @@ from flowatlas import activations, lens
 from flowatlas.activations import Activations, Batch
 from flowatlas.errors import GuardError
 from flowatlas.models import Model
-from flowatlas.weights import LayerWeights
 
 # float64 is held to 1e-6 only: some Hugging Face norms and rotary tables compute in float32 whatever the weights are.
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4, torch.float16: 5e-3, torch.bfloat16: 3e-2}
@@ -48,7 +48,7 @@ def check(model: Model, batch: Batch, reference: Tensor) -> dict[str, float]:
         z = lens.project(model.final, x, model.final.scale(x))
         errors = {"logits": _error(lens.logits(model.final, z, lens.constant(model.final)), reference, mask)}
         for l in range(model.n_layers):
-            for name, error in _layer_errors(acts, model.layer(l), l, mask).items():
+            for name, error in _layer_errors(model, acts, l, mask).items():
                 errors[name] = max(errors.get(name, 0.0), error)
     tolerance = TOLERANCE[model.weights_dtype]
     worst = max(errors, key=lambda name: errors[name])
@@ -61,16 +61,27 @@ def check(model: Model, batch: Batch, reference: Tensor) -> dict[str, float]:
     return errors
 
 
-def _layer_errors(acts: Activations, weights: LayerWeights, l: int, mask: Tensor) -> dict[str, float]:
-    z = acts.z(l)
-    heads = torch.einsum("bqhe,hed->bqd", z, weights.w_o)
-    neurons = acts.neurons(l) @ weights.w_out
-    pre, mid, post = acts.resid[2 * l : 2 * l + 3]
-    return {
-        "pattern": _error(torch.einsum("bhqk,bkhe->bqhe", acts.pattern(l), acts.v(l)), z, mask),
-        "attention_sum": _error(pre + heads + (0 if weights.b_o is None else weights.b_o), mid, mask),
-        "mlp_sum": _error(mid + neurons + (0 if weights.b_out is None else weights.b_out), post, mask),
+def _layer_errors(model: Model, acts: Activations, l: int, mask: Tensor) -> dict[str, float]:
+    stream, weights, mlp_out = model.stream, model.layer(l), acts.mlp_out(l)
+    pre, attended, post = (acts.resid[depth] for depth in (stream.pre(l), stream.attended(l), stream.post(l)))
+    z, (b_o, b_out) = acts.z(l), acts.biases(l, weights)
+    attention = torch.einsum("bqhe,hed->bqd", z, weights.w_o) + (0 if b_o is None else b_o)
+    errors = {
+        "pattern": _error(torch.einsum("bhqk,bkhe->bqhe", acts.scaled_pattern(l), acts.v(l)), z, mask),
+        "attention_sum": _error(pre + attention + (mlp_out if stream.parallel else 0), attended, mask),
     }
+    if model.has_neurons(l):
+        neurons = _sum_of_neurons(acts, l, mask) + (0 if b_out is None else b_out)
+        errors["neuron_sum"] = _error(neurons, mlp_out, mask)
+    return errors if stream.parallel else errors | {"mlp_sum": _error(attended + mlp_out, post, mask)}
+
+
+def _sum_of_neurons(acts: Activations, l: int, mask: Tensor) -> Tensor:
+    b, pos = mask.nonzero(as_tuple=True)
+    total = torch.zeros_like(acts.resid[0])
+    for block in acts.neuron_blocks(l, b, pos):
+        total.index_put_((b[block.node], pos[block.node]), block.activation @ block.w_out, accumulate=True)
+    return total
 
 
 def _error(ours: Tensor, theirs: Tensor, mask: Tensor) -> float:

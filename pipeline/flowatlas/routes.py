@@ -24,7 +24,7 @@ class Reach(NamedTuple):
 
 
 class Walked(NamedTuple):
-    """A walk by depth: 0 the embedding, 2l + 1 mid and 2l + 2 post of block l; every tensor [batch, pos].
+    """A walk by depth of the stream (see `stream`); every tensor [batch, pos].
 
     stored        the nodes whose rows are kept: reached at the floor, or in a target's own column
     stored_share  sum of the shares above the floor into a reached node
@@ -48,12 +48,15 @@ def through_mlp(reach: Reach, mlp: Tensor, residual: Tensor, floor: float) -> Re
     return Reach(torch.minimum(reach.summed, widest), torch.minimum(reach.per_head, widest))
 
 
-def through_attention(reach: Reach, summed: Tensor, largest: Tensor, residual: Tensor, floor: float) -> Reach:
-    """From resid_mid to resid_post of the block below.
+def through_attention(
+    reach: Reach, summed: Tensor, largest: Tensor, residual: Tensor, floor: float, mlp: Tensor | None = None
+) -> Reach:
+    """From the node after attention to resid_post of the block below.
 
-    summed, largest [batch, query, key]: the sum and the largest of the heads' shares; residual [batch, query].
+    summed, largest [batch, query, key]: the sum and the largest of the heads' shares; residual [batch, query]; mlp likewise
+    in a parallel block, whose MLP reads resid_pre too.
     """
-    past = above(residual, floor)
+    past = above(residual if mlp is None else torch.maximum(residual, mlp), floor)
     down = [
         torch.maximum(torch.minimum(node[:, :, None], above(edge, floor)).amax(1), torch.minimum(node, past))
         for node, edge in ((reach.summed, summed), (reach.per_head, largest))
