@@ -6,7 +6,6 @@ that name in front of it: otherwise the same run would read other tokens tomorro
 """
 
 import datetime
-import re
 from typing import Any
 
 from flowatlas.errors import ConfigError
@@ -45,17 +44,18 @@ class Chat:
         if _PROBE not in whole:
             raise ConfigError(f"the chat template of {name} leaves a user's text out: it cannot be used")
         self.before, _, self.after = whole.rpartition(_PROBE)
-        if system_prompt is not None and not set(system_prompt.split()) <= set(re.split(r"\s+|(?<=>)|(?=<)", whole)):
+        if self._system and whole == self._render(self._user(_PROBE), add_generation_prompt=True, tokenize=False):
             raise ConfigError(f"the chat template of {name} leaves model.system_prompt out: put it into the texts")
         self.answer_spaced = self._answer_spaced(whole)
 
     def text(self, text: str) -> str:
         """The whole conversation as the template spells it. Raises ChatError."""
-        return self._render(text, tokenize=False)
+        return self._render([*self._system, *self._user(text)], add_generation_prompt=True, tokenize=False)
 
     def ids(self, text: str) -> list[int]:
         """The same as tokens; nothing more is added, control tokens in `text` itself are text. Raises ChatError."""
-        return list(self._render(text, tokenize=True, return_dict=False, sanitize_control_tokens=True))
+        how: dict[str, Any] = {"tokenize": True, "return_dict": False, "sanitize_control_tokens": True}
+        return list(self._render([*self._system, *self._user(text)], add_generation_prompt=True, **how))
 
     def continued(self, text: str) -> list[int]:
         """Tokens of a conversation that is already spelt out."""
@@ -74,26 +74,25 @@ class Chat:
             raise ConfigError("model.prepend_bos=false, but the chat template begins with BOS: use auto")
         return bos if prepend_bos is True else None
 
-    def _render(self, text: str, **how: Any) -> Any:
-        messages = [*self._system, {"role": "user", "content": text}]
+    @staticmethod
+    def _user(text: str) -> list[dict[str, str]]:
+        return [{"role": "user", "content": text}]
+
+    def _render(self, messages: list[dict[str, str]], **how: Any) -> Any:
         try:
-            return self._tokenizer.apply_chat_template(
-                messages, chat_template=self._template, add_generation_prompt=True, **how
-            )
+            return self._tokenizer.apply_chat_template(messages, chat_template=self._template, **how)
         except Exception as error:  # whatever the program in the template raises
             raise ChatError((str(error).strip().splitlines() or [type(error).__name__])[0]) from error
 
     def _answer_spaced(self, prompt: str) -> bool | None:
         """From a conversation with an answer: what stands between the opening of the model's turn and the answer?"""
-        turns = [{"role": "user", "content": _PROBE}, {"role": "assistant", "content": _PROBE}]
+        answer = {"role": "assistant", "content": _PROBE}
         try:
-            whole = self._tokenizer.apply_chat_template(
-                [*self._system, *turns], chat_template=self._template, tokenize=False
-            )
-        except Exception:  # a template for one turn only: nothing can be told
+            whole = self._render([*self._system, *self._user(_PROBE), answer], tokenize=False)
+        except ChatError:  # a template for one turn only
             return None
-        gap = whole[len(prompt) :].partition(_PROBE)[0] if whole.startswith(prompt) else None
-        return None if gap is None or gap.strip() else gap.endswith(" ")
+        gap, found, _ = whole.removeprefix(prompt).partition(_PROBE)
+        return None if not (whole.startswith(prompt) and found) or gap.strip() else gap.endswith(" ")
 
 
 def _dated(date: datetime.date) -> str:
