@@ -44,7 +44,7 @@ class Chat:
         if _PROBE not in whole:
             raise ConfigError(f"the chat template of {name} leaves a user's text out: it cannot be used")
         self.before, _, self.after = whole.rpartition(_PROBE)
-        if self._system and whole == self._render(self._user(_PROBE), add_generation_prompt=True, tokenize=False):
+        if self._system and self._without_system() == whole:
             raise ConfigError(f"the chat template of {name} leaves model.system_prompt out: put it into the texts")
         self.answer_spaced = self._answer_spaced(whole)
 
@@ -83,6 +83,12 @@ class Chat:
             return self._tokenizer.apply_chat_template(messages, chat_template=self._template, **how)
         except Exception as error:  # whatever the program in the template raises
             raise ChatError((str(error).strip().splitlines() or [type(error).__name__])[0]) from error
+
+    def _without_system(self) -> str | None:
+        try:
+            return self._render(self._user(_PROBE), add_generation_prompt=True, tokenize=False)
+        except ChatError:  # it must have one
+            return None
 
     def _answer_spaced(self, prompt: str) -> bool | None:
         """From a conversation with an answer: what stands between the opening of the model's turn and the answer?"""
