@@ -50,7 +50,10 @@ def walk(edges: dict, target: tuple, tau: float) -> tuple[set, set]:
 
 
 class Added(NamedTuple):
-    """What a block adds at one position: heads by (key, head), neurons by number, and the two biases."""
+    """What a block adds at one position: heads by (key, head), neurons by number or (expert, number), and the two biases.
+
+    Where the neurons cannot be told apart there is one, "whole": all that the MLP adds.
+    """
 
     heads: dict
     b_o: Tensor
@@ -72,11 +75,11 @@ def added(model, acts, l: int, b: int, i: int) -> Added:
     From the model's own weights and modules, not from what the package makes of them.
     """
     block, nothing = model.bridge.blocks[l], torch.zeros(model.d_model, dtype=model.dtype)
-    activation = acts._get(f"blocks.{l}.mlp.hook_post")[b, i]
+    neurons = neuron_parts(model, acts, l, b, i)
     heads = attention_parts(acts.pattern(l)[b], acts.v(l)[b], block.attn.W_O, i)
-    neurons = {n: activation[n] * block.mlp.W_out[n] for n in range(len(activation))}
     b_o = nothing if block.attn.b_O is None else block.attn.b_O
-    b_out = nothing if block.mlp.b_out is None else block.mlp.b_out
+    b_out = getattr(block.mlp, "b_out", None)
+    b_out = nothing if b_out is None else b_out
     past_attn = frozen(model, block, "ln1_post", sum(heads.values()) + b_o)
     past_mlp = frozen(model, block, "ln2_post", sum(neurons.values()) + b_out)
     return Added(
@@ -85,6 +88,48 @@ def added(model, acts, l: int, b: int, i: int) -> Added:
         {key: past_mlp(part) for key, part in neurons.items()},
         past_mlp(b_out),
     )
+
+
+def neuron_parts(model, acts, l: int, b: int, i: int) -> dict:
+    """What every neuron of block l writes at a position, before a post-norm and multipliers."""
+    mlp = model.bridge.blocks[l].mlp
+    if not hasattr(mlp, "W_out") and model.located.family.experts is None:
+        return {"whole": acts.mlp_out(l)[b, i]}
+    parts = {}
+    for key, activation, w_out in neurons(model, acts, l, b, i):
+        parts |= {(key, n) if key >= 0 else n: activation[n] * w_out[n] for n in range(len(activation))}
+    return parts
+
+
+def neurons(model, acts, l: int, b: int, i: int) -> list[tuple[int, Tensor, Tensor]]:
+    """Activations [neuron] and W_out [neuron, d_model] by expert that ran at a position; -1 is a dense MLP."""
+    mlp = model.bridge.blocks[l].mlp
+    if hasattr(mlp, "W_out"):
+        return [(-1, acts._get(f"blocks.{l}.mlp.hook_post")[b, i], mlp.W_out)]
+    block, x = inner(mlp), acts._get(f"blocks.{l}.mlp.hook_in")[b, i]
+    router, experts = inner(getattr(block, "gate", None) or block.router), inner(block.experts)
+    _, weights, chosen = router(x[None])
+    found = []
+    for weight, e in zip(weights[0], chosen[0].tolist(), strict=True):
+        gate, up = (experts.gate_up_proj[e] @ x).chunk(2)
+        found.append((e, weight * experts.act_fn(gate) * up, experts.down_proj[e].T))
+    if hasattr(block, "shared_expert"):
+        shared = inner(block.shared_expert)
+        gate, up, down = (inner(p).weight for p in (shared.gate_proj, shared.up_proj, shared.down_proj))
+        weight = torch.sigmoid(inner(block.shared_expert_gate).weight[0] @ x)
+        found.append((len(experts.down_proj), weight * shared.act_fn(gate @ x) * (up @ x), down.T))
+    return found
+
+
+def activation(model, acts, l: int, b: int, i: int, key) -> float:
+    """One neuron's activation, the router's weight included: key is its number, or (expert, number)."""
+    expert, n = key if isinstance(key, tuple) else (-1, key)
+    return next(float(some[n]) for e, some, _ in neurons(model, acts, l, b, i) if e == expert)
+
+
+def inner(module):
+    """The Hugging Face module under a bridge's component."""
+    return inner(module.original_component) if hasattr(module, "original_component") else module
 
 
 def frozen(model, block, name: str, output: Tensor):

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 import literal
+from comparing import by, neurons_are_literal, routes_are_literal, rows_do_not_depend_on_company
 from extraction import PROBE, config_of, extract, forward, load, prompt
 from flowatlas import checkpoints, guard, models
 from flowatlas.config import LensConfig
 from flowatlas.errors import GuardError
 from flowatlas.extract import Extractor
-from flowatlas.lens import static_scores
 from tiny import FAMILIES, make_model
 
 IDS = (0, 7, 91, 23, 7, 55, 7)
@@ -27,46 +27,17 @@ def gpt2(tmp_path_factory):
     return make_model(tmp_path_factory.mktemp("gpt2") / "model", "gpt2")
 
 
-def by(rows, *keys):
-    out = {tuple(row[key] for key in keys): row for row in rows}
-    assert len(out) == len(rows), "a key stands twice"
-    return out
-
-
 def test_parts_add_up_on_every_layer_and_logits_are_hugging_faces(any_model):
     model, _, errors = load(any_model)
-    sums = {"attention_sum", "neuron_sum"} | (set() if model.stream.parallel else {"mlp_sum"})
+    sums = {"attention_sum"} | (set() if model.stream.parallel else {"mlp_sum"})
+    sums |= {"neuron_sum"} if any(map(model.has_neurons, range(model.n_layers))) else set()
     assert set(errors) == {"logits", "pattern", *sums}
     assert max(errors.values()) < 1e-5
 
 
 def test_routes_equal_the_literal_walk(any_model):
     """Nodes, reach and edges of two prompts in one padded batch, with several targets, at the floor and above."""
-    prompts = [prompt(IDS, (3, 6), 0), prompt(SHORT, None, 1)]
-    tables = extract(any_model, prompts, floor=FLOOR)
-    model, acts, _ = forward(any_model, [p.token_ids for p in prompts])
-    for b, p in enumerate(prompts):
-        edges = literal.prompt_edges(acts, model, b, len(p.token_ids))
-        nodes = {
-            key: row for key, row in by(tables["nodes"], "prompt_id", "layer", "point", "pos").items() if key[0] == b
-        }
-        for mode, some in (("reach_summed", literal.summed(edges)), ("reach_per_head", edges)):
-            for tau in (FLOOR, 0.07, 0.3):
-                want = set()
-                for target in p.targets:
-                    want |= literal.walk(some, (model.n_layers - 1, "post", target), tau)[0]
-                assert {key[1:] for key, row in nodes.items() if row[mode] > tau} == want
-        stored = {edge_key(model, row): row["share"] for row in tables["edges"] if row["prompt_id"] == b}
-        reached = {key[1:] for key, row in nodes.items() if row["reach_summed"] > 0}
-        want_edges = {**edges, **literal.summed(edges)}
-        want_edges = {key: share for key, share in want_edges.items() if key[0] in reached and share > FLOOR}
-        assert stored.keys() == want_edges.keys()
-        assert stored == pytest.approx(want_edges, abs=1e-5)
-        own_column = {(*node, t) for node in literal.nodes(model) for t in p.targets}
-        assert {key[1:] for key in nodes} == reached | own_column
-        for key, row in nodes.items():
-            into = sum(share for edge, share in stored.items() if edge[0] == key[1:] and not is_one_head(edge))
-            assert row["stored_share"] == pytest.approx(into, abs=1e-5)
+    routes_are_literal(any_model, [prompt(IDS, (3, 6), 0), prompt(SHORT, None, 1)], FLOOR)
 
 
 def test_bias_shares_stand_beside_the_parts(any_model):
@@ -77,19 +48,6 @@ def test_bias_shares_stand_beside_the_parts(any_model):
         if row["layer"] >= 0:
             want = literal.bias_share(model, acts, row["layer"], row["point"], 0, row["pos"])
         assert row["bias_share"] == pytest.approx(want, abs=1e-5)
-
-
-def edge_key(model, row):
-    above, below = (row["layer"], "mid", row["dst"]), (row["layer"] - 1, "post", row["src"])
-    if model.stream.parallel:
-        above = (row["layer"], "post", row["dst"])
-    elif row["kind"] in ("mlp", "resid_mlp"):
-        above, below = (row["layer"], "post", row["dst"]), (row["layer"], "mid", row["src"])
-    return above, below, row["head"] if row["kind"] == "attn" else row["kind"]
-
-
-def is_one_head(edge):
-    return isinstance(edge[2], int) and edge[2] >= 0
 
 
 def test_attention_weights_stand_beside_single_heads_only(any_model):
@@ -206,27 +164,7 @@ def test_writes_are_what_each_component_adds_to_the_logits(any_model):
 
 
 def test_neurons_are_the_largest_shares_and_scale_static_scores_to_writes(any_model):
-    tables = extract(any_model, [prompt(IDS)], floor=FLOOR)
-    model, acts, _ = forward(any_model, [IDS])
-    places = {(row["layer"], row["pos"]) for row in tables["neurons"]}
-    on_route = {(r["layer"], r["dst"]) for r in tables["edges"] if r["kind"] == "mlp"}
-    assert places == on_route
-    for l, pos in places:
-        rows = [r for r in tables["neurons"] if (r["layer"], r["pos"]) == (l, pos)]
-        x, parts = literal.vectors(model, acts, 0, pos), literal.added(model, acts, l, 0, pos)
-        residual = x[l, "post"] - parts.mlp if model.stream.parallel else x[l, "mid"]
-        want = literal.shares({**parts.neurons, "residual": residual}, x[l, "post"], "residual")
-        top = sorted((share for key, share in want.items() if key != "residual" and share > 0), reverse=True)[:20]
-        assert [row["share"] for row in rows] == pytest.approx(top, abs=1e-5)
-        static = static_scores(model.final, model.value_vectors(l))
-        activation = acts._get(f"blocks.{l}.mlp.hook_post")[0, pos]
-        for row in rows[:3]:
-            n = row["neuron"]
-            assert row["expert"] == -1
-            assert row["share"] == pytest.approx(want[n], abs=1e-5)
-            assert row["activation"] == pytest.approx(float(activation[n]), rel=1e-5)
-            write = literal.write(model.final, parts.neurons[n], x[l, "post"])
-            torch.testing.assert_close(static[n] * row["write_scale"], write, atol=1e-4, rtol=1e-4)
+    neurons_are_literal(any_model, prompt(IDS), FLOOR)
 
 
 def test_direct_effects_add_up_to_the_answers_logit(any_model):
@@ -254,21 +192,8 @@ def test_answers_fall_back_on_the_next_token_and_the_prediction(gpt2):
 
 
 def test_rows_do_not_depend_on_batching_or_padding(any_model):
-    prompts = [
-        prompt(IDS, (3, 6), 0),
-        prompt(SHORT, None, 1),
-        prompt((0, 300, 41, 41, 9, 88, 2, 2, 2, 17), range(10), 2),
-    ]
-    together = extract(any_model, prompts)
-    alone: dict = {}
-    for p in prompts:
-        for name, rows in extract(any_model, [p]).items():
-            alone.setdefault(name, []).extend(rows)
-    for name, rows in together.items():
-        rows = sorted(rows, key=lambda row: row["prompt_id"])
-        assert len(rows) == len(alone[name])
-        for one, other in zip(rows, alone[name], strict=True):
-            assert one == (other if name == "prompts" else pytest.approx(other, abs=2e-5)), name
+    longer = prompt((0, 300, 41, 41, 9, 88, 2, 2, 2, 17), range(10), 2)
+    rows_do_not_depend_on_company(any_model, [prompt(IDS, (3, 6), 0), prompt(SHORT, None, 1), longer])
 
 
 def test_raw_lens_leaves_the_final_norm_out(gpt2):

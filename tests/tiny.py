@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, PretrainedConfig
 
+from small_tokenizers import byte_level
 from tiny_configs import CONFIGS, FAMILIES
 
 __all__ = ["CONFIGS", "FAMILIES", "GOLDEN", "make_model", "save_model"]
@@ -31,6 +32,9 @@ def save_model(folder: Path, config: PretrainedConfig, seed: int = 0, scale: flo
                 neutral = tensor.mean().round() if tensor.ndim == 1 else 0.0
                 tensor.copy_(torch.randn_like(tensor) * scale + neutral)
     model.save_pretrained(folder)
+    if config.model_type == "qwen2":  # read as byte-level, whatever its files say
+        byte_level().save_pretrained(folder)
+        return folder
     for file in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
         shutil.copy(GOLDEN / "gpt2_tiny" / "model" / file, folder / file)
     return folder

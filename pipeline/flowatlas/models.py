@@ -131,7 +131,7 @@ class Model:
 
     def describe(self) -> dict[str, Any]:
         """What the manifest records of the model."""
-        config = self.located.config
+        config, without = self.located.config, [l for l in range(self.n_layers) if not self.has_neurons(l)]
         return {
             "name": self.located.name,
             "family": config.model_type,
@@ -142,6 +142,8 @@ class Model:
             "vocab_size": self.vocab_size,
             "max_tokens": self.located.max_tokens,
             "parallel": self.stream.parallel,
+            "neurons": "all" if not without else "some" if len(without) < self.n_layers else "none",
+            "without_neurons": without,
             "dtype": str(self.weights_dtype).removeprefix("torch."),
         }
 
