@@ -17,6 +17,7 @@ from flowatlas import adapters, checkpoints
 from flowatlas.config import ModelConfig
 from flowatlas.errors import ConfigError, ModelError, UnsupportedModel
 from runs import Done, one_line
+from tiny import make_model
 
 IDS = torch.arange(1, 20)[None]
 
@@ -64,6 +65,12 @@ def test_merged_is_as_side_by_side(tmp_path, models, family, settings):
     merged = logits(ModelConfig(str(tmp_path / "adapter")))
     assert torch.allclose(merged, wanted, atol=2e-5)
     assert (merged - logits(ModelConfig(str(models[family])))).abs().max() > 0.5  # and it is not nothing
+
+
+@pytest.mark.parametrize("family", ["gpt_neox", "gemma2", "falcon", "mixtral"])
+def test_merged_is_as_side_by_side_in_other_families(tmp_path, family):
+    wanted = make_adapter(make_model(tmp_path / family, family), tmp_path / "adapter", target_modules="all-linear")
+    assert torch.allclose(logits(ModelConfig(str(tmp_path / "adapter"))), wanted, atol=2e-5)
 
 
 def test_an_adapter_may_be_the_model_or_be_given_beside_it(tmp_path, models):

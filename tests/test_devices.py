@@ -29,7 +29,7 @@ def test_a_map_of_the_main_memory_alone_is_the_same_model(models, family):
 def test_what_does_not_fit_is_refused_before_it_is_loaded(models, monkeypatch):
     monkeypatch.setattr(checkpoints, "_read", None)  # would be called
     model = ModelConfig(str(models["llama"]), device_map="auto", max_memory={"cpu": "20KB"})
-    with pytest.raises(ModelError, match=r"does not fit: .* would lie in disk.*model\.max_memory"):
+    with pytest.raises(ModelError, match=r"does not fit: .* would lie on disk.*model\.max_memory"):
         checkpoints.read(checkpoints.locate(model), model)
 
 
@@ -37,7 +37,7 @@ def test_what_does_not_fit_is_refused_before_it_is_loaded(models, monkeypatch):
     ("settings", "message"),
     [
         ({"device_map": "auto", "max_memory": {"77": "1GiB"}}, r"model\.max_memory names device 77"),
-        ({"device": "cuda:77"}, r"model\.device=cuda:77 is not available"),
+        ({"device": "cuda:77"}, r"model\.device=cuda:77 is not available here: torch sees cpu"),
     ],
 )
 def test_devices_that_are_not_there(settings: dict[str, Any], message: str):

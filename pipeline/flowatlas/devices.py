@@ -24,9 +24,10 @@ def pick_device(name: str) -> torch.device:
     try:
         torch.zeros(1, device=name)
         return torch.device(name)
-    except (RuntimeError, AssertionError) as error:
-        why = str(error).strip().splitlines()[0]
-        raise ConfigError(f"model.device={name} is not available here: {why}") from error
+    except (RuntimeError, AssertionError) as error:  # torch's own line names forty back ends
+        seen = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+        seen += ["mps"] if torch.backends.mps.is_available() else []
+        raise ConfigError(f"model.device={name} is not available here: torch sees {', '.join(seen)}") from error
 
 
 def check(model: ModelConfig) -> None:
@@ -66,10 +67,11 @@ def device_map(name: str, folder: Path, model: ModelConfig, dtype: torch.dtype) 
     places = infer_auto_device_map(skeleton, memory, no_split_module_classes=whole, dtype=dtype)
     offloaded = [part for part, place in places.items() if place == "disk" or (place == "cpu" and _gpus(places))]
     if offloaded:
+        parts = f"{len(offloaded)} of its parts, from {offloaded[0]} on," if offloaded[0] else "all of it"
+        place = "on disk" if places[offloaded[0]] == "disk" else "in main memory"
         raise ModelError(
-            f"model {name}: it does not fit: {len(offloaded)} of its parts ({offloaded[0]}, ...) would lie in "
-            f"{places[offloaded[0]]}, from where they cannot be analysed; allow more with model.max_memory, take more "
-            "GPUs or a smaller model.dtype"
+            f"model {name}: it does not fit: {parts} would lie {place}, from where it cannot be analysed; allow more with "
+            "model.max_memory, take more GPUs or a smaller model.dtype"
         )
     return cast(dict[str, Any], places)
 
