@@ -64,8 +64,9 @@ def test_modules_import_only_downwards(module):
 
 
 LAYERS = (
-    "errors schema config clock files families",
-    "tokens rows readers tables encode prompts checkpoints models weights experts stream activations shards plan manifest hub",
+    "errors schema config validation clock files families",
+    "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
+    " stream activations shards plan manifest",
     "kernels contributions",
     "routes components attention lens guard",
     "columns vocabulary block_rows extract writer",
