@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from extraction import config_of
-from flowatlas import checkpoints, guard, models
+from flowatlas import activations, checkpoints, guard, models
 from flowatlas.errors import GuardError
 from tiny import make_model
 
@@ -40,7 +40,7 @@ WRONG = {
     "gemma2 layer_norm": ({"layer_norm": True}, "logits"),
     "llama post_norms": ({"post_norms": (None, "ln2")}, "neuron_sum"),
     "gpt_neox parallel": ({"parallel": False}, "hook_resid_mid never came by"),
-    "gpt_neox_sequential parallel": ({"parallel": True}, "its blocks are sequential and were taken for parallel"),
+    "gpt_neox_sequential parallel": ({"parallel": True}, "hook_resid_mid came by"),
 }
 
 
@@ -69,4 +69,19 @@ def test_the_guard_refuses_a_multiplier_that_is_off_by_a_thousandth(tmp_path, na
     setattr(located.config, key, getattr(located.config, key) * 1.001)
     model = models.Model(located, model.bridge, model.device)
     with pytest.raises(GuardError, match="does not add up"):
+        guard.check(model, batch, reference)
+
+
+@pytest.mark.parametrize(("name", "swapped"), [("gpt_neox", "sequential"), ("gpt_neox_sequential", "parallel")])
+def test_the_guard_refuses_blocks_whose_mlp_reads_another_node(tmp_path, monkeypatch, name, swapped):
+    """A bridge that is as mistaken as the table: all sums add up, and only what the MLP answers to tells them apart."""
+    folder = make_model(tmp_path / "model", name)
+    config, batch = config_of(folder).model, guard.probe_batch([IDS])
+    model, reference = models.load(checkpoints.locate(config), config, lambda hf: guard.reference_logits(hf, batch))
+    guard.check(model, batch, reference)
+    answers = activations.mlp_without_heads(model, batch)
+    assert torch.equal(*answers) == model.stream.parallel
+    other = answers[0] * 2 if model.stream.parallel else answers[0]
+    monkeypatch.setattr(activations, "mlp_without_heads", lambda *_: (answers[0], other))
+    with pytest.raises(GuardError, match=f"its blocks are {swapped} and were taken for"):
         guard.check(model, batch, reference)
