@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +21,7 @@ from flowatlas.families import Family, family_of
 from flowatlas.hub import model_folder
 from flowatlas.weight_files import UNQUANTISED, WeightFiles
 
-__all__ = ["Located", "locate", "pick_device", "read", "weights_dtype"]
+__all__ = ["Located", "default_attention", "locate", "pick_device", "read", "weights_dtype"]
 
 _DTYPES = {name: getattr(torch, name) for name in ("float32", "float64", "bfloat16", "float16")}
 _STORED = {"F32": "float32", "F64": "float64", "BF16": "bfloat16", "F16": "float16"}
@@ -216,7 +218,44 @@ def read(located: Located, model: ModelConfig) -> tuple[nn.Module, torch.device]
         device = cast(Any, hf).get_input_embeddings().weight.device
     if located.adapter is not None:
         hf = adapters.merge(hf, located.adapter)
+    if located.family.doubled_bias is not None:
+        _once(hf, located.family.doubled_bias)
     return hf.eval().requires_grad_(False), device
+
+
+def _once(hf: nn.Module, argument: str) -> None:
+    """Take a position bias out of the blocks' arguments: eager attention would add it to what the mask holds."""
+
+    def without(
+        block: nn.Module, args: tuple[Any, ...], given: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if given.get(argument) is not None and cast(Any, hf).config._attn_implementation == "eager":
+            given[argument] = torch.zeros_like(given[argument])
+        return args, given
+
+    for module in hf.modules():
+        if isinstance(module, nn.ModuleList):
+            for block in module:
+                block.register_forward_pre_hook(without, with_kwargs=True)
+
+
+@contextmanager
+def default_attention(hf: Any) -> Iterator[None]:
+    """Inside, the model attends as transformers does unless asked otherwise: what "the same as Hugging Face" means.
+
+    Not in half precision, where the two round differently and a router may choose other experts for it.
+    """
+    if not getattr(hf, "_supports_sdpa", False) or hf.dtype in (torch.float16, torch.bfloat16):
+        yield
+        return
+    configs = {id(module.config): module.config for module in hf.modules() if hasattr(module, "config")}.values()
+    for config in configs:
+        config._attn_implementation = "sdpa"
+    try:
+        yield
+    finally:
+        for config in configs:
+            config._attn_implementation = "eager"
 
 
 def _read(located: Located, dtype: torch.dtype, places: dict[str, Any]) -> nn.Module:

@@ -72,6 +72,7 @@ class Family:
     soft_cap             config key of c in logits = c tanh(logits / c)
     value_clip           config key of the bound that values are cut at after their projection (queries and keys too)
     values_by_head       the values' hook has the heads before the positions
+    doubled_bias         argument of its blocks that eager attention adds to the scores although the mask holds it already
     experts              where a mixture keeps its experts; None where every MLP is dense or they cannot be told apart
     level                "block" where the neurons of a mixture (of every MLP, if there is none) cannot be told apart
     context              config key of the longest prompt, and the length where a config lacks it
@@ -90,6 +91,7 @@ class Family:
     soft_cap: str | None = None
     value_clip: str | None = None
     values_by_head: bool = False
+    doubled_bias: str | None = None
     experts: Experts | None = None
     level: Literal["neuron", "block"] = "neuron"
     context: tuple[str, int] = ("max_position_embeddings", 2048)
@@ -183,6 +185,7 @@ _PARALLEL = {
         "Falcon 7B, Falcon RW",
         layer_norm=True,
         parallel="parallel_attn",
+        doubled_bias="alibi",
         fixed=(
             Fixed(
                 "new_decoder_architecture", False, "the bridge takes its fused projection apart wrongly: logits are off"

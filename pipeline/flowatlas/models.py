@@ -166,7 +166,7 @@ def load(located: Located, model: ModelConfig, probe: Callable[[nn.Module], Any]
     model (the guard's reference logits). Raises ModelError when weights are missing from the files.
     """
     hf, device = checkpoints.read(located, model)
-    with torch.inference_mode():
+    with torch.inference_mode(), checkpoints.default_attention(hf):
         probed = probe(hf)
     return Model(located, _wrap(hf, located), device), probed
 
