@@ -241,12 +241,23 @@ def test_parallel_blocks_have_their_edges_in_one_node(tmp_path: Path) -> None:
     known = [n for n in rows["nodes"] if n["point"] == "post" and (n["layer"], n["pos"]) in columns]
     rows["nodes"] = [n | {"stored_share": 1.0 if n["layer"] == 0 and n["pos"] == 1 else 0.0} for n in known]
     rows["lens"] = [row for row in rows["lens"] if row["point"] == "post" and (row["layer"], row["pos"]) in columns]
+    rows["components"] = [row for row in rows["components"] if row["component"] != "resid_mlp"]
     assert node["point"] in ("mid", "post")
     write_shard(tmp_path, 0, {table: table_of(table, rows[table]) for table in TABLES}, info_of(plan, 0))
     assert [line for line in check(tmp_path) if "manifest" not in line] == []
     rows["edges"][0]["share"] = 0.6
     write_shard(tmp_path, 0, {table: table_of(table, rows[table]) for table in TABLES}, info_of(plan, 0))
     assert any("sum to more than 1" in line for line in check(tmp_path))
+
+
+@pytest.mark.parametrize("table", ["nodes", "lens", "edges", "components"])
+def test_a_parallel_run_has_no_node_between_attention_and_mlp(run_dir: Path, table: str) -> None:
+    path = run_dir / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["model"] |= {"parallel": True}
+    path.write_text(json.dumps(manifest))
+    words = "are between attention and MLP of" if table in ("nodes", "lens") else "pass only the MLP of"
+    assert any(line.startswith(table) and f"{words} a parallel block" in line for line in check(run_dir))
 
 
 def test_every_rule_can_fail() -> None:

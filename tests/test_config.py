@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from flowatlas.compose import conf_dir, run_config
-from flowatlas.config import Config, DatasetConfig, ModelConfig, as_dict, identity, known_keys, validate
+from flowatlas.config import Config, DatasetConfig, ModelConfig, as_dict, identity, known_keys
 from flowatlas.errors import ConfigError, DatasetError, FlowatlasError, InputError, ModelError
 from flowatlas.overrides import quoted
+from flowatlas.validation import validate
 
 GOOD = ["model=demo", "dataset=demo"]
 
@@ -105,7 +106,18 @@ def test_every_yaml_composes(name):
         (["run.limit=0"], "run.limit=0"),
         (["run.progress=loud"], "run.progress=loud"),
         (["model.dtype=float8"], "one of float32, float64, bfloat16, float16"),
+        (["model.dtype=int8"], "quantised weights are not supported"),
         (["model.device=tpu"], "model.device=tpu"),
+        (["model.device=cpu:1"], "model.device=cpu:1"),
+        (["model.device_map=balanced"], "model.device_map=balanced"),
+        (["model.device_map=auto", "model.device=cpu"], "keep one"),
+        (["model.max_memory={0:20GiB}"], "add model.device_map=auto"),
+        (["model.device_map=auto", "model.max_memory=20GiB"], "model.max_memory=20GiB"),
+        (["model.device_map=auto", "model.max_memory={gpu:20GiB}"], "model.max_memory={gpu:20GiB}"),
+        (["model.device_map=auto", "model.max_memory={0:much}"], "model.max_memory={0:much}"),
+        (["model.system_prompt=Hello"], "add model.chat_template=true"),
+        (["model.chat_date=today"], "model.chat_date=today"),
+        (["model.adapter=a", "model.base=b"], "the base is then the model itself"),
         (["model.prepend_bos=perhaps"], "model.prepend_bos=perhaps is not allowed: it must be auto, true or false"),
         (["run.task=1"], "without run.tasks"),
         (["run.tasks=2"], "without run.task"),
@@ -131,6 +143,12 @@ def test_every_yaml_composes(name):
 )
 def test_wrong_keys_and_values_are_one_line(args, message):
     assert message in fail(*GOOD, *args)
+
+
+def test_memory_is_given_by_device():
+    config = compose(*GOOD, "model.device_map=auto", "model.max_memory={0:20GiB,cpu:1.5GB}")
+    assert config.model.max_memory == {"0": "20GiB", "cpu": "1.5GB"}
+    assert json.loads(json.dumps(as_dict(config))) == as_dict(config)
 
 
 def test_what_must_be_given():
@@ -246,7 +264,7 @@ def test_identity_holds_what_changes_results_and_nothing_else():
     same = {
         "model.name",
         "model.revision",
-        "model.device",
+        *("model.adapter", "model.base", "model.device", "model.device_map", "model.max_memory"),
         "run.seed",
         "dataset.name",
         "dataset.path",

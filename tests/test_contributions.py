@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import literal
 from flowatlas import contributions, kernels
+from flowatlas.weights import NeuronBlock
 
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 4), st.integers(1, 5), st.integers(2, 19))
 
@@ -29,6 +30,10 @@ def random_layer(shape, seed, dtype=torch.float64, scale=1.0):
     lengths = torch.randint(1, n_pos + 1, (batch,), generator=generator)
     lengths[0] = n_pos
     return whole, residual, pattern, values, bias, lengths, v, w_o
+
+
+def dense(activation, w_out):
+    return NeuronBlock(-1, torch.arange(len(activation)), activation, w_out)
 
 
 def test_two_tokens_in_two_dimensions_by_hand():
@@ -93,11 +98,11 @@ def test_fused_neuron_shares_equal_the_formula(n_node, n_neuron, d_model, seed):
     residual = torch.randn(n_node, d_model, generator=generator, dtype=torch.float64)
     bias = torch.randn(d_model, generator=generator, dtype=torch.float64)
     whole = residual + activation @ w_out + bias
-    found = contributions.neuron_shares(whole, residual, activation, w_out, bias)
+    found = contributions.neuron_shares(whole, residual, [dense(activation, w_out)], bias)
     for node in range(n_node):
         parts = {n: activation[node, n] * w_out[n] for n in range(n_neuron)}
         want = literal.shares({**parts, "residual": residual[node]}, whole[node], "residual")
-        assert found.neurons[node].tolist() == pytest.approx([want[n] for n in range(n_neuron)], abs=1e-10)
+        assert found.neurons[0][node].tolist() == pytest.approx([want[n] for n in range(n_neuron)], abs=1e-10)
         assert float(found.residual[node]) == pytest.approx(want["residual"], abs=1e-10)
         with_bias = literal.shares({**parts, "residual": residual[node], "bias": bias}, whole[node], "residual")
         assert float(found.bias[node]) == pytest.approx(with_bias["bias"], abs=1e-10)
@@ -110,8 +115,8 @@ def test_nothing_near_the_whole_leaves_it_to_the_residual():
     assert (float(found.heads.sum()), float(found.residual.sum())) == (0.0, 1.0)
     assert [float(s) for s in contributions.mlp_shares(whole, -whole, -whole)] == [0.0, 1.0]
     zero = torch.zeros(1, 4)
-    neurons = contributions.neuron_shares(zero, zero, torch.ones(1, 2), torch.ones(2, 4), None)
-    assert (float(neurons.neurons.sum()), float(neurons.residual)) == (0.0, 1.0)
+    neurons = contributions.neuron_shares(zero, zero, [dense(torch.ones(1, 2), torch.ones(2, 4))], None)
+    assert (float(neurons.neurons[0].sum()), float(neurons.residual)) == (0.0, 1.0)
 
 
 def test_small_parts_keep_their_digits_in_float32():
@@ -132,3 +137,51 @@ def test_the_torch_path_of_other_devices_equals_the_cpu_kernels(shape, seed):
     whole, _, pattern, values, _, lengths, *_ = random_layer(shape, seed)
     fused = kernels.attention_proximity(whole, pattern, values, lengths)
     torch.testing.assert_close(kernels._attention_proximity_torch(whole, pattern, values, lengths), fused)
+    late = whole.shape[1] // 2  # the same, of the later queries alone
+    for run in (kernels.attention_proximity, kernels._attention_proximity_torch):
+        torch.testing.assert_close(run(whole[:, late:], pattern[:, :, late:], values, lengths, late), fused[:, late:])
+    nodes, w_out, activation = whole.flatten(0, 1), values.flatten(0, 2), pattern.flatten()[: len(values.flatten(0, 2))]
+    activation = activation.repeat(len(nodes), 1)
+    fused = kernels.neuron_proximity(nodes, activation, w_out[: activation.shape[1]])
+    torch.testing.assert_close(kernels._neuron_proximity_torch(nodes, activation, w_out[: activation.shape[1]]), fused)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 9), st.integers(1, 40), st.integers(1, 2), st.integers(0, 10_000))
+def test_the_torch_path_of_tokens_equals_the_cpu_kernels(n_row, n_pair, n_token, ends, seed):
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.randint(-4, 5, (n_row, n_token), generator=generator).double()  # with many ties
+    row, other = torch.randint(n_row, (2, n_pair), generator=generator)
+    factor, k = torch.randint(0, 3, (n_pair,), generator=generator).double(), min(3, n_token)
+    fused = kernels.top_differences(scores, row, other, factor, k, ends == 2)
+    for one, two in zip(kernels._top_differences_torch(scores, row, other, factor, k, ends), fused, strict=True):
+        assert one.tolist() == two.tolist()
+    threshold = scores[row][:, :k]
+    found = kernels._count_above_torch(scores, row, threshold)
+    assert found.tolist() == kernels.count_above(scores, row, threshold).tolist()
+
+
+def test_neurons_of_experts_are_compared_at_each_node_by_itself():
+    """Two experts at overlapping nodes: shares sum to 1 per node, and the largest are taken over both."""
+    generator = torch.Generator().manual_seed(0)
+    whole, residual = torch.randn(2, 3, 6, generator=generator)
+    places = [torch.tensor([2, 0]), torch.tensor([2])]
+    blocks = [
+        NeuronBlock(e, node, torch.randn(len(node), 5, generator=generator), torch.randn(5, 6, generator=generator))
+        for e, node in zip((4, 7), places, strict=True)
+    ]
+    found = contributions.neuron_shares(whole, residual, blocks, None)
+    top = contributions.top_neurons(blocks, found.neurons, torch.tensor([True, True, False]), 2)
+    everything = contributions.top_neurons(blocks, found.neurons, torch.tensor([False, False, True]), 99)
+    for node in range(3):
+        parts = {"residual": residual[node]}
+        for block in blocks:
+            for place in (block.node == node).nonzero().flatten().tolist():
+                parts |= {(block.expert, n): block.activation[place, n] * block.w_out[n] for n in range(5)}
+        want = literal.shares(parts, whole[node], "residual")
+        assert float(found.residual[node]) == pytest.approx(want.pop("residual"), abs=1e-6)
+        want = sorted((key for key in want if want[key] > 0), key=lambda key: -want[key])
+        chosen = everything if node == 2 else top
+        own = [(int(e), int(n)) for at, e, n in zip(*chosen[:3], strict=True) if at == node]
+        assert own == (want if node == 2 else want[:2])
+    assert {int(e) for e in everything.expert} == {4, 7}

@@ -1,5 +1,6 @@
 """What the documents say is so."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from flowatlas import docs
 from flowatlas.compose import run_config
 from flowatlas.config import known_keys
+from flowatlas.families import FAMILIES, REFUSED, TEXT_PARTS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -16,6 +18,18 @@ README = (ROOT / "README.md").read_text()
 def test_the_tables_of_columns_are_the_schemas():
     assert docs.with_tables(README) == README, "run: python -m flowatlas.docs"
     assert README.count("<details>") == 13
+
+
+def test_the_page_of_models_is_the_table_of_families():
+    """With the errors as measured; the explorer's list says the same."""
+    errors = json.loads((ROOT / "docs" / "model_errors.json").read_text())
+    assert errors.keys() == FAMILIES.keys(), "run: python tests/measure_families.py"
+    page = docs.models_page(errors)
+    assert (ROOT / "docs" / "models.md").read_text() == page, "run: python -m flowatlas.docs"
+    listed = json.loads((ROOT / "explorer" / "src" / "models.json").read_text())
+    assert listed == docs.models_list(), "run: python -m flowatlas.docs"
+    for kind in (*FAMILIES, *REFUSED, *TEXT_PARTS):
+        assert f"`{kind}`" in page
 
 
 def test_links_lead_somewhere():
@@ -50,11 +64,12 @@ def test_modules_import_only_downwards(module):
 
 
 LAYERS = (
-    "errors schema config clock files families",
-    "tokens rows readers tables encode prompts checkpoints models weights activations shards plan manifest hub",
+    "errors schema config validation clock files families",
+    "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
+    " stream activations shards plan manifest",
     "kernels contributions",
-    "routes components lens guard",
-    "columns vocabulary extract writer",
+    "routes components attention lens guard",
+    "columns vocabulary block_rows extract writer",
     "compose overrides neuron_tokens job run dry status audit audit_rules site site_data server cli bench docs",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

@@ -64,10 +64,10 @@ def test_shares_agree(folders, name, i):
         assert_close(rest[0].numpy(), want["ffn_resid_contrib"][l])
     for k in (0, 1):
         l, pos = want[f"neuron{k}_loc"]
-        weights = model.layer(l)
-        post, mid, act = acts.resid[2 * l + 2][:, pos], acts.resid[2 * l + 1][:, pos], acts.neurons(l)[:, pos]
-        found = contributions.neuron_shares(post, mid, act, weights.w_out, weights.b_out)
-        assert_close(found.neurons[0].numpy(), want[f"neuron{k}_contrib"])
+        post, mid = acts.resid[2 * l + 2][:, pos], acts.resid[2 * l + 1][:, pos]
+        blocks = acts.neuron_blocks(l, torch.tensor([0]), torch.tensor([pos]))
+        found = contributions.neuron_shares(post, mid, blocks, model.layer(l).b_out)
+        assert_close(found.neurons[0][0].numpy(), want[f"neuron{k}_contrib"])
         assert float(found.residual[0]) == pytest.approx(float(want[f"neuron{k}_resid"]), abs=TOLERANCE, rel=3e-5)
 
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flowatlas import hub
 from flowatlas.config import ColumnsConfig, DatasetConfig
 from flowatlas.errors import DatasetError
 from flowatlas.prompts import Row, open_dataset
@@ -222,7 +223,10 @@ def test_hub_dataset_streams_from_a_folder(tmp_path):
 
 
 def test_unreachable_hub_dataset_is_one_clear_line():
-    with pytest.raises(DatasetError, match="nobody/nothing: the Hugging Face hub cannot be reached") as error:
+    hub._reachable.cache_clear()
+    with pytest.raises(
+        DatasetError, match=r"nobody/nothing: the hub may not be asked \(HF_HUB_OFFLINE is set\)"
+    ) as error:
         open_dataset(DatasetConfig(hub="nobody/nothing"))
     assert "\n" not in str(error.value)
 

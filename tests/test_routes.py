@@ -34,9 +34,16 @@ def reach_of_all(layers, targets, n_pos):
         found[l, "post"] = reach
         reach = routes.through_mlp(reach, mlp, past_mlp, FLOOR)
         found[l, "mid"] = reach
-        reach = routes.through_attention(reach, heads.sum(-1), heads.amax(-1), past, FLOOR)
+        reach = routes.through_attention(reach, sparse(heads.sum(-1, keepdim=True)), sparse(heads), past, FLOOR)
     found[-1, "post"] = reach
     return found
+
+
+def sparse(shares):
+    """Edges above the floor of shares [batch, query, key, head]."""
+    b, dst, src, head = (shares > FLOOR).nonzero(as_tuple=True)
+    share = shares[b, dst, src, head]
+    return routes.Edges(b, dst, src, head, share, torch.zeros_like(share))
 
 
 def edges_of(layers, n_pos, n_head):

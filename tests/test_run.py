@@ -91,7 +91,7 @@ def test_manifest_says_what_the_run_was(run: Callable[..., Done], tmp_path: Path
             assert entry["sha256"] == written[part]
             assert entry["rows"] == pq.read_metadata(tmp_path / "run" / part).num_rows
     assert {"forward", "walk", "lens", "load"} <= manifest["seconds"].keys()
-    assert manifest["guard"].keys() == {"logits", "pattern", "attention_sum", "mlp_sum"}
+    assert manifest["guard"].keys() == {"logits", "pattern", "attention_sum", "neuron_sum", "mlp_sum"}
     assert all(0 <= error < 1e-4 for error in manifest["guard"].values())
     assert manifest["model"]["name"] == str(models["gpt2"])
     assert (manifest["model"]["n_layers"], manifest["model"]["n_heads"], manifest["model"]["d_model"]) == (3, 4, 32)

@@ -87,8 +87,8 @@ def bert(folder: Path) -> None:
     change_config(folder, model_type="bert")
 
 
-def neox(folder: Path) -> None:
-    change_config(folder, model_type="gpt_neox")
+def mamba(folder: Path) -> None:
+    change_config(folder, model_type="mamba")
 
 
 def made_up(folder: Path) -> None:
@@ -149,9 +149,9 @@ def no_tokenizer(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (bert, "family bert is not supported; supported: gpt2"),
-        (neox, "family gpt_neox is not supported"),
-        (made_up, "made_up"),
+        (bert, "family bert is not supported: it does not predict"),
+        (mamba, "family mamba is not supported: its layers keep a recurrent state"),
+        (made_up, "family made_up is not supported; supported: gpt2"),
         (no_config, "no config.json"),
         (damaged_config, "config.json cannot be read"),
         (no_weights, "no weights"),
@@ -190,7 +190,10 @@ def test_a_mended_model_runs_in_the_same_folder(
     ("arguments", "message"),
     [
         (["model=./nowhere"], "no such folder"),
-        (["model=nobody/nothing"], "model nobody/nothing: no such folder, and the hub cannot be reached"),
+        (
+            ["model=nobody/nothing"],
+            "model nobody/nothing: no such folder, and the hub may not be asked (HF_HUB_OFFLINE is set)",
+        ),
         (["model=prompts.jsonl"], "is a file"),
         (["dataset=nowhere.jsonl"], "no such file"),
         (["dataset=empty.txt"], "it is empty"),

@@ -4,35 +4,37 @@ import shutil
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, MistralConfig, Qwen2Config
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, PretrainedConfig
+
+from small_tokenizers import byte_level
+from tiny_configs import CONFIGS, FAMILIES
+
+__all__ = ["CONFIGS", "FAMILIES", "GOLDEN", "make_model", "save_model"]
 
 GOLDEN = Path(__file__).parent / "golden"
-N_TOKENS = 500  # the golden GPT-2's word-level vocabulary
-
-_SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "max_position_embeddings": 64}
-_GATED = {**_SIZES, "num_key_value_heads": 2, "intermediate_size": 48, "tie_word_embeddings": False}
-
-FAMILIES = {
-    "gpt2": lambda: GPT2Config(vocab_size=N_TOKENS, n_embd=32, n_layer=3, n_head=4, n_positions=64),
-    "llama": lambda: LlamaConfig(vocab_size=N_TOKENS, **_GATED),
-    "llama_biased": lambda: LlamaConfig(vocab_size=N_TOKENS, attention_bias=True, mlp_bias=True, **_GATED),
-    "llama_odd_head": lambda: LlamaConfig(vocab_size=N_TOKENS, head_dim=12, **_GATED),
-    "mistral": lambda: MistralConfig(vocab_size=N_TOKENS, sliding_window=6, **_GATED),
-    "qwen2": lambda: Qwen2Config(vocab_size=N_TOKENS, **_GATED),
-}
 
 
 def make_model(folder: Path, family: str, seed: int = 0, scale: float = 0.15) -> Path:
-    """Save a model of `family` whose every parameter is random (norm weights around 1), with a word-level tokenizer."""
-    torch.manual_seed(seed)
-    config = FAMILIES[family]()
+    """Save a model of `family` (a key of CONFIGS) whose every parameter is random, with a word-level tokenizer."""
+    config = CONFIGS[family]()
     config.bos_token_id = config.eos_token_id = 0
-    model = AutoModelForCausalLM.from_config(config)
+    return save_model(folder, config, seed, scale)
+
+
+def save_model(folder: Path, config: PretrainedConfig, seed: int = 0, scale: float = 0.15) -> Path:
+    torch.manual_seed(seed)
+    kind = AutoModelForImageTextToText if "vision_config" in config.sub_configs else AutoModelForCausalLM
+    model = kind.from_config(config)
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            is_norm = parameter.ndim == 1 and name.endswith("weight")
-            parameter.copy_(torch.randn_like(parameter) * scale + (1 if is_norm else 0))
+        for tensor in model.state_dict().values():  # with the buffers that are saved: a router's correction is one
+            if tensor.is_floating_point():
+                # What starts as all ones or zeros (norms, biases) is drawn around that; norms of 1 + w start at 0.
+                neutral = tensor.mean().round() if tensor.ndim == 1 else 0.0
+                tensor.copy_(torch.randn_like(tensor) * scale + neutral)
     model.save_pretrained(folder)
+    if config.model_type == "qwen2":  # read as byte-level, whatever its files say
+        byte_level().save_pretrained(folder)
+        return folder
     for file in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
         shutil.copy(GOLDEN / "gpt2_tiny" / "model" / file, folder / file)
     return folder

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 
-from flowatlas.audit_rules import INTO, outside, shard_rules
+from flowatlas.audit_rules import INTO, PARALLEL_RULES, outside, shard_rules
 from flowatlas.files import hash_file
 from flowatlas.manifest import find_manifest, read_plan, summary
 from flowatlas.plan import Plan
@@ -36,9 +36,9 @@ def check(run_dir: Path) -> list[str]:
         sound += [] if found else [shard]
     with tempfile.TemporaryDirectory() as spill:
         connection = duckdb.connect(config={"temp_directory": spill})
-        n_layers = (manifest or {}).get("model", {}).get("n_layers")
+        model = (manifest or {}).get("model", {})
         for shard in sound:
-            problems += _rows(connection, run_dir, plan, shard, n_layers)
+            problems += _rows(connection, run_dir, plan, shard, model)
         problems += _vocabulary(connection, run_dir, sound)
         connection.close()
     present = [marker for shard, marker in markers.items() if marker and shard in set(sound)]
@@ -105,19 +105,20 @@ def _file(path: Path, table: str, entry: dict[str, Any]) -> str:
 
 
 def _rows(
-    connection: duckdb.DuckDBPyConnection, run_dir: Path, plan: Plan, shard: int, n_layers: int | None
+    connection: duckdb.DuckDBPyConnection, run_dir: Path, plan: Plan, shard: int, model: dict[str, Any]
 ) -> Iterator[str]:
-    """The rows of one shard against the rules."""
+    """The rows of one shard against the rules; `model` is the manifest's, empty while there is none."""
     try:
         for table, declared in TABLES.items():
             path = part_path(run_dir, table, shard)
             missing = table in LATER_TABLES and not path.exists()
             connection.register(table, declared.empty() if missing else pyarrow.dataset.dataset(path, format="parquet"))
         yield from _whole(connection, plan.shards[shard], shard)
-        yield from _values(connection, shard, n_layers)
+        yield from _values(connection, shard, model.get("n_layers"))
         any_mid = _first(connection, "SELECT count(*) FROM nodes WHERE point = 'mid'")[0]
-        connection.execute(INTO.format(parallel=not any_mid))
-        for rule in shard_rules():
+        parallel = bool(model.get("parallel", not any_mid))
+        connection.execute(INTO.format(parallel=parallel))
+        for rule in (*shard_rules(), *(PARALLEL_RULES if parallel else ())):
             n, prompt = _first(connection, f"SELECT count(*), min(prompt_id) FROM ({rule.sql})")
             if n:
                 yield f"{rule.table}/{part_name(shard)}.parquet: {n} rows {rule.wrong} (the first: prompt_id {prompt})"

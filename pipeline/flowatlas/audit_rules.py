@@ -164,6 +164,20 @@ RELATIONS = (
     ),
 )
 
+# Of a run whose blocks are parallel: they have no node between attention and MLP, and no residual past the MLP alone.
+PARALLEL_RULES = (
+    Rule(
+        "nodes", "are between attention and MLP of a parallel block", "SELECT prompt_id FROM nodes WHERE point = 'mid'"
+    ),
+    Rule("lens", "are between attention and MLP of a parallel block", "SELECT prompt_id FROM lens WHERE point = 'mid'"),
+    Rule("edges", "pass only the MLP of a parallel block", "SELECT prompt_id FROM edges WHERE kind = 'resid_mlp'"),
+    Rule(
+        "components",
+        "pass only the MLP of a parallel block",
+        "SELECT prompt_id FROM components WHERE component = 'resid_mlp'",
+    ),
+)
+
 
 def shard_rules() -> Iterator[Rule]:
     """Every rule about the rows of a shard, except those on single values."""

@@ -51,10 +51,9 @@ def _run(args: list[str]) -> int:
 
     def task(config: Config) -> int:
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # what is wrong is one line of ours, not its reports
-        if config.dataset.hub or not os.path.isdir(config.model.name):
-            from flowatlas.hub import settle_offline
+        from flowatlas.hub import require
 
-            settle_offline()  # before transformers and datasets are imported
+        require(config)  # before transformers and datasets are imported, which takes seconds
         from flowatlas.run import execute
 
         return execute(config)

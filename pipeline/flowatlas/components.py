@@ -19,13 +19,15 @@ class Component(NamedTuple):
     route_tau: Tensor
 
 
-def of_heads(heads: Tensor, reach: Tensor, mask: Tensor, last_target: Tensor, floor: float) -> Component:
-    """heads [batch, query, key, head] shares; reach [batch, query] of the nodes after attention, per-head mode.
+def of_heads(
+    by_head: Tensor, widest: Tensor, reach: Tensor, mask: Tensor, last_target: Tensor, floor: float
+) -> Component:
+    """by_head, widest [batch, query, head]: shares of a head summed over its keys, and its largest share of a key.
 
-    mask [batch, query] marks the prompt's own positions; last_target [batch].
+    reach [batch, query] of the nodes after attention, per-head mode; mask [batch, query] marks the prompt's own positions;
+    last_target [batch].
     """
-    of_query, widest = heads.sum(2), heads.amax(2)  # [batch, query, head]
-    return _component(of_query, widest, reach, mask, last_target, floor)
+    return _component(by_head, widest, reach, mask, last_target, floor)
 
 
 def of_step(share: Tensor, reach: Tensor, mask: Tensor, last_target: Tensor, floor: float) -> Component:
@@ -36,8 +38,9 @@ def of_step(share: Tensor, reach: Tensor, mask: Tensor, last_target: Tensor, flo
 def _component(
     share: Tensor, widest: Tensor, reach: Tensor, mask: Tensor, last_target: Tensor, floor: float
 ) -> Component:
-    valid = mask[..., None].to(share.dtype)
-    mean = (share * valid).sum(1) / valid.sum(1)
+    valid = mask[..., None].bool()
+    # Padding may hold anything, NaN too: it must not be multiplied by zero.
+    mean = torch.where(valid, share, 0).sum(1) / valid.sum(1)
     at_target = share[torch.arange(len(share), device=share.device), last_target]
-    tau = torch.minimum(widest, reach[..., None]).amax(1)
+    tau = torch.where(valid, torch.minimum(widest, reach[..., None]), 0).amax(1)
     return Component(mean, at_target, torch.where(tau > floor, tau, 0))

@@ -27,9 +27,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from flowatlas.config import NOT_IDENTITY, Config, default_run_dir, known_keys, slug, unknown_key, validate
+from flowatlas.config import NOT_IDENTITY, Config, default_run_dir, known_keys, slug, unknown_key
 from flowatlas.errors import ConfigError, FlowatlasError
 from flowatlas.overrides import ConfigDirs, rewrite
+from flowatlas.validation import validate
 
 _PACKAGE = Path(__file__).resolve().parent
 _REPOSITORY = _PACKAGE.parent.parent
@@ -172,9 +173,11 @@ def _to_config(cfg: DictConfig, swept: list[str]) -> Config:
 
 
 def _leaves(values: dict, prefix: str = "") -> list[str]:
+    """Dotted keys; a value that is itself a mapping (model.max_memory) is one leaf."""
     keys: list[str] = []
     for name, value in values.items():
-        keys += _leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else [f"{prefix}{name}"]
+        key = f"{prefix}{name}"
+        keys += _leaves(value, f"{key}.") if isinstance(value, dict) and key not in known_keys() else [key]
     return keys
 
 

@@ -8,6 +8,8 @@ Papers: Ferrando et al. 2022 (arXiv 2203.04212), as used for routes by Ferrando 
 1. At the node after attention the parts are A[h,i,j] u[j,h] for every key j and head h, with u = v @ W_O, and resid_pre.
 2. At the node after the MLP they are the MLP's output and resid_mid.
 3. Beside the neurons, they are a_n W_out[n] for every neuron n, and resid_mid.
+4. A parallel block has one node after it: its parts are those of attention, the MLP's output and resid_pre. Beside its
+   neurons, the node minus the MLP's output stands for the residual.
 
 Deviations: no epsilon is added to any difference, so a part of zero proximity has share exactly 0; where every proximity
 is 0 the whole is the residual's. Biases are no parts, as in the papers, but the share that one would take is returned.
@@ -19,22 +21,37 @@ import torch
 from torch import Tensor
 
 from flowatlas import kernels
+from flowatlas.weights import NeuronBlock
 
 
 class AttentionShares(NamedTuple):
-    """heads [batch, query, key, head], residual [batch, query]: they sum to 1; bias [batch, query] stands beside them."""
+    """heads [batch, query, key, head], residual and (parallel blocks) mlp [batch, query]: they sum to 1.
+
+    bias [batch, query] stands beside them.
+    """
 
     heads: Tensor
     residual: Tensor
+    mlp: Tensor | None
     bias: Tensor
 
 
 class NeuronShares(NamedTuple):
-    """neurons [node, neuron], residual [node]: they sum to 1; bias [node] stands beside them."""
+    """neurons [n, neuron] per block of neurons and residual [node] sum to 1 at each node; bias [node] stands beside them."""
 
-    neurons: Tensor
+    neurons: list[Tensor]
     residual: Tensor
     bias: Tensor
+
+
+class TopNeurons(NamedTuple):
+    """Neurons by node, the largest share first; each [row]: place in the asked nodes, expert, neuron, share, activation."""
+
+    node: Tensor
+    expert: Tensor
+    neuron: Tensor
+    share: Tensor
+    activation: Tensor
 
 
 def proximity(part: Tensor, whole: Tensor) -> Tensor:
@@ -53,20 +70,30 @@ def head_values(v: Tensor, w_o: Tensor) -> Tensor:
 
 
 def attention_shares(
-    whole: Tensor, residual: Tensor, pattern: Tensor, values: Tensor, bias: Tensor | None, lengths: Tensor
+    whole: Tensor,
+    residual: Tensor,
+    pattern: Tensor,
+    values: Tensor,
+    bias: Tensor | None,
+    lengths: Tensor,
+    mlp_out: Tensor | None = None,
+    first: int = 0,
 ) -> AttentionShares:
-    """Shares of every (key, head) and of the residual in the node after attention.
+    """Shares of every (key, head), of the residual and, in a parallel block, of the MLP in the node after attention.
 
-    whole, residual [batch, query, d_model]; pattern [batch, head, query, key]; values [head, batch, key, d_model];
-    bias [d_model] or None; lengths [batch]. Keys after the query, and all beyond a prompt's length, have share 0.
+    whole, residual, mlp_out [batch, query, d_model]; pattern [batch, head, query, key]; values [head, batch, key, d_model];
+    bias [d_model] or [batch, query, d_model]; lengths [batch]. The queries are those from position `first` on. Keys after
+    the query, and all beyond a prompt's length, have share 0.
     """
-    heads = kernels.attention_proximity(whole, pattern, values, lengths)
+    heads = kernels.attention_proximity(whole, pattern, values, lengths, first)
     rest = proximity(residual, whole)
-    total = heads.sum((2, 3)) + rest
+    mlp = None if mlp_out is None else proximity(mlp_out, whole)
+    total = heads.sum((2, 3)) + (rest if mlp is None else rest + mlp)
     of_bias = _bias_share(bias, whole, total)
     divisor = torch.where(total > 0, total, 1)
     heads /= divisor[..., None, None]
-    return AttentionShares(heads, torch.where(total > 0, rest / divisor, 1), of_bias)
+    of_mlp = None if mlp is None else mlp / divisor
+    return AttentionShares(heads, torch.where(total > 0, rest / divisor, 1), of_mlp, of_bias)
 
 
 def mlp_shares(whole: Tensor, residual: Tensor, mlp_out: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,20 +104,44 @@ def mlp_shares(whole: Tensor, residual: Tensor, mlp_out: Tensor) -> tuple[Tensor
     return mlp / divisor, torch.where(total > 0, rest / divisor, 1)
 
 
-def neuron_shares(
-    whole: Tensor, residual: Tensor, activation: Tensor, w_out: Tensor, bias: Tensor | None
-) -> NeuronShares:
-    """Shares of every neuron and of resid_mid in resid_post.
+def neuron_shares(whole: Tensor, residual: Tensor, blocks: list[NeuronBlock], bias: Tensor | None) -> NeuronShares:
+    """Shares of every neuron and of the residual in resid_post, at some nodes.
 
-    whole, residual [node, d_model]; activation [node, neuron]; w_out [neuron, d_model]; bias [d_model] or None.
+    whole, residual [node, d_model]; bias [d_model] or [node, d_model]. A node's neurons are those of all blocks it is in.
     """
-    neurons = kernels.neuron_proximity(whole, activation, w_out)
+    neurons = [kernels.neuron_proximity(whole[block.node], block.activation, block.w_out) for block in blocks]
     rest = proximity(residual, whole)
-    total = neurons.sum(-1) + rest
+    total = rest.clone()
+    for block, near in zip(blocks, neurons, strict=True):
+        total[block.node] += near.sum(-1)  # a node is in a block once
     of_bias = _bias_share(bias, whole, total)
     divisor = torch.where(total > 0, total, 1)
-    neurons /= divisor[:, None]
+    for block, near in zip(blocks, neurons, strict=True):
+        near /= divisor[block.node, None]
     return NeuronShares(neurons, torch.where(total > 0, rest / divisor, 1), of_bias)
+
+
+def top_neurons(blocks: list[NeuronBlock], shares: list[Tensor], wanted: Tensor, k: int) -> TopNeurons:
+    """The k neurons of largest share at each wanted node, over all its blocks; wanted [node] of bool, shares per block."""
+    found = [_top_of_block(block, share, wanted[block.node], k) for block, share in zip(blocks, shares, strict=True)]
+    if not found:
+        none = wanted.new_zeros(0, dtype=torch.long)
+        return TopNeurons(none, none, none, none.double(), none.double())
+    together = TopNeurons(*(torch.cat(column) for column in zip(*found, strict=True)))
+    order = together.share.argsort(descending=True, stable=True)
+    order = order[together.node[order].argsort(stable=True)]
+    node = together.node[order].contiguous()
+    rank = torch.arange(len(node), device=node.device) - torch.searchsorted(node, node)
+    kept = order[(rank < k) & (together.share[order] > 0)]
+    return TopNeurons(*(column[kept] for column in together))
+
+
+def _top_of_block(block: NeuronBlock, share: Tensor, wanted: Tensor, k: int) -> TopNeurons:
+    row = wanted.nonzero(as_tuple=True)[0]
+    top, neuron = share[row].topk(min(k, share.shape[1]), -1)
+    row = row[:, None].expand_as(neuron)
+    node, activation = block.node[row].flatten(), block.activation[row, neuron].flatten()
+    return TopNeurons(node, torch.full_like(node, block.expert), neuron.flatten(), top.flatten(), activation)
 
 
 def _bias_share(bias: Tensor | None, whole: Tensor, total: Tensor) -> Tensor:

@@ -1,12 +1,58 @@
-"""`python -m flowatlas.docs`: writes the tables of columns into the README, from the schema."""
+"""`python -m flowatlas.docs`: writes what the documents say of tables and models, from the schema and the table of families.
 
+README.md gets the tables of columns; docs/models.md and explorer/src/models.json the families, with the errors that
+`python tests/measure_families.py` left in docs/model_errors.json.
+"""
+
+import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
+from flowatlas.families import FAMILIES, REFUSED, TEXT_PARTS, Family, SameAs
 from flowatlas.schema import markdown
 
 _PLACE = re.compile(r"(<!-- tables: .*? -->\n).*(<!-- /tables -->)", re.DOTALL)
+_DTYPES = ("float32", "bfloat16", "float16")
+
+_MODELS = """# Models
+
+Written by `python -m flowatlas.docs` from the one table of families (`pipeline/flowatlas/families.py`), which also drives
+the code. A model is found by the `model_type` of its config.json. Whatever is not in the first table is refused by name
+before any weight is loaded; whatever behaves otherwise than its entry says is refused by the guard, which compares every
+run's first batch with Hugging Face and adds up the parts of every block, before anything is written.
+
+## Exact
+
+{exact}
+
+*Blocks*: in a sequential block the MLP reads what attention wrote, and there is a node between them (`mid`); in a parallel
+block both read the same node and write into one (`post`). *Norms*: a norm between a block's output and the residual stream
+is frozen at the scale that it had: every part is divided by it and multiplied by its weight. *Neurons*: those of a mixture
+are numbered by expert (`L5E3N12`), with the router's weight in their activation; where they cannot be told apart,
+the MLP is one part, and tables, manifest and page say that the layer has no neurons.
+
+*Errors*: the largest of five differences, each as a fraction of the largest value of what it is compared with (at least
+1): our logits from Hugging Face's, A @ v from what the heads pass on, and the sums of attention, of the MLP and of its
+neurons from what the model itself adds to the residual stream. Measured by `python tests/measure_families.py` on the tiny
+random models of the tests, every weight, bias and norm random, on a CPU; a family with several kinds of config has the
+worst of them. In half precision what remains is the rounding of the model's own activations: shares, norms and logits are
+computed in float32.
+
+Of checkpoints that can also see, the text part is read: {parts}. Fine-tuned weights are what their family is.
+
+## Refused by a config's value
+
+{fixed}
+
+## Refused families
+
+{refused}
+
+Quantised checkpoints are refused as well, whatever their family (gpt-oss and DeepSeek V3 are published as such: give a copy
+converted to bfloat16), and so is every family that no table here names.
+"""
 
 
 def with_tables(readme: str) -> str:
@@ -14,6 +60,85 @@ def with_tables(readme: str) -> str:
     return _PLACE.sub(lambda found: f"{found[1]}{markdown()}{found[2]}", readme)
 
 
+def models_page(errors: dict[str, dict[str, float]]) -> str:
+    """docs/models.md; errors: the largest by family and dtype."""
+    exact = [["family", "models", "blocks", "norms", "neurons", "also", *_DTYPES]]
+    for kind, family in FAMILIES.items():
+        facts = [f"`{kind}`", family.known_as, blocks(family), norms(family), neurons(family), also(family)]
+        exact.append([*facts, *(f"{errors[kind][dtype]:.0e}" for dtype in _DTYPES)])
+    fixed = [["family", "config key", "must be", "because otherwise"]]
+    for kind, family in FAMILIES.items():
+        for rule in family.fixed:
+            value = f"that of `{rule.value.key}`" if isinstance(rule.value, SameAs) else f"`{json.dumps(rule.value)}`"
+            fixed.append([f"`{kind}`", f"`{rule.key}`", value, rule.reason])
+    by_reason: dict[str, list[str]] = {}
+    for kind, reason in REFUSED.items():
+        by_reason.setdefault(reason, []).append(f"`{kind}`")
+    refused = [["families", "because"], *([", ".join(kinds), reason] for reason, kinds in by_reason.items())]
+    parts = ", ".join(f"`{whole}` (read as `{part}`)" for whole, part in TEXT_PARTS.items())
+    return _MODELS.format(exact=_table(exact), fixed=_table(fixed), refused=_table(refused), parts=parts)
+
+
+def models_list() -> list[dict[str, Any]]:
+    """The same table for the explorer: each family's facts in words."""
+    return [
+        {
+            "family": kind,
+            "known_as": family.known_as,
+            "block": blocks(family),
+            "norms": norms(family),
+            "level": family.level,
+            "neurons": neurons(family),
+            "notes": also(family),
+        }
+        for kind, family in FAMILIES.items()
+    ]
+
+
+def blocks(family: Family) -> str:
+    if isinstance(family.parallel, str):
+        return f"parallel or sequential (`{family.parallel}`)"
+    return "parallel" if family.parallel else "sequential"
+
+
+def norms(family: Family) -> str:
+    kind = "LayerNorm" if family.layer_norm else "RMSNorm"
+    weight = f", times {family.norm_offset:g} + weight" if family.norm_offset else ""
+    return f"{kind}{weight}{', frozen after outputs' if any(family.post_norms) else ''}"
+
+
+def neurons(family: Family) -> str:
+    if family.level == "block":
+        return "of dense MLPs; a mixture is one part"
+    if family.experts is None:
+        return "all"
+    return "by expert, the shared one last" if family.experts.shared else "by expert"
+
+
+def also(family: Family) -> str:
+    """Multipliers, cap and bound, by the config keys that hold them."""
+    said = {
+        "outputs times": family.residual_multiplier,
+        "logits times": family.logit_multiplier,
+        "logits over": family.logit_divisor,
+        "logits capped at": family.soft_cap,
+        "values cut at": family.value_clip,
+    }
+    return ", ".join(f"{words} `{key}`" for words, key in said.items() if key is not None)
+
+
+def _table(rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + " --- |" * len(rows[0]), *lines[1:]])
+
+
+def write(root: Path) -> None:
+    """Write every made part of the documents of a checkout."""
+    readme, errors = root / "README.md", root / "docs" / "model_errors.json"
+    readme.write_text(with_tables(readme.read_text()))
+    (root / "docs" / "models.md").write_text(models_page(json.loads(errors.read_text())))
+    (root / "explorer" / "src" / "models.json").write_text(json.dumps(models_list(), indent=1) + "\n")
+
+
 if __name__ == "__main__":
-    path = Path(sys.argv[1] if len(sys.argv) > 1 else "README.md")
-    path.write_text(with_tables(path.read_text()))
+    write(Path(sys.argv[1] if len(sys.argv) > 1 else "."))

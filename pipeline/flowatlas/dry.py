@@ -56,7 +56,7 @@ def _encode_all(job: Job) -> tuple[list[Prompt], Counter[str]]:
 
 def _measure(job: Job, prompts: list[Prompt]) -> tuple[float, int, int]:
     """Seconds, bytes and tokens of the batches spread evenly over the lengths, as many as ten seconds allow."""
-    batches = make_batches(prompts, job.batch_tokens)
+    batches = make_batches(prompts, job.batch_tokens, job.located.rope_switch)
     # Breadth first: the middle, the ends, the quarters, ... so that whatever is measured stands for all lengths.
     order = sorted(range(len(batches)), key=lambda i: int(f"{i:032b}"[::-1], 2))
     model, _ = load_guarded(job, batches[order[0]])
@@ -81,7 +81,7 @@ def _parquet_bytes(table, name: str) -> int:
 
 
 def _weights(job: Job) -> int:
-    return sum(os.path.getsize(file) for file in job.located.folder.glob("*.safetensors"))
+    return sum(os.path.getsize(file) for file in job.located.weights.files)
 
 
 def _peak_bytes() -> int:

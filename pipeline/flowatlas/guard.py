@@ -2,11 +2,15 @@
 
 logits          our lens of the last node against Hugging Face's own logits, taken before the model was wrapped
 pattern         A @ v against what the heads pass on
-attention_sum   resid_pre + all heads + b_O against resid_mid
-mlp_sum         resid_mid + all neurons + b_out against resid_post
+attention_sum   resid_pre + all heads + b_O against resid_mid; in a parallel block, with the MLP's output, against resid_post
+mlp_sum         resid_mid + the MLP's output against resid_post
+neuron_sum      all neurons + b_out against the MLP's output
 
 Each is the largest absolute difference over the largest absolute value of what it is compared with (at least 1). A
 family whose equations differ from what the table of families says fails here rather than giving plausible numbers.
+
+The sums are blind to what an MLP reads: resid_pre + attention + MLP is resid_post in a parallel block and in a sequential
+one. So block 0 runs once more with its heads silenced: its MLP must answer the same if the blocks are parallel, and only then.
 """
 
 import torch
@@ -16,11 +20,12 @@ from flowatlas import activations, lens
 from flowatlas.activations import Activations, Batch
 from flowatlas.errors import GuardError
 from flowatlas.models import Model
-from flowatlas.weights import LayerWeights
 
 # float64 is held to 1e-6 only: some Hugging Face norms and rotary tables compute in float32 whatever the weights are.
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-4, torch.float16: 5e-3, torch.bfloat16: 3e-2}
 _MAX_PROBE_TOKENS = 1024  # Hugging Face unembeds every position: enough to tell, small enough for any vocabulary
+
+_MAX_SILENCED_TOKENS = 16
 
 
 def probe_batch(prompts: list[tuple[int, ...]], device: torch.device | str = "cpu") -> Batch:
@@ -41,15 +46,20 @@ def reference_logits(hf: nn.Module, batch: Batch) -> Tensor:
 
 def check(model: Model, batch: Batch, reference: Tensor) -> dict[str, float]:
     """The errors by name. Raises GuardError, naming the worst, when one exceeds the tolerance of the weights' dtype."""
+    errors: dict[str, float] = {}
+    mask = batch.mask.bool()
+
+    def check_block(l: int, acts: Activations) -> None:
+        for name, error in _layer_errors(model, acts, l, mask).items():
+            errors[name] = max(errors.get(name, 0.0), error)
+        acts.forget_attention(l)
+
     with torch.inference_mode():
-        acts, _ = activations.run(model, batch)
-        mask = batch.mask.bool()
+        acts, _ = activations.run(model, batch, check_block)
         x = acts.resid[-1]
         z = lens.project(model.final, x, model.final.scale(x))
-        errors = {"logits": _error(lens.logits(model.final, z, lens.constant(model.final)), reference, mask)}
-        for l in range(model.n_layers):
-            for name, error in _layer_errors(acts, model.layer(l), l, mask).items():
-                errors[name] = max(errors.get(name, 0.0), error)
+        errors["logits"] = _error(lens.logits(model.final, z, lens.constant(model.final)), reference, mask)
+        silenced = _silenced(model, batch)
     tolerance = TOLERANCE[model.weights_dtype]
     worst = max(errors, key=lambda name: errors[name])
     if not errors[worst] <= tolerance:  # also when it is NaN
@@ -58,19 +68,44 @@ def check(model: Model, batch: Batch, reference: Tensor) -> dict[str, float]:
             f"model {model.located.name} ({family}) does not add up: {worst} is off by {errors[worst]:.1e} of its size "
             f"(allowed {tolerance:.0e}); its numbers could not be trusted, so nothing was written"
         )
+    if silenced > tolerance if model.stream.parallel else silenced == 0:
+        is_, taken = ("sequential", "parallel") if model.stream.parallel else ("parallel", "sequential")
+        raise GuardError(
+            f"model {model.located.name} ({model.located.config.model_type}): its blocks are {is_} and were taken for {taken}; "
+            "its routes could not be trusted, so nothing was written"
+        )
     return errors
 
 
-def _layer_errors(acts: Activations, weights: LayerWeights, l: int, mask: Tensor) -> dict[str, float]:
-    z = acts.z(l)
-    heads = torch.einsum("bqhe,hed->bqd", z, weights.w_o)
-    neurons = acts.neurons(l) @ weights.w_out
-    pre, mid, post = acts.resid[2 * l : 2 * l + 3]
-    return {
-        "pattern": _error(torch.einsum("bhqk,bkhe->bqhe", acts.pattern(l), acts.v(l)), z, mask),
-        "attention_sum": _error(pre + heads + (0 if weights.b_o is None else weights.b_o), mid, mask),
-        "mlp_sum": _error(mid + neurons + (0 if weights.b_out is None else weights.b_out), post, mask),
+def _silenced(model: Model, batch: Batch) -> float:
+    """How much the output of block 0's MLP depends on its heads, at the start of the first prompt."""
+    n = min(int(batch.lengths[0]), _MAX_SILENCED_TOKENS)
+    few = Batch.of([tuple(batch.ids[0, :n].tolist())], model.device)
+    with_heads, without = activations.mlp_without_heads(model, few)
+    return _error(without, with_heads, few.mask.bool())
+
+
+def _layer_errors(model: Model, acts: Activations, l: int, mask: Tensor) -> dict[str, float]:
+    stream, weights, mlp_out = model.stream, model.layer(l), acts.mlp_out(l)
+    pre, attended, post = (acts.resid[depth] for depth in (stream.pre(l), stream.attended(l), stream.post(l)))
+    z, (b_o, b_out) = acts.z(l), acts.biases(l, weights)
+    attention = torch.einsum("bqhe,hed->bqd", z, weights.w_o) + (0 if b_o is None else b_o)
+    errors = {
+        "pattern": _error(torch.einsum("bhqk,bkhe->bqhe", acts.scaled_pattern(l), acts.v(l)), z, mask),
+        "attention_sum": _error(pre + attention + (mlp_out if stream.parallel else 0), attended, mask),
     }
+    if model.has_neurons(l):
+        neurons = _sum_of_neurons(acts, l, mask) + (0 if b_out is None else b_out)
+        errors["neuron_sum"] = _error(neurons, mlp_out, mask)
+    return errors if stream.parallel else errors | {"mlp_sum": _error(attended + mlp_out, post, mask)}
+
+
+def _sum_of_neurons(acts: Activations, l: int, mask: Tensor) -> Tensor:
+    b, pos = mask.nonzero(as_tuple=True)
+    total = torch.zeros_like(acts.resid[0])
+    for block in acts.neuron_blocks(l, b, pos):
+        total.index_put_((b[block.node], pos[block.node]), block.activation @ block.w_out, accumulate=True)
+    return total
 
 
 def _error(ours: Tensor, theirs: Tensor, mask: Tensor) -> float:

@@ -33,8 +33,10 @@ _SUM_MAY_REORDER = {
 }  # lets the compiler use vector sums; NaN and inf keep their meaning
 
 
-def attention_proximity(whole: Tensor, pattern: Tensor, values: Tensor, lengths: Tensor) -> Tensor:
+def attention_proximity(whole: Tensor, pattern: Tensor, values: Tensor, lengths: Tensor, first: int = 0) -> Tensor:
     """max(0, |y_i|_1 - |y_i - A[h,i,j] u[j,h]|_1) for every query i, key j <= i and head h.
+
+    The queries are those from position `first` on, the keys all.
 
     whole    [batch, query, d_model]        y
     pattern  [batch, head, query, key]      A
@@ -44,10 +46,10 @@ def attention_proximity(whole: Tensor, pattern: Tensor, values: Tensor, lengths:
     """
     if whole.device.type == "cpu":
         batch, n_query, _ = whole.shape
-        out = whole.new_zeros(batch, n_query, n_query, values.shape[0])
-        _run(_attention_proximity, (whole, pattern, values, lengths), out)
+        out = whole.new_zeros(batch, n_query, values.shape[2], values.shape[0])
+        _run(_attention_proximity, (whole, pattern, values, lengths, torch.tensor([first])), out)
         return out
-    return _attention_proximity_torch(whole, pattern, values, lengths)
+    return _attention_proximity_torch(whole, pattern, values, lengths, first)
 
 
 def neuron_proximity(whole: Tensor, activation: Tensor, w_out: Tensor) -> Tensor:
@@ -59,12 +61,7 @@ def neuron_proximity(whole: Tensor, activation: Tensor, w_out: Tensor) -> Tensor
         out = torch.empty_like(activation)
         _run(_neuron_proximity, (whole, activation, w_out), out)
         return out
-    block = max(1, _TORCH_BUDGET // w_out.numel())
-    rows = [
-        (y[:, None].abs() - (y[:, None] - a[..., None] * w_out).abs()).sum(-1).clamp_min(0)
-        for y, a in zip(whole.split(block), activation.split(block), strict=True)
-    ]
-    return torch.cat(rows) if rows else torch.empty_like(activation)
+    return _neuron_proximity_torch(whole, activation, w_out)
 
 
 def top_tokens(scores: Tensor, k: int, both_ends: bool = False) -> tuple[Tensor, Tensor]:
@@ -91,13 +88,7 @@ def top_differences(
         ids = torch.empty(len(row), ends, k, dtype=torch.int32)
         _run(_top_differences, (scores, row, other, factor), values, ids)
         return values, ids.long()
-    values, ids = [], []
-    for r, o, f in zip(*(t.split(max(1, _TORCH_BUDGET // scores.shape[1])) for t in (row, other, factor)), strict=True):
-        difference = scores[r] - f[:, None] * scores[o]
-        found = [_stable_top(sign * difference, k) for sign in (1, -1)[:ends]]
-        values.append(torch.stack([v * s for (v, _), s in zip(found, (1, -1), strict=False)], 1))
-        ids.append(torch.stack([i for _, i in found], 1))
-    return torch.cat(values), torch.cat(ids)
+    return _top_differences_torch(scores, row, other, factor, k, ends)
 
 
 def count_above(scores: Tensor, row: Tensor, threshold: Tensor) -> Tensor:
@@ -110,14 +101,7 @@ def count_above(scores: Tensor, row: Tensor, threshold: Tensor) -> Tensor:
         order = threshold.argsort(dim=-1)
         _run(_count_above, (scores, row, threshold, order), out)
         return out
-    columns = [(scores[row] > threshold[:, [k]]).sum(-1) for k in range(threshold.shape[1])]
-    return torch.stack(columns, -1) if columns else torch.zeros_like(threshold, dtype=torch.int64)
-
-
-def _stable_top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest, ties to the lower id (torch.topk leaves their order open)."""
-    values, ids = torch.sort(scores, dim=-1, descending=True, stable=True)
-    return values[:, :k], ids[:, :k]
+    return _count_above_torch(scores, row, threshold)
 
 
 def _run(kernel: Any, inputs: tuple[Tensor, ...], *outputs: Tensor) -> None:
@@ -127,17 +111,18 @@ def _run(kernel: Any, inputs: tuple[Tensor, ...], *outputs: Tensor) -> None:
 
 
 @njit(parallel=True, fastmath=_SUM_MAY_REORDER, cache=True)
-def _attention_proximity(whole, pattern, values, lengths, out):  # pragma: no cover - compiled
+def _attention_proximity(whole, pattern, values, lengths, start, out):  # pragma: no cover - compiled
     batch, n_query, d = whole.shape
     n_head = values.shape[0]
     n_blocks = (n_query + _QUERY_BLOCK - 1) // _QUERY_BLOCK
+    offset = start[0]
     for work in prange(batch * n_blocks):
         b = work % batch
         first = (n_blocks - 1 - work // batch) * _QUERY_BLOCK  # late queries have the most keys: start with them
-        last = min(first + _QUERY_BLOCK, lengths[b])
-        for j in range(last):
+        last = min(first + _QUERY_BLOCK, n_query, lengths[b] - offset)
+        for j in range(last + offset):
             for h in range(n_head):
-                for i in range(max(first, j), last):
+                for i in range(max(first, j - offset), last):
                     a = pattern[b, h, i, j]
                     total = whole.dtype.type(0)
                     for c in range(d):
@@ -146,16 +131,24 @@ def _attention_proximity(whole, pattern, values, lengths, out):  # pragma: no co
                     out[b, i, j, h] = max(total, whole.dtype.type(0))
 
 
-def _attention_proximity_torch(whole: Tensor, pattern: Tensor, values: Tensor, lengths: Tensor) -> Tensor:
+def _attention_proximity_torch(
+    whole: Tensor, pattern: Tensor, values: Tensor, lengths: Tensor, first: int = 0
+) -> Tensor:
     batch, n_query, d = whole.shape
-    n_head = values.shape[0]
-    out = whole.new_zeros(batch, n_query, n_query, n_head)
+    n_head, n_key = values.shape[0], values.shape[2]
+    out = whole.new_zeros(batch, n_query, n_key, n_head)
     for b in range(batch):
-        for i in range(int(lengths[b])):
-            for keys in torch.arange(i + 1, device=whole.device).split(max(1, _TORCH_BUDGET // (n_head * d))):
-                part = (pattern[b, :, i, keys, None] * values[:, b, keys]).transpose(0, 1)  # [key, head, d_model]
-                y = whole[b, i]
-                out[b, i, keys] = (y.abs() - (y - part).abs()).sum(-1).clamp_min(0)
+        last = min(n_query, int(lengths[b]) - first)
+        step = max(1, _TORCH_BUDGET // (n_head * n_key * d))
+        for start in range(0, last, step):
+            queries = torch.arange(start, min(start + step, last), device=whole.device)
+            n_seen = int(queries[-1]) + first + 1
+            for keys in torch.arange(n_seen, device=whole.device).split(max(1, _TORCH_BUDGET // (n_head * d * step))):
+                weight = pattern[b][:, queries[:, None], keys]  # [head, query, key]
+                part, y = weight[..., None] * values[:, b, None, keys], whole[b, queries, None]
+                near = (y.abs() - (y - part).abs()).sum(-1).clamp_min(0)
+                near = near.masked_fill(keys > queries[:, None] + first, 0)
+                out[b][queries[:, None], keys] = near.permute(1, 2, 0)
     return out
 
 
@@ -176,6 +169,15 @@ def _neuron_proximity(whole, activation, w_out, out):  # pragma: no cover - comp
                     y = whole[i, c]
                     total += abs(y) - abs(y - a * w_out[n, c])
                 out[i, n] = max(total, whole.dtype.type(0))
+
+
+def _neuron_proximity_torch(whole: Tensor, activation: Tensor, w_out: Tensor) -> Tensor:
+    block = max(1, _TORCH_BUDGET // w_out.numel())
+    rows = [
+        (y[:, None].abs() - (y[:, None] - a[..., None] * w_out).abs()).sum(-1).clamp_min(0)
+        for y, a in zip(whole.split(block), activation.split(block), strict=True)
+    ]
+    return torch.cat(rows) if rows else torch.empty_like(activation)
 
 
 @njit(cache=True)
@@ -209,6 +211,24 @@ def _top_differences(scores, row, other, factor, values, ids):  # pragma: no cov
                 values[p, 1, rank] = -values[p, 1, rank]
 
 
+def _top_differences_torch(
+    scores: Tensor, row: Tensor, other: Tensor, factor: Tensor, k: int, ends: int
+) -> tuple[Tensor, Tensor]:
+    values, ids = [], []
+    for r, o, f in zip(*(t.split(max(1, _TORCH_BUDGET // scores.shape[1])) for t in (row, other, factor)), strict=True):
+        difference = scores[r] - f[:, None] * scores[o]
+        found = [_stable_top(sign * difference, k) for sign in (1, -1)[:ends]]
+        values.append(torch.stack([v * s for (v, _), s in zip(found, (1, -1), strict=False)], 1))
+        ids.append(torch.stack([i for _, i in found], 1))
+    return torch.cat(values), torch.cat(ids)
+
+
+def _stable_top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest, ties to the lower id (torch.topk leaves their order open)."""
+    values, ids = torch.sort(scores, dim=-1, descending=True, stable=True)
+    return values[:, :k], ids[:, :k]
+
+
 @njit(parallel=True, cache=True)
 def _count_above(scores, row, threshold, order, out):  # pragma: no cover - compiled
     n_token = scores.shape[1]
@@ -224,3 +244,8 @@ def _count_above(scores, row, threshold, order, out):  # pragma: no cover - comp
                         out[q, column] += 1
                     else:
                         break
+
+
+def _count_above_torch(scores: Tensor, row: Tensor, threshold: Tensor) -> Tensor:
+    columns = [(scores[row] > threshold[:, [k]]).sum(-1) for k in range(threshold.shape[1])]
+    return torch.stack(columns, -1) if columns else torch.zeros_like(threshold, dtype=torch.int64)

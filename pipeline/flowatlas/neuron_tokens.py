@@ -6,7 +6,7 @@ run gets a copy of the rows of the neurons that it stored.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from flowatlas.schema import MODEL_TABLES
 from flowatlas.writer import write_model_table, write_parquet
 
 _TABLE = MODEL_TABLES["neuron_tokens"]
+_KEY = ("layer", "expert", "neuron")
 _CHUNK = 128  # neurons at once: always this many, so that the cache's content cannot change a score's last bits
 
 
@@ -46,55 +47,54 @@ def write_neuron_tokens(run_dir: Path, model: Model, weights_hash: str, k: int) 
     wanted = _stored_neurons(run_dir)
     cache = _cache_path(weights_hash, str(model.weights_dtype).removeprefix("torch."), k)
     known = _read_cache(cache)
-    have = set(zip(known["layer"].to_pylist(), known["neuron"].to_pylist(), strict=True))
-    missing = [key for key in wanted if key not in have]
-    if missing:
+    missing = np.setdiff1d(wanted, _keys(known))
+    if len(missing):
         known = pa.concat_tables([known, *_compute(model, missing, k)])
-        known = known.sort_by([(name, "ascending") for name in ("layer", "neuron")])
+        known = known.sort_by([(name, "ascending") for name in _KEY])
         _write_cache(cache, known)
     write_model_table(run_dir, "neuron_tokens", _select(known, wanted))
 
 
-def _stored_neurons(run_dir: Path) -> list[tuple[int, int]]:
-    """Every (layer, neuron) that the run's tables name, in order."""
+def _stored_neurons(run_dir: Path) -> np.ndarray:
+    """Every (layer, expert, neuron) that the run's tables name, in order, as keys."""
     keys = np.array([], np.int64)
     for part in sorted((run_dir / "neurons").glob("*.parquet")):
         with pq.ParquetFile(part) as file:
-            keys = np.union1d(keys, _keys(file.read(["layer", "neuron"])))
-    return [(int(key >> 32), int(key & 0xFFFFFFFF)) for key in keys]
+            keys = np.union1d(keys, _keys(file.read(list(_KEY))))
+    return keys
 
 
 def _keys(table: pa.Table) -> np.ndarray:
-    """(layer, neuron) of each row as one number."""
-    return table["layer"].to_numpy().astype(np.int64) << 32 | table["neuron"].to_numpy()
+    """(layer, expert, neuron) of each row as one number: 16 bits, 16 bits (the dense -1 as 0), 31 bits."""
+    layer, expert, neuron = (table[name].to_numpy().astype(np.int64) for name in _KEY)
+    return layer << 47 | (expert + 1) << 31 | neuron
 
 
-def _select(table: pa.Table, wanted: list[tuple[int, int]]) -> pa.Table:
-    asked = np.array([layer << 32 | neuron for layer, neuron in wanted], np.int64)
-    return table.filter(pa.array(np.isin(_keys(table), asked)))
+def _select(table: pa.Table, wanted: np.ndarray) -> pa.Table:
+    return table.filter(pa.array(np.isin(_keys(table), wanted)))
 
 
-def _compute(model: Model, neurons: Iterable[tuple[int, int]], k: int) -> Iterator[pa.Table]:
-    by_layer: dict[int, list[int]] = {}
-    for layer, neuron in neurons:
-        by_layer.setdefault(layer, []).append(neuron)
+def _compute(model: Model, keys: np.ndarray, k: int) -> Iterator[pa.Table]:
+    """Rows of the neurons of these keys, a block of an MLP's or an expert's at a time."""
+    owners, neurons = keys >> 31, keys & 0x7FFFFFFF
     with torch.inference_mode():
-        for layer, ids in sorted(by_layer.items()):
-            w_out = model.layer(layer).w_out
-            for chunk in torch.tensor(ids, device=w_out.device).split(_CHUNK):
+        for owner in np.unique(owners):
+            layer, expert = int(owner >> 16), int(owner & 0xFFFF) - 1
+            w_out = model.value_vectors(layer, expert)
+            for chunk in torch.tensor(neurons[owners == owner], device=w_out.device).split(_CHUNK):
                 directions = w_out.new_zeros(_CHUNK, model.d_model)
                 directions[: len(chunk)] = w_out[chunk]
                 scores = lens.static_scores(model.final, directions)[: len(chunk)].contiguous()
                 values, tokens = top_tokens(scores, min(k, model.vocab_size), both_ends=True)
-                yield _rows(layer, chunk.cpu(), values.float().cpu(), tokens.cpu())
+                yield _rows(layer, expert, chunk.cpu(), values.float().cpu(), tokens.cpu())
 
 
-def _rows(layer: int, neurons: Tensor, values: Tensor, tokens: Tensor) -> pa.Table:
+def _rows(layer: int, expert: int, neurons: Tensor, values: Tensor, tokens: Tensor) -> pa.Table:
     """values, tokens [neuron, end, rank]: end 0 promoted, end 1 suppressed."""
     n, ends, k = values.shape
     columns = {
         "layer": np.full(n * ends * k, layer),
-        "expert": np.full(n * ends * k, -1),
+        "expert": np.full(n * ends * k, expert),
         "neuron": neurons.repeat_interleave(ends * k).numpy(),
         "sign": torch.tensor([1, -1]).repeat_interleave(k).repeat(n).numpy(),
         "rank": torch.arange(1, k + 1).repeat(n * ends).numpy(),

@@ -23,8 +23,22 @@ class Reach(NamedTuple):
     per_head: Tensor
 
 
+class Edges(NamedTuple):
+    """Edges of one block's attention, from (b, src) to (b, dst); every field [edge].
+
+    head is -1 and attention 0 where a share is the sum over heads.
+    """
+
+    b: Tensor
+    dst: Tensor
+    src: Tensor
+    head: Tensor
+    share: Tensor
+    attention: Tensor
+
+
 class Walked(NamedTuple):
-    """A walk by depth: 0 the embedding, 2l + 1 mid and 2l + 2 post of block l; every tensor [batch, pos].
+    """A walk by depth of the stream (see `stream`); every tensor [batch, pos].
 
     stored        the nodes whose rows are kept: reached at the floor, or in a target's own column
     stored_share  sum of the shares above the floor into a reached node
@@ -48,16 +62,21 @@ def through_mlp(reach: Reach, mlp: Tensor, residual: Tensor, floor: float) -> Re
     return Reach(torch.minimum(reach.summed, widest), torch.minimum(reach.per_head, widest))
 
 
-def through_attention(reach: Reach, summed: Tensor, largest: Tensor, residual: Tensor, floor: float) -> Reach:
-    """From resid_mid to resid_post of the block below.
+def through_attention(
+    reach: Reach, summed: Edges, heads: Edges, residual: Tensor, floor: float, mlp: Tensor | None = None
+) -> Reach:
+    """From the node after attention to resid_post of the block below.
 
-    summed, largest [batch, query, key]: the sum and the largest of the heads' shares; residual [batch, query].
+    summed, heads: the edges above the floor with their heads' shares together, and one by one; residual [batch, query]; mlp
+    likewise in a parallel block, whose MLP reads resid_pre too.
     """
-    past = above(residual, floor)
-    down = [
-        torch.maximum(torch.minimum(node[:, :, None], above(edge, floor)).amax(1), torch.minimum(node, past))
-        for node, edge in ((reach.summed, summed), (reach.per_head, largest))
-    ]
+    past = above(residual if mlp is None else torch.maximum(residual, mlp), floor)
+    down = []
+    for node, edges in ((reach.summed, summed), (reach.per_head, heads)):
+        width = torch.minimum(node[edges.b, edges.dst], edges.share)
+        below = edges.b * node.shape[1] + edges.src
+        straight = torch.minimum(node, past)
+        down.append(straight.flatten().scatter_reduce(0, below, width, "amax").view_as(straight))
     return Reach(*down)
 
 

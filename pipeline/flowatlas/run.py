@@ -21,8 +21,9 @@ import pyarrow as pa
 import torch
 from tqdm import tqdm
 
-from flowatlas import checkpoints, guard, models, neuron_tokens, shards
+from flowatlas import guard, models, neuron_tokens, shards
 from flowatlas.config import Config, as_dict, identity
+from flowatlas.devices import pick_device
 from flowatlas.errors import DatasetError, RunConflict, UnfinishedError
 from flowatlas.extract import Extractor
 from flowatlas.files import remove, write_json_atomically
@@ -43,6 +44,7 @@ ERRORS = "errors"  # the folder in a run for the tracebacks of failed shards
 def execute(config: Config) -> int:
     """Carry out `flowatlas run`; returns the exit code 0, or raises (see errors.py for the codes)."""
     job = prepare(config)
+    config = job.config
     if config.run.dry:
         from flowatlas.dry import print_plan
 
@@ -148,7 +150,7 @@ class Worker:
         prompts = [item for item in encoded if isinstance(item, Prompt)]
         bar.update(len(rejects))
         seconds = {"read": time.perf_counter() - began}
-        batches, parts = make_batches(prompts, self.plan.batch_tokens), []
+        batches, parts = make_batches(prompts, self.plan.batch_tokens, self.job.located.rope_switch), []
         for batch in batches:
             tables, refused = self.loaded.load()(batch)
             parts.append(tables)
@@ -178,7 +180,9 @@ class Worker:
         texts, special = token_texts(job.tokenizer, model.vocab_size), special_ids(job.tokenizer)
         neuron_tokens.write_vocab(job.run_dir, model, texts, special)
         neuron_tokens.write_neuron_tokens(job.run_dir, model, plan.weights_hash, job.config.writes.top_k)
-        return write_manifest(job.run_dir, plan, self.ledger, {"model": model.describe()})
+        return write_manifest(
+            job.run_dir, plan, self.ledger, {"model": model.describe(), "input": job.encoder.describe()}
+        )
 
     def _show(self, bar: tqdm, n_tokens: int) -> None:
         self._tokens += n_tokens
@@ -189,7 +193,7 @@ class Worker:
 
 def load_guarded(job: Job, batch: list[Prompt]) -> tuple[Model, dict[str, float]]:
     """Load the model and check it on a batch; returns it with the guard's errors. Raises ModelError, GuardError."""
-    device = checkpoints.pick_device(job.config.model.device)
+    device = pick_device(job.config.model.device)
     probe = guard.probe_batch([prompt.token_ids for prompt in batch], device)
     model, reference = models.load(job.located, job.config.model, lambda hf: guard.reference_logits(hf, probe))
     return model, guard.check(model, probe, reference)

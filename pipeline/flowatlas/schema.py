@@ -83,11 +83,18 @@ _target = Column(
 )
 _layer = Column("layer", _i16, "block, zero-based; -1 is the embedding", range="-1..n_layers-1")
 _pos = Column("pos", _i32, "token position", range=">= 0")
-_point = Column("point", _category, "residual stream after attention (mid) or after the MLP (post)", categories=POINTS)
+_point = Column(
+    "point",
+    _category,
+    "residual stream after attention (mid) or after the whole block (post); a parallel block has no mid",
+    categories=POINTS,
+)
 _rank = Column("rank", _i16, "1 is the highest", range=">= 1")
 _token_id = Column("token_id", _i32, "vocabulary entry", range=">= 0")
-_expert = Column("expert", _i16, "expert of a mixture; -1 in a dense MLP", range=">= -1")
-_neuron = Column("neuron", _i32, "neuron of the MLP, zero-based", range=">= 0")
+_expert = Column(
+    "expert", _i16, "expert of a mixture, shared ones numbered after the routed; -1 in a dense MLP", range=">= -1"
+)
+_neuron = Column("neuron", _i32, "neuron of the MLP or of the expert, zero-based", range=">= 0")
 _sign = Column("sign", _i8, "1 promoted, -1 suppressed", range="-1, 1")
 _no_foil = "no foil at this target"
 _off_column = "the position is no target"
@@ -132,7 +139,7 @@ _tables = (
         Column("reach_summed", _f32, "largest tau at which the node is reached from a target when shares are summed over heads; 0 off the route", range="0..1"),
         Column("reach_per_head", _f32, "the same when every head's own share is compared with tau", range="0..1"),
         Column("stored_share", _f32, "sum of the stored edges into the node (summed over heads); what lacks to 1 lies under the floor", range="0..1"),
-        Column("bias_share", _f32, "share that the bias would take as a part: b_O at mid, b_out against the neurons at post; 0 at the embedding", range="0..1"),
+        Column("bias_share", _f32, "share that the bias would take as a part: b_O at mid, b_out against the neurons at post, b_O + b_out at post of a parallel block; 0 at the embedding", range="0..1"),
         Column("norm", _f32, "Euclidean norm of the node's vector", range=">= 0"),
         Column("entropy", _f32, "entropy of the node's lens", unit="nats", range=">= 0"),
         Column("logsumexp", _f32, "logsumexp of the node's lens: exp(logit - logsumexp) is a probability", unit="nats"),
@@ -145,7 +152,7 @@ _tables = (
         _prompt_id,
         _layer,
         Column("kind", _category, "what carries it: attention heads, the residual past them, the MLP, the residual past it", categories=EDGE_KINDS),
-        Column("dst", _i32, "position of the node it is added to: mid for attn and resid_attn, post for mlp and resid_mlp", range=">= 0"),
+        Column("dst", _i32, "position of the node it is added to: mid for attn and resid_attn, post for mlp and resid_mlp; post for all in a parallel block", range=">= 0"),
         Column("src", _i32, "position it comes from", range="<= dst"),
         Column("head", _i16, "head of an attn edge; -1 sums all heads, stored or not, and marks the other kinds", range=">= -1"),
         Column("share", _f32, "contribution of the part to the whole it is added into (ALTI)", range="0..1"),
@@ -166,9 +173,9 @@ _tables = (
         _pos,
         _expert,
         _neuron,
-        Column("share", _f32, "contribution of the neuron to resid_post, against all neurons and resid_mid", range="0..1"),
-        Column("activation", _f32, "what the neuron's output row is multiplied by"),
-        Column("write_scale", _f32, "takes the static scores of `neuron_tokens` to this prompt's write, in logits before bias and cap"),
+        Column("share", _f32, "contribution of the neuron to resid_post, against all neurons and resid_mid (in a parallel block, resid_post minus the MLP's output)", range="0..1"),
+        Column("activation", _f32, "what the neuron's output row is multiplied by, an expert's router weight included; before multipliers and a post-norm"),
+        Column("write_scale", _f32, "takes the static scores of `neuron_tokens` to this prompt's write, in logits before bias and cap: activation, multipliers, the scales of post-norm and final norm"),
     )),
     Table("lens", "a top token of a node's projection to the vocabulary", (
         _prompt_id,
@@ -233,7 +240,7 @@ _model_tables = (
         _sign,
         _rank,
         _token_id,
-        Column("score", _f32, "static score: the neuron's output row through the final norm's weight and the unembedding; times `neurons.write_scale` it is a write"),
+        Column("score", _f32, "static score: the neuron's output row through the weights of the block's post-norm, if any, and of the final norm, and the unembedding; times `neurons.write_scale` it is a write"),
     )),
 )  # fmt: skip
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from flowatlas.config import DatasetConfig
 from flowatlas.errors import DatasetError
-from flowatlas.hub import settle_offline
+from flowatlas.hub import settle_offline, unreachable
 from flowatlas.readers import refuse_duplicates
 from flowatlas.rows import Record
 
@@ -108,7 +108,7 @@ class HubReader:
 
     def _error(self, error: Exception) -> DatasetError:
         if os.environ.get("HF_HUB_OFFLINE") == "1" and not os.path.isdir(self._name):
-            why = "the Hugging Face hub cannot be reached, or HF_HUB_OFFLINE is set; download it and give its file"
+            why = unreachable()
         else:
             why = f"{_first_line(error)}; check dataset.hub, dataset.config and dataset.split"
         return DatasetError(f"dataset {self._name}: {why}")

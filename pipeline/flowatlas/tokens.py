@@ -14,8 +14,9 @@ PROBE = "a"  # any text of at least one token shows what a tokenizer puts around
 _BYTE_PIECE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
-def load_tokenizer(name: str, revision: str | None = None) -> Any:
-    """The tokenizer of a folder or hub id (a transformers PreTrainedTokenizerFast). Raises ModelError."""
+def load_tokenizer(name: str, revision: str | None = None, with_code: bool = False) -> Any:
+    """The tokenizer of a folder or hub id (a transformers PreTrainedTokenizerFast); `with_code`: one that brings Python
+    code of its own may run it. Raises ModelError."""
     path = Path(name)
     if path.is_file():
         raise ModelError(f"model {name}: it is a file; give the folder that holds config.json and tokenizer.json")
@@ -24,7 +25,7 @@ def load_tokenizer(name: str, revision: str | None = None) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
+        tokenizer: Any = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=with_code)
     except Exception as error:  # besides OSError and ValueError, the Rust library raises bare Exceptions
         why = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         hint = (

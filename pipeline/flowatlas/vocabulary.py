@@ -13,7 +13,7 @@ from flowatlas.kernels import top_differences, top_tokens
 from flowatlas.models import Model
 from flowatlas.prompts import Prompt
 from flowatlas.routes import Walked
-from flowatlas.schema import ANSWER_FROM, POINTS, WRITERS
+from flowatlas.schema import ANSWER_FROM, WRITERS
 
 _CHUNK = 1 << 24  # logits held at once
 _MISSING = -1
@@ -35,6 +35,9 @@ class Vocabulary:
         self.lens = config.lens
         self.batch, self.acts, self.rows = batch, acts, rows
         self.k_writes = min(config.writes.top_k, model.vocab_size)
+        device = batch.ids.device
+        self.layer_at = torch.tensor(model.stream.layer, device=device)  # by depth
+        self.point_at = torch.tensor(model.stream.point, device=device)
 
     # -- answers ------------------------------------------------------------------------------------------------------
 
@@ -112,7 +115,7 @@ class Vocabulary:
         b, pos, depth = (values.repeat_interleave(k) for values in where)
         prob = (found.top_values - found.logsumexp[:, None]).exp()
         self.rows.add(
-            "lens", prompt_id=self.prompt_ids[b], layer=_layer(depth), point=_point(depth), pos=pos, raw=raw,
+            "lens", prompt_id=self.prompt_ids[b], layer=self.layer_at[depth], point=self.point_at[depth], pos=pos, raw=raw,
             rank=torch.arange(1, k + 1).repeat(n), token_id=found.top_ids.flatten(),
             logit=found.top_values.flatten(), prob=prob.flatten(),
             prev_rank=(previous.flatten(), previous.flatten() != _MISSING),
@@ -130,7 +133,7 @@ class Vocabulary:
         rank[in_column] = lens.ranks(scores, emitted[in_column], asked[in_column])
         at = [torch.stack(values)[depth, b, pos] for values in self._by_depth()]
         self.rows.add(
-            "nodes", prompt_id=self.prompt_ids[b], layer=_layer(depth), point=_point(depth), pos=pos,
+            "nodes", prompt_id=self.prompt_ids[b], layer=self.layer_at[depth], point=self.point_at[depth], pos=pos,
             reach_summed=at[0], reach_per_head=at[1], stored_share=at[2].clamp_max(1), bias_share=at[3],
             norm=x.norm(dim=-1), entropy=found.entropy, logsumexp=found.logsumexp,
             answer_rank=(rank[:, 0], in_column), answer_logit=(logit[:, 0], in_column),
@@ -161,12 +164,33 @@ class Vocabulary:
     # -- writes -------------------------------------------------------------------------------------------------------
 
     def _block_writes(self, z: Tensor, scale: Tensor, b: Tensor, pos: Tensor, depth: Tensor, emitted: Tensor) -> None:
-        """Writes of attention blocks and MLPs by linearity: z(node) - z(node before) * s_before / s_node."""
+        """Writes of attention blocks and MLPs by linearity: z(node) - z(node before) * s_before / s_node.
+
+        In a parallel block that is the sum of both: the MLP's is projected by itself, and attention's is the rest.
+        """
         above = emitted[depth[emitted] > 0]
-        values, ids = top_differences(z, above, above - 1, scale[above - 1] / scale[above], self.k_writes)
+        factor = scale[above - 1] / scale[above]
         b, pos, depth = b[above], pos[above], depth[above]
-        writer = torch.where(depth % 2 == 1, WRITERS.index("attn"), WRITERS.index("mlp"))
-        self._add_writes(self.prompt_ids[b], _layer(depth), writer, torch.zeros_like(pos), pos, values, ids)
+        if self.model.stream.parallel:
+            written = torch.empty_like(self.acts.resid[0][b, pos])
+            for l in range(self.model.n_layers):
+                own = self.layer_at[depth] == l
+                written[own] = self.acts.mlp_out(l)[b[own], pos[own]]
+            of_mlp = lens.project(self.final, written, scale[above, None])
+            of_attention = z[above] - factor[:, None] * z[above - 1] - of_mlp
+            for name, scores in (("attn", of_attention), ("mlp", of_mlp)):
+                found = top_tokens(scores, self.k_writes, both_ends=True)
+                self._add_block_writes(torch.full_like(depth, WRITERS.index(name)), b, pos, depth, *found)
+        else:
+            writer = torch.tensor([WRITERS.index("attn"), WRITERS.index("mlp")], device=z.device)
+            found = top_differences(z, above, above - 1, factor, self.k_writes)
+            self._add_block_writes(writer[self.point_at[depth]], b, pos, depth, *found)
+
+    def _add_block_writes(
+        self, writer: Tensor, b: Tensor, pos: Tensor, depth: Tensor, values: Tensor, ids: Tensor
+    ) -> None:
+        layer, index = self.layer_at[depth], torch.zeros_like(pos)
+        self._add_writes(self.prompt_ids[b], layer, writer, index, pos, values, ids)
 
     def add_head_writes(
         self, l: int, prompt_id: Tensor, pos: Tensor, head: Tensor, written: Tensor, scale: Tensor
@@ -204,11 +228,12 @@ class Vocabulary:
         self._add_effects("embed", -1, b, pos, [(embedded * d).sum(-1, keepdim=True) for d in directions], contrasted)
         for l in range(self.model.n_layers):
             weights = self.model.layer(l)
-            z, mlp = self.acts.z(l)[b, pos], self.acts.mlp_out(l)[b, pos]
+            z, mlp, b_o = self.acts.z(l)[b, pos], self.acts.mlp_out(l)[b, pos], self.acts.biases(l, weights)[0]
             heads = [(z * torch.einsum("hed,nd->nhe", weights.w_o, d)).sum(-1) for d in directions]
             self._add_effects("head", l, b, pos, heads, contrasted)
-            if weights.b_o is not None:
-                self._add_effects("bias", l, b, pos, [(d @ weights.b_o)[:, None] for d in directions], contrasted)
+            if b_o is not None:
+                b_o = b_o if b_o.ndim == 1 else b_o[b, pos]
+                self._add_effects("bias", l, b, pos, [(d * b_o).sum(-1, keepdim=True) for d in directions], contrasted)
             self._add_effects("mlp", l, b, pos, [(mlp * d).sum(-1, keepdim=True) for d in directions], contrasted)
 
     def _add_effects(
@@ -222,12 +247,3 @@ class Vocabulary:
             index=torch.arange(n_index, device=b.device).repeat(n), effect_answer=effects[0].flatten(),
             effect_foil=(effects[1].flatten(), contrasted.repeat_interleave(n_index)),
         )  # fmt: skip
-
-
-def _layer(depth: Tensor) -> Tensor:
-    return torch.div(depth + 1, 2, rounding_mode="floor") - 1
-
-
-def _point(depth: Tensor) -> Tensor:
-    """Code of the node's point: odd depths are mid, even ones post."""
-    return torch.where(depth % 2 == 1, POINTS.index("mid"), POINTS.index("post"))

@@ -8,18 +8,33 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LayerWeights:
-    """Output weights of one block, in the compute dtype.
+    """Output weights of one block as they reach the residual stream: in the compute dtype, through a post-norm's weight.
 
-    w_o   [head, d_head, d_model]
-    b_o   [d_model] or None
-    w_out [neuron, d_model]
-    b_out [d_model] or None
+    w_o    [head, d_head, d_model]
+    b_o    [d_model] or None
+    b_out  [d_model] or None, the bias of the MLP
     """
 
     w_o: Tensor
     b_o: Tensor | None
-    w_out: Tensor
     b_out: Tensor | None
+
+
+@dataclass(frozen=True)
+class NeuronBlock:
+    """Neurons of one MLP, or of one expert, at those of the asked nodes that it ran for.
+
+    expert      -1 in a dense MLP; routed experts first, shared ones numbered after them
+    node        [n], places in the list of asked nodes
+    activation  [n, neuron], what each row of w_out is multiplied by: with the router's weight, the residual multiplier and
+                a post-norm's 1/s
+    w_out       [neuron, d_model], through a post-norm's weight
+    """
+
+    expert: int
+    node: Tensor
+    activation: Tensor
+    w_out: Tensor
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,129 @@
+"""The shares of one block's attention, kept sparse: taken while the forward pass is at that block, so that no two blocks'
+attention weights exist at a time, and a few queries at a time, so that a long prompt needs no [query, key, head] of its own.
+
+What routes and tables read of them is little: the shares above the floor, and for every query the sums and the largest.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from flowatlas import contributions
+from flowatlas.activations import Activations
+from flowatlas.models import Model
+from flowatlas.routes import Edges, above
+
+_BLOCK_BYTES = 64_000_000  # of shares [query, key, head] that exist at once
+
+
+@dataclass(frozen=True)
+class BlockShares:
+    """What is kept of a block's attention.
+
+    summed, heads   edges with a share above the floor
+    cells           every (query, key, head) whose share or attention is above the floor of `maps`; None where not asked for
+    residual, mlp   [batch, query] shares of resid_pre and, in a parallel block, of the MLP's output (else None)
+    bias            [batch, query] the share that the biases would take
+    by_head         [batch, query, head] a head's share summed over its keys
+    widest          [batch, query, head] its largest share of a key
+    stored          [batch, query] sum of the summed shares above the floor
+    """
+
+    summed: Edges
+    heads: Edges
+    cells: Edges | None
+    residual: Tensor
+    mlp: Tensor | None
+    bias: Tensor
+    by_head: Tensor
+    widest: Tensor
+    stored: Tensor
+
+
+def block_shares(
+    model: Model, acts: Activations, l: int, lengths: Tensor, floor: float, cells_floor: float | None
+) -> BlockShares:
+    """The shares of block l's attention. `acts` must hold its pattern and values; lengths [batch]."""
+    stream, weights = model.stream, model.layer(l)
+    whole, residual = acts.resid[stream.attended(l)], acts.resid[stream.pre(l)]
+    bias, mlp_out = acts.biases(l, weights)[0], None
+    if stream.parallel:
+        bias, mlp_out = _sum(*acts.biases(l, weights)), acts.mlp_out(l)
+    pattern, factor = acts.pattern(l), acts.attention_factor(l)
+    values = contributions.head_values(acts.v(l), weights.w_o)
+    pieces = []
+    for queries in _query_blocks(pattern):
+        own = pattern[:, :, queries]
+        scaled = own if factor is None else own * factor[:, None, queries]
+        shares = contributions.attention_shares(
+            whole[:, queries], residual[:, queries], scaled, values, _rows(bias, queries), lengths,
+            None if mlp_out is None else mlp_out[:, queries], first=queries.start,
+        )  # fmt: skip
+        pieces.append(_sparse(shares, own, queries.start, lengths, floor, cells_floor))
+    return pieces[0] if len(pieces) == 1 else _joined(pieces)
+
+
+def _query_blocks(pattern: Tensor) -> list[slice]:
+    batch, n_head, n_query, n_key = pattern.shape
+    step = max(1, _BLOCK_BYTES // (batch * n_head * n_key * pattern.element_size()))
+    return [slice(first, min(first + step, n_query)) for first in range(0, n_query, step)]
+
+
+def _rows(bias: Tensor | None, queries: slice) -> Tensor | None:
+    return bias if bias is None or bias.ndim == 1 else bias[:, queries]
+
+
+def _sparse(
+    shares: contributions.AttentionShares, pattern: Tensor, first: int, lengths: Tensor, floor: float,
+    cells_floor: float | None,
+) -> BlockShares:  # fmt: skip
+    """shares.heads [batch, query, key, head] of the queries from `first` on; pattern [batch, head, query, key] of the same."""
+    summed = shares.heads.sum(-1)
+    b, i, j = (summed > floor).nonzero(as_tuple=True)
+    share = summed[b, i, j]
+    together = Edges(b, i + first, j, torch.full_like(b, -1), share, torch.zeros_like(share))
+    b, i, j, h = (shares.heads > floor).nonzero(as_tuple=True)
+    single = Edges(b, i + first, j, h, shares.heads[b, i, j, h], pattern[b, h, i, j])
+    cells = None if cells_floor is None else _cells(shares.heads, pattern, first, lengths, cells_floor)
+    by_head, widest = shares.heads.sum(2), shares.heads.amax(2)
+    stored = above(summed, floor).sum(-1)
+    return BlockShares(together, single, cells, shares.residual, shares.mlp, shares.bias, by_head, widest, stored)
+
+
+def _cells(heads: Tensor, pattern: Tensor, first: int, lengths: Tensor, floor: float) -> Edges:
+    """They may be many and wait for the end of the batch: kept as narrow as they are stored, and off the device."""
+    share = heads.permute(0, 3, 1, 2)  # (batch, head, query, key), as the pattern
+    own = torch.arange(first, first + heads.shape[1], device=heads.device) < lengths[:, None]
+    b, h, i, j = (((share > floor) | (pattern > floor)) & own[:, None, :, None]).nonzero(as_tuple=True)
+    places = [place.to(torch.int32).cpu() for place in (b, i + first, j, h)]
+    return Edges(*places, share[b, h, i, j].float().cpu(), pattern[b, h, i, j].float().cpu())
+
+
+def _joined(pieces: list[BlockShares]) -> BlockShares:
+    """Blocks of queries as one, in the order that a single one would have."""
+    edges = [
+        _ordered([getattr(piece, name) for piece in pieces], name == "cells") for name in ("summed", "heads", "cells")
+    ]
+    rows = [
+        None if getattr(pieces[0], name) is None else torch.cat([getattr(piece, name) for piece in pieces], 1)
+        for name in ("residual", "mlp", "bias", "by_head", "widest", "stored")
+    ]
+    return BlockShares(*edges, *rows)  # pyright: ignore[reportArgumentType]
+
+
+def _ordered(pieces: list[Edges | None], by_head: bool) -> Edges | None:
+    """Joined in the order of a single block: by prompt, and cells by head, before query and key."""
+    if pieces[0] is None:
+        return None
+    joined = Edges(*(torch.cat(parts) for parts in zip(*pieces, strict=True)))  # pyright: ignore[reportArgumentType]
+    key = joined.b.long() << 32 | joined.head if by_head else joined.b
+    order = key.argsort(stable=True)
+    return Edges(*(part[order] for part in joined))
+
+
+def _sum(b_o: Tensor | None, b_out: Tensor | None) -> Tensor | None:
+    """The biases of a parallel block as the one part that they would be."""
+    if b_o is None or b_out is None:
+        return b_out if b_o is None else b_o
+    return b_o + b_out

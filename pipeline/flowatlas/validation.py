@@ -1,0 +1,147 @@
+"""Every value of a config and every combination of them, checked before anything else happens."""
+
+import dataclasses
+import datetime
+import math
+import re
+from typing import Any
+
+from flowatlas.config import MISSING, Config, DatasetConfig, ModelConfig, RunConfig
+from flowatlas.errors import ConfigError
+
+DTYPES = ("float32", "float64", "bfloat16", "float16", "auto")
+_SIZE = re.compile(r"\d+(\.\d+)? ?([KMGT]i?B)?")
+
+
+def validate(config: Config) -> Config:
+    """Check every value and combination and return the config. Raises ConfigError naming key, value and what is allowed."""
+    _validate_model(config.model)
+    _validate_dataset(config.dataset)
+    _validate_run(config.run)
+    for key, floor in (("routes.floor", config.routes.floor), ("maps.floor", config.maps.floor)):
+        if not (isinstance(floor, int | float) and math.isfinite(floor) and 0 < floor < 1):
+            raise _bad(key, floor, "a number between 0 and 1, both excluded")
+    config.routes.targets = _validated_targets(config.routes.targets)
+    for key, value in (
+        ("lens.top_k", config.lens.top_k),
+        ("writes.top_k", config.writes.top_k),
+        ("neurons.top_k", config.neurons.top_k),
+    ):
+        _at_least(key, value, 1)
+        if value > 32767:  # ranks are stored in 16 bits
+            raise _bad(key, value, "32767 at most")
+    return config
+
+
+def _validate_model(model: ModelConfig) -> None:
+    if not model.name or model.name == MISSING:
+        raise ConfigError("no model is given: add model=NAME, a Hugging Face id, a folder, or a config such as demo")
+    if model.dtype not in DTYPES:
+        quantised = (
+            "; quantised weights are not supported" if re.search(r"int|fp|\d*bit|float[48]", model.dtype) else ""
+        )
+        raise _bad("model.dtype", model.dtype, f"one of {', '.join(DTYPES)}{quantised}")
+    kind, _, index = model.device.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdecimal())):
+        raise _bad("model.device", model.device, "auto, cpu, cuda, cuda:<index> or mps")
+    if model.adapter is not None and model.base is not None:
+        raise ConfigError(
+            f"model.adapter={model.adapter} and model.base={model.base}: the base is then the model itself"
+        )
+    _validate_devices(model)
+    _validate_input(model)
+
+
+def _validate_devices(model: ModelConfig) -> None:
+    if model.device_map not in (None, "auto"):
+        raise _bad("model.device_map", model.device_map, "auto or null")
+    if model.device_map is not None and model.device != "auto":
+        raise ConfigError(
+            f"model.device={model.device} and model.device_map={model.device_map} are both given: keep one"
+        )
+    if model.max_memory is None:
+        return
+    if model.device_map is None:
+        raise ConfigError("model.max_memory is for models on several devices: add model.device_map=auto")
+    if not isinstance(model.max_memory, dict) or not model.max_memory:
+        raise _bad("model.max_memory", model.max_memory, "sizes by device, such as {0:20GiB,1:20GiB}")
+    model.max_memory = {str(device): str(size) for device, size in model.max_memory.items()}
+    for device, size in model.max_memory.items():
+        if not (device == "cpu" or device.isdecimal()) or not _SIZE.fullmatch(size):
+            raise _bad("model.max_memory", f"{{{device}:{size}}}", "sizes by GPU number or cpu, such as {0:20GiB}")
+
+
+def _validate_input(model: ModelConfig) -> None:
+    """What is put around a text."""
+    if model.prepend_bos not in ("auto", True, False):
+        raise _bad("model.prepend_bos", model.prepend_bos, "auto, true or false")
+    if model.system_prompt is not None and not model.chat_template:
+        raise ConfigError("model.system_prompt is part of a chat: add model.chat_template=true")
+    try:
+        datetime.date.fromisoformat(model.chat_date)
+    except (TypeError, ValueError) as error:
+        raise _bad("model.chat_date", model.chat_date, "a date such as 2025-01-01") from error
+
+
+def _validate_dataset(dataset: DatasetConfig) -> None:
+    if not dataset.path and not dataset.hub:
+        raise ConfigError(
+            "no dataset is given: add dataset=FILE (.txt, .jsonl, .csv, .parquet), dataset.hub=ID, or a config such as demo"
+        )
+    if dataset.path and dataset.hub:
+        raise ConfigError(f"dataset.path={dataset.path} and dataset.hub={dataset.hub} are both given: keep one")
+    taken: dict[str, str] = {}
+    for name, column in dataclasses.asdict(dataset.columns).items():
+        if not column:
+            raise _bad(f"dataset.columns.{name}", column, "the name of a column")
+        if column in taken:
+            raise ConfigError(f"dataset.columns.{name} and dataset.columns.{taken[column]} are both '{column}'")
+        taken[column] = name
+
+
+def _validate_run(run: RunConfig) -> None:
+    if run.limit is not None:
+        _at_least("run.limit", run.limit, 1)
+    _at_least("run.shard_size", run.shard_size, 1)
+    if run.batch_tokens != "auto":
+        _at_least("run.batch_tokens", run.batch_tokens, 1, "auto or ")
+    _at_least("run.seed", run.seed, 0)
+    if run.progress not in ("auto", True, False):
+        raise _bad("run.progress", run.progress, "auto, true or false")
+    if run.dir is not None and not run.dir.strip():
+        raise _bad("run.dir", run.dir, "a folder")
+    if run.tasks is None:
+        if run.task is not None:
+            raise ConfigError(f"run.task={run.task} is given without run.tasks, the number of tasks")
+        return
+    _at_least("run.tasks", run.tasks, 1)
+    if run.task is None:
+        raise ConfigError(f"run.tasks={run.tasks} is given without run.task, this task's number from 0")
+    if not 0 <= run.task < run.tasks:
+        raise _bad("run.task", run.task, f"0..{run.tasks - 1} when run.tasks is {run.tasks}")
+
+
+def _validated_targets(targets: Any) -> str | list[int]:
+    if targets in ("last", "all"):
+        return targets
+    listed = [targets] if isinstance(targets, int) else targets
+    fits = isinstance(listed, list | tuple) and all(
+        isinstance(p, int) and not isinstance(p, bool) and abs(p) < 2**31 for p in listed
+    )
+    if not fits or not listed:
+        raise _bad("routes.targets", targets, "last, all, or a list of positions such as [0,-1]")
+    return list(listed)
+
+
+def _at_least(key: str, value: Any, least: int, word: str = "") -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**31:
+        raise _bad(key, value, f"{word}a whole number of at least {least}")
+
+
+def _bad(key: str, value: Any, allowed: str) -> ConfigError:
+    shown = (
+        {True: "true", False: "false", None: "null"}.get(value, value)
+        if isinstance(value, bool) or value is None
+        else value
+    )
+    return ConfigError(f"{key}={shown} is not allowed: it must be {allowed}")
