@@ -96,30 +96,32 @@ def _cells(heads: Tensor, pattern: Tensor, first: int, lengths: Tensor, floor: f
     share = heads.permute(0, 3, 1, 2)  # (batch, head, query, key), as the pattern
     own = torch.arange(first, first + heads.shape[1], device=heads.device) < lengths[:, None]
     b, h, i, j = (((share > floor) | (pattern > floor)) & own[:, None, :, None]).nonzero(as_tuple=True)
-    places = [place.to(torch.int32).cpu() for place in (b, i + first, j, h)]
-    return Edges(*places, share[b, h, i, j].float().cpu(), pattern[b, h, i, j].float().cpu())
+    prompt, dst, src, head = (place.to(torch.int32).cpu() for place in (b, i + first, j, h))
+    return Edges(prompt, dst, src, head, share[b, h, i, j].float().cpu(), pattern[b, h, i, j].float().cpu())
 
 
 def _joined(pieces: list[BlockShares]) -> BlockShares:
     """Blocks of queries as one, in the order that a single one would have."""
-    edges = [
-        _ordered([getattr(piece, name) for piece in pieces], name == "cells") for name in ("summed", "heads", "cells")
-    ]
-    rows = [
-        None if getattr(pieces[0], name) is None else torch.cat([getattr(piece, name) for piece in pieces], 1)
-        for name in ("residual", "mlp", "bias", "by_head", "widest", "stored")
-    ]
-    return BlockShares(*edges, *rows)  # pyright: ignore[reportArgumentType]
+    mlp = [piece.mlp for piece in pieces if piece.mlp is not None]
+    cells = [piece.cells for piece in pieces if piece.cells is not None]
+    return BlockShares(
+        summed=_ordered([piece.summed for piece in pieces]),
+        heads=_ordered([piece.heads for piece in pieces]),
+        cells=_ordered(cells, by_head=True) if cells else None,
+        residual=torch.cat([piece.residual for piece in pieces], 1),
+        mlp=torch.cat(mlp, 1) if mlp else None,
+        bias=torch.cat([piece.bias for piece in pieces], 1),
+        by_head=torch.cat([piece.by_head for piece in pieces], 1),
+        widest=torch.cat([piece.widest for piece in pieces], 1),
+        stored=torch.cat([piece.stored for piece in pieces], 1),
+    )
 
 
-def _ordered(pieces: list[Edges | None], by_head: bool) -> Edges | None:
+def _ordered(pieces: list[Edges], by_head: bool = False) -> Edges:
     """Joined in the order of a single block: by prompt, and cells by head, before query and key."""
-    if pieces[0] is None:
-        return None
-    joined = Edges(*(torch.cat(parts) for parts in zip(*pieces, strict=True)))  # pyright: ignore[reportArgumentType]
-    key = joined.b.long() << 32 | joined.head if by_head else joined.b
-    order = key.argsort(stable=True)
-    return Edges(*(part[order] for part in joined))
+    joined = Edges._make(torch.cat(parts) for parts in zip(*pieces, strict=True))
+    order = (joined.b.long() << 32 | joined.head if by_head else joined.b).argsort(stable=True)
+    return Edges._make(part[order] for part in joined)
 
 
 def _sum(b_o: Tensor | None, b_out: Tensor | None) -> Tensor | None:
