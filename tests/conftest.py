@@ -4,7 +4,12 @@ import os
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# How long an example takes is the machine's business; speed is measured by `make bench`.
+hypothesis.settings.register_profile("flowatlas")
+hypothesis.settings.load_profile("flowatlas")
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test needs a hub; a mistake must fail at once
 sys.path.insert(0, str(Path(__file__).parent))  # the tests' own helpers: literal, tiny, synthetic

@@ -207,7 +207,7 @@ def test_a_quoted_value_means_itself(text):
     assert config.a == text or text == "???"  # which OmegaConf reserves
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=8)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=8)
 @given(name=st.text(string.printable.replace("/", "") + "éß漢😀$\\{}'\"", min_size=1, max_size=12))
 def test_any_file_name_reaches_the_config(tmp_path, name):
     path = tmp_path / f"{name}.txt"

@@ -59,7 +59,7 @@ def test_two_tokens_in_two_dimensions_by_hand():
     assert (mlp[0].tolist(), rest[0].tolist()) == (pytest.approx([4 / 8, 2 / 4]), pytest.approx([4 / 8, 2 / 4]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SHAPES, st.integers(0, 10_000), st.sampled_from([torch.float64, torch.float32]))
 def test_fused_attention_shares_equal_the_formula(shape, seed, dtype):
     whole, residual, pattern, values, bias, lengths, v, w_o = random_layer(shape, seed, dtype)
@@ -75,7 +75,7 @@ def test_fused_attention_shares_equal_the_formula(shape, seed, dtype):
         assert float(found.heads[b, int(lengths[b]) :].abs().sum()) == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SHAPES, st.integers(0, 10_000))
 def test_shares_are_a_distribution_and_the_future_has_none(shape, seed):
     whole, residual, pattern, values, bias, lengths, *_ = random_layer(shape, seed)
@@ -89,7 +89,7 @@ def test_shares_are_a_distribution_and_the_future_has_none(shape, seed):
     assert bool(((found.bias >= 0) & (found.bias <= 1)).all())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 12), st.integers(1, 90), st.integers(1, 24), st.integers(0, 10_000))
 def test_fused_neuron_shares_equal_the_formula(n_node, n_neuron, d_model, seed):
     generator = torch.Generator().manual_seed(seed)
@@ -131,7 +131,7 @@ def test_small_parts_keep_their_digits_in_float32():
     assert float(fast / exact) == pytest.approx(1, rel=0.02)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SHAPES, st.integers(0, 10_000))
 def test_the_torch_path_of_other_devices_equals_the_cpu_kernels(shape, seed):
     whole, _, pattern, values, _, lengths, *_ = random_layer(shape, seed)
@@ -146,7 +146,7 @@ def test_the_torch_path_of_other_devices_equals_the_cpu_kernels(shape, seed):
     torch.testing.assert_close(kernels._neuron_proximity_torch(nodes, activation, w_out[: activation.shape[1]]), fused)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 5), st.integers(1, 9), st.integers(1, 40), st.integers(1, 2), st.integers(0, 10_000))
 def test_the_torch_path_of_tokens_equals_the_cpu_kernels(n_row, n_pair, n_token, ends, seed):
     generator = torch.Generator().manual_seed(seed)

@@ -239,7 +239,7 @@ records = st.lists(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(records, st.integers(0, 22), st.integers(0, 22), st.sampled_from([".jsonl", ".csv", ".parquet"]))
 def test_rows_survive_each_file_type_and_slices_are_slices(tmp_path, values, start, stop, suffix):
     path = tmp_path / f"a{suffix}"

@@ -59,7 +59,7 @@ def edges_of(layers, n_pos, n_head):
     return edges
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(1, 3), st.integers(1, 5), st.integers(1, 3), st.integers(0, 10_000),
     st.sampled_from([FLOOR, 0.05, 0.2, 0.45, 0.8]), st.data(),
@@ -82,7 +82,7 @@ def test_a_node_is_reached_at_tau_exactly_when_its_reach_is_above_tau(n_layer, n
         assert got == want
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 3), st.integers(1, 5), st.integers(1, 3), st.integers(0, 10_000))
 def test_the_summed_route_holds_the_per_head_route(n_layer, n_pos, n_head, seed):
     for reach in reach_of_all(random_shares(n_layer, n_pos, n_head, seed), [n_pos - 1], n_pos).values():

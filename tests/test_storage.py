@@ -144,7 +144,7 @@ EDGES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 @pytest.mark.parametrize(("name", "rows"), [("prompts", PROMPTS), ("edges", EDGES)])
 def test_rows_come_back_sorted_and_whatever_their_batches_give_equal_bytes(
