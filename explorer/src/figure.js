@@ -8,7 +8,7 @@
  * @typedef {{ columns: string[], rows: Cell[][] }} Numbers
  */
 
-import { h, s } from './dom.js';
+import { attr, h, s } from './dom.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 const PNG_SCALE = 2;
@@ -82,6 +82,28 @@ function colourReader() {
 }
 
 /**
+ * The page in the light theme while `run` reads computed styles; nothing is painted meanwhile. An element's own
+ * `color-scheme` would not do: colours are resolved where the theme declares them, at the root.
+ * @template T @param {() => T} run @returns {T}
+ */
+function inLight(run) {
+  const root = document.documentElement;
+  const before = root.getAttribute('data-theme');
+  root.setAttribute('data-theme', 'light');
+  try {
+    return run();
+  } finally {
+    attr(root, 'data-theme', before);
+  }
+}
+
+/** How much larger a stroke of this element is drawn than it says, for one that keeps its width when it is magnified. @param {SVGGraphicsElement} el */
+function magnified(el) {
+  const matrix = el.getScreenCTM?.();
+  return matrix ? Math.sqrt(Math.abs(matrix.a * matrix.d - matrix.b * matrix.c)) || 1 : 1;
+}
+
+/**
  * Writes the computed style of an element and all in it as attributes; takes out what is not seen.
  * @param {Element} el @param {Record<string, string>} above what its parent hands down @param {(value: string) => string} colour
  */
@@ -90,9 +112,12 @@ function inline(el, above, colour) {
   const hidden = style.visibility === 'hidden' || style.display === 'none';
   if (hidden && !el.closest('defs') && el.localName !== 'title' && el.localName !== 'desc') return el.remove();
   const here = { ...above };
+  const keeps = style.vectorEffect === 'non-scaling-stroke' && style.stroke !== 'none';
   for (const name of Object.keys(INHERITED)) {
     const raw = style.getPropertyValue(name);
-    const value = name === 'fill' || name === 'stroke' ? colour(raw) : raw;
+    let value = name === 'fill' || name === 'stroke' ? colour(raw) : raw;
+    // Not every viewer knows of strokes that keep their width: what they come to is written.
+    if (keeps && name === 'stroke-width') value = String(Math.round((parseFloat(raw) / magnified(/** @type {any} */ (el))) * 1000) / 1000);
     // An attribute of the element itself may repeat or lose against CSS: what was computed is what is drawn.
     el.removeAttribute(name);
     if (value !== here[name]) el.setAttribute(name, value);
@@ -123,11 +148,11 @@ export function standalone(svg, title) {
   const box = svg.getBoundingClientRect();
   const [width, height] = [Math.max(1, Math.round(box.width)), Math.max(1, Math.round(box.height))];
   const copy = /** @type {SVGSVGElement} */ (svg.cloneNode(true));
-  const stage = h('div', { 'aria-hidden': 'true', inert: true, style: `color-scheme: light; position: absolute; left: 0; top: 0; width: ${width}px; height: ${height}px; visibility: visible; opacity: 1; z-index: -1; pointer-events: none; overflow: hidden` }, copy);
+  const stage = h('div', { 'aria-hidden': 'true', inert: true, style: `position: absolute; left: 0; top: 0; width: ${width}px; height: ${height}px; visibility: visible; opacity: 1; z-index: -1; pointer-events: none; overflow: hidden` }, copy);
   // Beside the original, so that the same rules of the stylesheet apply to it.
   (svg.parentElement ?? document.body).append(stage);
   try {
-    inline(copy, { ...INHERITED }, colourReader());
+    inLight(() => inline(copy, { ...INHERITED }, colourReader()));
   } finally {
     stage.remove();
   }

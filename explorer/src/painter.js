@@ -5,7 +5,7 @@
 
 import { h, s } from './dom.js';
 import { curvesOf } from './layout.js';
-import { BINS, binOf, widthOf } from './marks.js';
+import { BINS, binOf, widthOf } from './sizes.js';
 
 /** @typedef {import('./layout.js').Layout} Layout */
 /** @typedef {{ path: Path2D, left: number, right: number, top: number, bottom: number }} Shape */
@@ -75,9 +75,9 @@ export function createPainter(name) {
 
   /**
    * @param {{ edges: Iterable<Stroke>, layout: Layout, transform: { k: number, x: number, y: number }, scale: number,
-   *   faint?: boolean, selection?: string | null }} scene `scale` of the widths
+   *   selection?: string | null }} scene `scale` of the widths, which are on the screen: zooming leaves them
    */
-  function draw({ edges, layout: made, transform, scale, faint = false, selection = null }) {
+  function draw({ edges, layout: made, transform, scale, selection = null }) {
     if (!context || !el.width) return;
     const ratio = el.width / Math.max(1, parseFloat(el.style.inlineSize));
     const { k, x, y } = transform;
@@ -86,18 +86,14 @@ export function createPainter(name) {
     context.setTransform(k * ratio, 0, 0, k * ratio, x * ratio, y * ratio);
     const [left, top] = [-x / k - 8, -y / k - 8];
     const [right, bottom] = [left + el.width / ratio / k + 16, top + el.height / ratio / k + 16];
-    context.lineCap = faint ? 'butt' : 'round';
-    context.lineWidth = 1;
-    const strokes = faint ? [colour('faint')] : Array.from({ length: 2 * BINS }, (_, i) => colour(`edge ${i < BINS ? 'attn' : 'mlp'} b${i % BINS}`));
-    context.strokeStyle = strokes[0];
+    context.lineCap = 'round';
+    const strokes = Array.from({ length: 2 * BINS }, (_, i) => colour(`edge ${i < BINS ? 'attn' : 'mlp'} b${i % BINS}`));
     for (const edge of edges) {
       const at = shape(edge, made);
       if (at.right < left || at.left > right || at.bottom < top || at.top > bottom) continue;
-      if (!faint) {
-        context.strokeStyle = strokes[(edge.kind === 'mlp' ? BINS : 0) + binOf(edge.shown)];
-        context.lineWidth = widthOf(edge.shown) * scale;
-        context.globalAlpha = selection === null || edge.to === selection || edge.from === selection ? 1 : 0.6;
-      }
+      context.strokeStyle = strokes[(edge.kind === 'mlp' ? BINS : 0) + binOf(edge.shown)];
+      context.lineWidth = (widthOf(edge.shown) * scale) / k;
+      context.globalAlpha = selection === null || edge.to === selection || edge.from === selection ? 1 : 0.6;
       context.stroke(at.path);
     }
     context.globalAlpha = 1;
