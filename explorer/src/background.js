@@ -11,7 +11,7 @@ import { curvesOf, pathOf, rowsOf, xOf, yOf } from './layout.js';
 
 const COLUMN_ROOM = { dx: 15, dy: 22 }; // where columns or layers stand closer, edges within a column would only fill it
 const DOT_ROOM = 7;
-const PER_PIXEL = 0.6; // edges between tokens, a layer, for each pixel of its height: more would merge into a band
+const PER_PIXEL = 0.6; // edges between tokens, a layer, for each pixel of its height: more would merge into a band where columns are narrow
 const FEWEST = 6;
 const MOST = 3000;
 
@@ -21,7 +21,7 @@ const MOST = 3000;
  */
 export function tellable(parts, layout) {
   const inColumns = layout.dx >= COLUMN_ROOM.dx && layout.dy >= COLUMN_ROOM.dy;
-  const most = Math.max(FEWEST, Math.round(layout.dy * PER_PIXEL));
+  const most = Math.max(FEWEST, Math.round(layout.dy * PER_PIXEL * Math.max(1, layout.dx / COLUMN_ROOM.dx)));
   const drawn = Array(layout.nLayers).fill(0);
   return [...parts]
     .sort((a, b) => b.share - a.share)

@@ -28,7 +28,9 @@ export function createChips({ onPart }) {
   function label(chip, width, side, node) {
     const left = side === 'left' ? -width : 0;
     const share = fraction(chip.share);
-    const [from, to] = [PAD + (chip.name.length + 1) * GLYPH, width - PAD - (share.length + 1) * GLYPH];
+    const most = Math.floor((width - 2 * PAD) / GLYPH) - share.length - 1;
+    const name = chip.name.length > most ? chip.name.split(' ').slice(0, 2).join(' ') : chip.name; // "13 more" of what is seen
+    const [from, to] = [PAD + (name.length + 1) * GLYPH, width - PAD - (share.length + 1) * GLYPH];
     const room = Math.floor((to - from) / GLYPH);
     const part = chip.kind === 'rest' ? null : { kind: chip.kind, name: chip.name, node };
     const act = (/** @type {Event} */ event) => {
@@ -51,7 +53,7 @@ export function createChips({ onPart }) {
       s('title', {}, words(chip, node)),
       s('rect', { x: left, y: -CHIP.height / 2, width, height: CHIP.height, rx: 4 }),
       s('rect', { class: 'level', x: left, y: CHIP.height / 2 - 2.5, width: Math.max(1, width * Math.min(1, chip.share)), height: 2.5 }),
-      s('text', { x: left + PAD, y: 3.6, class: 'name' }, chip.name),
+      s('text', { x: left + PAD, y: 3.6, class: 'name' }, name),
       room < 2 || chip.token === null ? null : s('text', { x: left + from, y: 3.6, class: 'says' }, clip(showToken(chip.token), room)),
       s('text', { x: left + width - PAD, y: 3.6, 'text-anchor': 'end', class: 'share' }, share),
     );

@@ -1,13 +1,13 @@
 /** The graph with what stands under it: threshold, mode, kinds of edges, view, the route's total, its downloads. */
 
-import { edgeName, modeName } from './describe.js';
+import { edgeEnds, edgeName, modeName, nodeName, tokenAt } from './describe.js';
 import { attr, fill, h, text } from './dom.js';
 import { figureTools } from './figure.js';
 import { fraction, plural } from './format.js';
 import { createGraph, hiderOf } from './graph.js';
 import { headsInto, neuronsInto } from './expand.js';
 import { nodeToOpen, unopened, whyNot } from './opening.js';
-import { MODES, summary } from './routes.js';
+import { MODES, parseNode, summary } from './routes.js';
 import { createSlider } from './slider.js';
 import { createStageKeys } from './stage-keys.js';
 import { createStageTools } from './stage-tools.js';
@@ -58,6 +58,8 @@ export function createStage({ go, onSelect, onOpen, onPart }) {
     onToggle: (kind) => now && go({ hide: toggled(now.hide, kind, HIDEABLE) }, true),
   });
   const note = h('p', { class: 'stage-note', role: 'status', 'data-testid': 'stage-note' });
+  // On a phone the panel stands under the fold.
+  const below = h('button', { type: 'button', class: 'button below', 'data-testid': 'below', hidden: true, onclick: () => el.closest('.split')?.querySelector('.panel')?.scrollIntoView({ block: 'start', behavior: 'smooth' }) });
   const keys = createStageKeys({ graph, props: () => now, go, onSelect, onOpen: openSelected, toggleFull: tools.toggleFull, say });
   const name = () => (now ? `route-${now.index.id}-prompt-${now.data.prompt.prompt_id}-position-${now.route.target}` : 'route');
   const title = () => (now ? `Information flow route of prompt ${now.data.prompt.prompt_id} in ${now.index.title}, position ${now.route.target}, threshold ${now.tau}, ${modeName(now.mode)}` : '');
@@ -67,7 +69,7 @@ export function createStage({ go, onSelect, onOpen, onPart }) {
   const el = h(
     'section',
     { class: 'stage', 'aria-label': 'Route' },
-    h('div', { class: 'picture' }, graph.el, note),
+    h('div', { class: 'picture' }, graph.el, note, below),
     h('div', { class: 'controls' }, slider.el, h('label', { class: 'mode' }, h('span', {}, 'shares'), mode), tools.toggles, tools.zoom, count, downloads),
   );
   /** @type {StageProps | null} */
@@ -113,6 +115,8 @@ export function createStage({ go, onSelect, onOpen, onPart }) {
     mode.value = props.mode;
     faint.checked = props.faint;
     const key = nodeToOpen(props);
+    below.hidden = props.selection === null;
+    text(below, props.selection === null ? '' : `${selectionName(props)} ↓`);
     tools.update({ hide: props.hide, isOpen: key === null ? open !== '' : open.split(',').includes(key), some: key !== null });
     drawCount(props);
   }
@@ -131,6 +135,14 @@ export function createStage({ go, onSelect, onOpen, onPart }) {
   }
 
   return { el, update, onKey: keys.onKey, nudge: slider.nudge };
+}
+
+/** @param {StageProps} props */
+function selectionName({ selection, graph, data }) {
+  const part = graph.parts.find((one) => one.key === selection);
+  if (part) return `${edgeName(part)} ${edgeEnds(part, data.prompt.tokens)}`;
+  const node = parseNode(selection ?? '');
+  return `${nodeName(node)} at ${tokenAt(data.prompt.tokens, node.pos)}`;
 }
 
 const KINDS = { resid: 'residual', mlp: 'MLP', self: 'self' };
