@@ -14,6 +14,7 @@ const DOT_ROOM = 7;
 const PER_PIXEL = 0.6; // edges between tokens, a layer, for each pixel of its height: more would merge into a band where columns are narrow
 const FEWEST = 6;
 const MOST = 3000;
+const CALM = 1500; // stored edges up to which all of it moves at once
 
 /**
  * The stored edges that can be told apart at the room there is, the strongest first.
@@ -61,14 +62,20 @@ export function createBackground() {
     attr(column, 'd', `M${x},${yOf(layout, layout.nLayers - 1, 'post')}V${yOf(layout, -1, 'post')}`);
   }
 
-  /** @param {Layout} layout @param {Part[]} parts stored edges of the kinds that are shown @param {boolean} shown @param {string} look changes when `parts` do */
-  function drawFaint(layout, parts, shown, look) {
+  /** @param {Layout} layout @param {() => Part[]} find stored edges of the kinds that are shown @param {boolean} shown @param {string} look changes when these do */
+  function drawFaint(layout, find, shown, look) {
     if (look === drawnFor) return;
     drawnFor = look;
+    const parts = find();
     const some = shown ? tellable(parts, layout) : [];
     count = { drawn: some.length, of: parts.length };
     attr(faint, 'd', some.length ? some.map((part) => pathOf(curvesOf(layout, part))).join('') : null);
   }
 
-  return { layers: [bands, column, faint, dots], lay, mark, drawFaint, count: () => count };
+  /** While a crowded graph moves, faint edges are the most to draw and the least to see. @param {boolean} on */
+  function moving(on) {
+    attr(faint, 'visibility', on && count.of > CALM ? 'hidden' : null);
+  }
+
+  return { layers: [bands, column, faint, dots], moving, lay, mark, drawFaint, count: () => count };
 }

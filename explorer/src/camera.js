@@ -102,10 +102,10 @@ export function createCamera({ svg, onMove, onRest }) {
       moved = false;
       to(x, y, k);
     },
-    /** @param {number} factor */
-    scale(factor) {
+    /** @param {number} factor @param {[number, number] | null} about a place in the window, else its middle */
+    scale(factor, about) {
       moved = true;
-      zoomer.scaleBy(target, factor);
+      zoomer.scaleBy(target, factor, about ?? undefined);
     },
     /** @param {number} right @param {number} down that the window moves, as parts of itself */
     pan(right, down) {

@@ -72,7 +72,7 @@ export function createChips({ onPart }) {
     const focused = labels.contains(document.activeElement) ? document.activeElement?.getAttribute('data-name') : null;
     const tops = stacks(layout, opened);
     const placed = opened.flatMap((one, i) => placeChips(layout, one, tops[i], size).map((chip) => ({ ...chip, one })));
-    const flow = (/** @type {string} */ d, /** @type {number} */ share, /** @type {string} */ kind) => s('path', { class: `edge ${kind} b${binOf(share)}`, d, 'stroke-width': Math.round(widthOf(share) * scale * 10) / 10 });
+    const flow = (/** @type {string} */ d, /** @type {number} */ share, /** @type {string} */ kind) => s('path', { class: `edge ${kind} b${binOf(share)}`, d, style: `--w:${Math.round(widthOf(share) * scale * 10) / 10}px` });
     fill(flows, ...placed.flatMap(({ chip, into, out, one }) => {
       const kind = one.side === 'left' ? 'attn' : 'mlp';
       return [...out.map(({ d, share }) => flow(d, share, kind)), flow(into, chip.share, kind)];

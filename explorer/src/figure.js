@@ -97,12 +97,6 @@ function inLight(run) {
   }
 }
 
-/** How much larger a stroke of this element is drawn than it says, for one that keeps its width when it is magnified. @param {SVGGraphicsElement} el */
-function magnified(el) {
-  const matrix = el.getScreenCTM?.();
-  return matrix ? Math.sqrt(Math.abs(matrix.a * matrix.d - matrix.b * matrix.c)) || 1 : 1;
-}
-
 /**
  * Writes the computed style of an element and all in it as attributes; takes out what is not seen.
  * @param {Element} el @param {Record<string, string>} above what its parent hands down @param {(value: string) => string} colour
@@ -112,12 +106,9 @@ function inline(el, above, colour) {
   const hidden = style.visibility === 'hidden' || style.display === 'none';
   if (hidden && !el.closest('defs') && el.localName !== 'title' && el.localName !== 'desc') return el.remove();
   const here = { ...above };
-  const keeps = style.vectorEffect === 'non-scaling-stroke' && style.stroke !== 'none';
   for (const name of Object.keys(INHERITED)) {
     const raw = style.getPropertyValue(name);
-    let value = name === 'fill' || name === 'stroke' ? colour(raw) : raw;
-    // Not every viewer knows of strokes that keep their width: what they come to is written.
-    if (keeps && name === 'stroke-width') value = String(Math.round((parseFloat(raw) / magnified(/** @type {any} */ (el))) * 1000) / 1000);
+    const value = name === 'fill' || name === 'stroke' ? colour(raw) : raw;
     // An attribute of the element itself may repeat or lose against CSS: what was computed is what is drawn.
     el.removeAttribute(name);
     if (value !== here[name]) el.setAttribute(name, value);

@@ -19,8 +19,9 @@ import { scaleOf } from './sizes.js';
 import { createTooltip } from './tooltip.js';
 
 let graphs = 0;
-const RESIZED = 1.15; // a zoom by less leaves nodes as large as they are until it rests
+const RESIZED = 1.2; // a zoom by less leaves nodes as large as they are until it rests
 const RESTING_MS = 120;
+const CROWDED = 0.6; // below this scale of lines, rims would only cost time
 
 /**
  * @typedef {{ data: import('./data.js').PromptData, index: import('./data.js').RunIndex,
@@ -94,9 +95,17 @@ export function createGraph({ onSelect, onOpen, onZoom, onPart }) {
     if (props) axes.place(camera.transform(), room, props.route.target);
   });
 
+  /** The window no longer moves. */
+  function rest() {
+    background.moving(false);
+    resize();
+    paint();
+  }
+
   /** What keeps its size on the screen. */
   function resize() {
     const { k } = camera.transform();
+    if (k !== sized) for (const group of [ground, world]) group.style.setProperty('--u', String(1 / k));
     sized = k;
     marks.resize(k);
     if (layout) chips.update(layout, opened, k);
@@ -108,11 +117,12 @@ export function createGraph({ onSelect, onOpen, onZoom, onPart }) {
     for (const group of [ground, world]) attr(group, 'transform', transform.toString());
     placeOutcome();
     placeAxes();
-    paint();
+    if (!painter.shift(transform)) paint();
     clearTimeout(resting);
     const change = transform.k / sized;
     if (change > RESIZED || change < 1 / RESIZED) resize();
-    else if (change !== 1) resting = window.setTimeout(resize, RESTING_MS);
+    background.moving(true);
+    resting = window.setTimeout(rest, RESTING_MS);
   }
 
   /** The whole graph. */
@@ -120,7 +130,8 @@ export function createGraph({ onSelect, onOpen, onZoom, onPart }) {
     if (!layout) return;
     const k = Math.min(1, room.width / layout.width, room.height / layout.height);
     camera.set((room.width - layout.width * k) / 2, (room.height - layout.height * k) / 2, k);
-    resize();
+    clearTimeout(resting);
+    rest();
   }
 
   /** Everything that does not depend on the threshold: bands, dots, axes. */
@@ -138,6 +149,7 @@ export function createGraph({ onSelect, onOpen, onZoom, onPart }) {
     room = { width, height };
     for (const one of [svg, groundSvg]) attr(one, 'viewBox', `0 0 ${Math.max(1, box.width)} ${Math.max(1, box.height)}`);
     painter.resize(width, height);
+    el.classList.toggle('crowded', scaleOf(made) < CROWDED);
     el.style.setProperty('--room', String(scaleOf(made))); // dots and rims are smaller in a crowd, too
     for (const [name, value] of Object.entries(room)) attr(clipRect, name, value);
     camera.resize(room, made);
@@ -152,7 +164,8 @@ export function createGraph({ onSelect, onOpen, onZoom, onPart }) {
   function drawFaint() {
     if (!props || !layout) return;
     const hidden = hiderOf(props.hide);
-    background.drawFaint(layout, props.graph.parts.filter((part) => !hidden(part)), props.faint, `${props.faint} ${props.hide}`);
+    const { parts } = props.graph;
+    background.drawFaint(layout, () => parts.filter((part) => !hidden(part)), props.faint, `${props.faint} ${props.hide}`);
   }
 
   function placeOutcome() {
@@ -250,29 +263,33 @@ export function createGraph({ onSelect, onOpen, onZoom, onPart }) {
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', repaint);
   new MutationObserver(repaint).observe(document.documentElement, { attributeFilter: ['data-theme'] });
 
-  /** @param {[number, number]} place in the graph's own units, that comes into view when it is out of it */
-  function reveal(place) {
-    const [x, y] = camera.transform().apply(place);
-    if (x < 8 || y < 8 || x > room.width - 8 || y > room.height - 8) camera.centre(...place);
+  /** Where a node is, or the middle of an edge, in the graph's own units. @param {string | null} key @returns {[number, number] | null} */
+  function placeOf(key) {
+    if (!layout || !props || key === null) return null;
+    const part = props.graph.parts.find((one) => one.key === key);
+    const ends = (part ? [part.to, part.from] : [key]).map(parseNode);
+    const mean = (/** @type {(node: typeof ends[0]) => number} */ of) => ends.reduce((sum, node) => sum + of(node), 0) / ends.length;
+    const made = layout;
+    return [mean(({ pos }) => xOf(made, pos)), mean(({ layer, point }) => yOf(made, layer, point))];
   }
 
-  /** Moves the keyboard's focus, and the view when the node is out of it. @param {string} key */
-  function focusNode(key) {
-    if (layout) {
-      const node = parseNode(key);
-      reveal([xOf(layout, node.pos), yOf(layout, node.layer, node.point)]);
-    }
-    marks.nodeElement(key)?.focus({ preventScroll: true });
+  /** @param {number} x @param {number} y in the window @param {number} [edge] */
+  const inWindow = (x, y, edge = 8) => x >= edge && y >= edge && x <= room.width - edge && y <= room.height - edge;
+
+  /** Zooms about what is selected, where that is in the window, else about the middle. @param {number} factor */
+  function scale(factor) {
+    const place = placeOf(props?.selection ?? null);
+    const at = place && camera.transform().apply(place);
+    camera.scale(factor, at && inWindow(at[0], at[1]) ? at : null);
   }
 
-  /** The same for an edge: it is no element that could take the focus, so the graph itself does. @param {import('./routes.js').Part} part */
-  function focusEdge(part) {
-    if (layout) {
-      const [to, from] = [parseNode(part.to), parseNode(part.from)];
-      reveal([(xOf(layout, to.pos) + xOf(layout, from.pos)) / 2, (yOf(layout, to.layer, to.point) + yOf(layout, from.layer, from.point)) / 2]);
-    }
-    svg.focus({ preventScroll: true });
+  /** Moves the keyboard's focus, and the view when the node is out of it. @param {string} key of a node or an edge */
+  function focus(key) {
+    const place = placeOf(key);
+    if (place && !inWindow(...camera.transform().apply(place))) camera.centre(...place);
+    // An edge is no element that could take the focus, so the graph itself does.
+    (marks.nodeElement(key) ?? svg).focus({ preventScroll: true });
   }
 
-  return { el, update, focusNode, focusEdge, figure, scale: camera.scale, pan: camera.pan, fit, background: background.count };
+  return { el, update, focus, figure, scale, pan: camera.pan, fit, background: background.count };
 }

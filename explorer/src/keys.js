@@ -52,10 +52,12 @@ export function createKeySheet() {
       'form',
       { method: 'dialog' },
       h('h2', { id: 'keys-title' }, 'Keys'),
-      ...sections.flatMap((section) => [
+      h('div', { class: 'sections' }, ...sections.map((section) => h(
+        'section',
+        {},
         h('h3', {}, section),
         h('dl', {}, ...KEYS.filter(([where]) => where === section).map(([, keys, what]) => h('div', {}, h('dt', {}, ...keys.map((key) => h('kbd', {}, key))), h('dd', {}, what)))),
-      ]),
+      ))),
       h('button', { class: 'primary', value: 'close' }, 'Close'),
     ),
   );

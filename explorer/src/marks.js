@@ -176,7 +176,7 @@ export function createMarks() {
       (key) => createEdge(/** @type {RouteEdge} */ (byKey.get(key)), layout),
       (el, key) => {
         el.setAttribute('class', look(/** @type {RouteEdge} */ (byKey.get(key))));
-        el.setAttribute('stroke-width', String(widths.get(key)));
+        el.style.setProperty('--w', `${widths.get(key)}px`);
       },
     );
     const squareLook = (/** @type {RouteEdge} */ edge) => `square b${binOf(edge.shown)}${edge.key === selection ? ' selected' : ''}`;

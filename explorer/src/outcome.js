@@ -9,7 +9,7 @@ const ABOVE = 13;
 /** @typedef {{ width: number, height: number }} Size */
 
 export function createOutcome() {
-  const el = s('text', { class: 'outcome', 'aria-hidden': 'true' });
+  const el = s('text', { class: 'outcome', 'text-anchor': 'middle', 'aria-hidden': 'true' });
 
   /**
    * @param {string} words @param {import('./layout.js').Layout} layout @param {number} target
@@ -20,9 +20,9 @@ export function createOutcome() {
     const beside = x < 0 ? '←' : x > room.width ? '→' : y < 0 ? '↑' : y > room.height ? '↓' : '';
     text(el, beside === '→' ? `${words} →` : beside ? `${beside} ${words}` : words);
     const half = ((words.length + (beside ? 2 : 0)) * GLYPH) / 2 + 3;
-    attr(el, 'text-anchor', 'middle');
-    attr(el, 'x', Math.round(Math.min(Math.max(half, room.width - half), Math.max(half, x))));
-    attr(el, 'y', Math.round(Math.min(room.height - 6, Math.max(12, y - ABOVE))));
+    const left = Math.min(Math.max(half, room.width - half), Math.max(half, x));
+    const top = Math.min(room.height - 6, Math.max(12, y - ABOVE));
+    attr(el, 'transform', `translate(${Math.round(left)},${Math.round(top)})`);
   }
 
   return { el, place };

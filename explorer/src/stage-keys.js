@@ -25,10 +25,10 @@ export function createStageKeys({ graph, props, go, onSelect, onOpen, toggleFull
     const replace = now.selection !== null; // a walk is one entry of the history
     if (typeof to === 'string') {
       onSelect(to, replace);
-      graph.focusNode(to);
+      graph.focus(to);
     } else {
       onSelect(to.key, replace);
-      graph.focusEdge(to);
+      graph.focus(to.key);
       say(edgeLabel(to, now.data.prompt.tokens));
     }
   }
