@@ -4,7 +4,7 @@ import { fill, s } from './dom.js';
 import { placeChips, stacks } from './expand.js';
 import { clip, exact, fraction, quantity, showToken } from './format.js';
 import { CHIP } from './layout.js';
-import { binOf, scaleOf, widthOf } from './sizes.js';
+import { binOf, widthOf } from './sizes.js';
 
 const GLYPH = 6.7; // width of a character of a chip
 const PAD = 5;
@@ -68,11 +68,10 @@ export function createChips({ onPart }) {
     const look = JSON.stringify([opened, layout.width, layout.height, size]);
     if (look === drawn) return;
     drawn = look;
-    const scale = scaleOf(layout);
     const focused = labels.contains(document.activeElement) ? document.activeElement?.getAttribute('data-name') : null;
     const tops = stacks(layout, opened);
     const placed = opened.flatMap((one, i) => placeChips(layout, one, tops[i], size).map((chip) => ({ ...chip, one })));
-    const flow = (/** @type {string} */ d, /** @type {number} */ share, /** @type {string} */ kind) => s('path', { class: `edge ${kind} b${binOf(share)}`, d, style: `--w:${Math.round(widthOf(share) * scale * 10) / 10}px` });
+    const flow = (/** @type {string} */ d, /** @type {number} */ share, /** @type {string} */ kind) => s('path', { class: `edge ${kind} b${binOf(share)}`, d, style: `--w:${widthOf(share)}px` });
     fill(flows, ...placed.flatMap(({ chip, into, out, one }) => {
       const kind = one.side === 'left' ? 'attn' : 'mlp';
       return [...out.map(({ d, share }) => flow(d, share, kind)), flow(into, chip.share, kind)];

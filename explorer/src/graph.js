@@ -21,7 +21,7 @@ import { createTooltip } from './tooltip.js';
 let graphs = 0;
 const RESIZED = 1.2; // a zoom by less leaves nodes as large as they are until it rests
 const RESTING_MS = 120;
-const CROWDED = 0.6; // below this scale of lines, rims would only cost time
+const CROWDED = 0.6; // below this scale of lines, rims of nodes would only cost time
 
 /**
  * @typedef {{ data: import('./data.js').PromptData, index: import('./data.js').RunIndex,
@@ -83,11 +83,12 @@ export function createGraph({ onSelect, onOpen, onZoom, onPart }) {
   /** @type {import('./routes.js').RouteEdge[]} */
   let thin = [];
   let resting = 0;
-  let sized = 1; // magnification that nodes and labels have their size for
+  let sized = 1; // magnification that nodes, lines and labels have their size for
+  let sizedFor = '';
 
   const paint = perFrame(() => {
     if (!props || !layout) return;
-    if (thin.length) painter.draw({ edges: thin, layout, transform: camera.transform(), scale: scaleOf(layout), selection: props.selection });
+    if (thin.length) painter.draw({ edges: thin, layout, transform: camera.transform(), scale: scaleOf(layout, sized), selection: props.selection });
     else painter.clear();
   });
 
@@ -104,11 +105,19 @@ export function createGraph({ onSelect, onOpen, onZoom, onPart }) {
 
   /** What keeps its size on the screen. */
   function resize() {
+    if (!layout) return;
     const { k } = camera.transform();
-    if (k !== sized) for (const group of [ground, world]) group.style.setProperty('--u', String(1 / k));
     sized = k;
+    const scale = scaleOf(layout, k);
+    const look = `${scale} ${1 / k}`;
+    if (look !== sizedFor) {
+      el.style.setProperty('--u', String(1 / k));
+      el.style.setProperty('--room', String(scale));
+      el.classList.toggle('crowded', scale < CROWDED);
+    }
+    sizedFor = look;
     marks.resize(k);
-    if (layout) chips.update(layout, opened, k);
+    chips.update(layout, opened, k);
   }
 
   /** Everything that stands in the graph's own units goes where the camera looks. */
@@ -149,8 +158,6 @@ export function createGraph({ onSelect, onOpen, onZoom, onPart }) {
     room = { width, height };
     for (const one of [svg, groundSvg]) attr(one, 'viewBox', `0 0 ${Math.max(1, box.width)} ${Math.max(1, box.height)}`);
     painter.resize(width, height);
-    el.classList.toggle('crowded', scaleOf(made) < CROWDED);
-    el.style.setProperty('--room', String(scaleOf(made))); // dots and rims are smaller in a crowd, too
     for (const [name, value] of Object.entries(room)) attr(clipRect, name, value);
     camera.resize(room, made);
     background.lay(made);

@@ -15,7 +15,7 @@ const TOP = 30;
 const BOTTOM = 14;
 const MID = 0.54; // height of the node after attention within its layer
 /** The small labelled nodes that a node opens into, in pixels whatever the zoom; narrower in a narrow window. */
-export const CHIP = { width: 156, narrow: 112, height: 18, step: 21, gap: 34 };
+export const CHIP = { width: 156, narrow: 124, height: 18, step: 21, gap: 34 };
 const NARROW = 560;
 export const MLP_SHIFT = 0.27; // the square stands this part of a column to the right
 

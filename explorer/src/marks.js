@@ -162,11 +162,10 @@ export function createMarks() {
     const visible = [...route.edges.values()].filter((edge) => !hidden(edge));
     now = { layout, tokens, route, drawn: Array.from({ length: layout.nLayers }, () => []) };
     for (const edge of visible) now.drawn[edge.layer]?.push(edge);
-    const scale = scaleOf(layout);
     const { strong, weak } = split(visible, selection, whole);
     /** @type {Map<string, RouteEdge>} */
     const byKey = new Map(strong.map((edge) => [edge.key, edge]));
-    const widths = new Map(strong.map((edge) => [edge.key, Math.round(widthOf(edge.shown) * scale * 10) / 10]));
+    const widths = new Map(strong.map((edge) => [edge.key, widthOf(edge.shown)]));
     const look = (/** @type {RouteEdge} */ edge) => {
       const mark = edge.key === selection ? ' selected' : edge.to === selection || edge.from === selection ? ' incident' : '';
       return `edge ${edge.kind === 'mlp' ? 'mlp' : 'attn'} b${binOf(edge.shown)}${mark}`;
@@ -226,7 +225,7 @@ export function createMarks() {
     if (!now) return null;
     const { layout, drawn } = now;
     const slack = reach * pixel;
-    const scale = scaleOf(layout) * pixel;
+    const scale = scaleOf(layout, k) * pixel;
     let best = null;
     for (let layer = 0; layer < layout.nLayers; layer += 1) {
       // All edges of a layer lie between its rows.

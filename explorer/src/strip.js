@@ -66,12 +66,12 @@ export function createStrip({ onTarget }) {
   /** Where the strip holds more than it shows, which part of it that is. */
   const say = perFrame(() => {
     const [top, bottom] = [strip.scrollTop, strip.scrollTop + strip.clientHeight];
-    const more = strip.scrollHeight > strip.clientHeight + 2;
-    const seen = more ? chips.flatMap((chip, pos) => (chip.offsetTop + chip.offsetHeight / 2 > top && chip.offsetTop + chip.offsetHeight / 2 < bottom ? [pos] : [])) : [];
-    cue.hidden = !seen.length;
+    const seen = chips.flatMap((chip, pos) => (chip.offsetTop + chip.offsetHeight / 2 > top && chip.offsetTop + chip.offsetHeight / 2 < bottom ? [pos] : []));
+    const more = seen.length > 0 && seen.length < chips.length;
+    cue.hidden = !more;
     strip.classList.toggle('more-above', more && top > 4);
     strip.classList.toggle('more-below', more && bottom < strip.scrollHeight - 4);
-    text(cue, seen.length ? `positions ${seen[0]} to ${seen.at(-1)} of 0 to ${chips.length - 1}: scroll for the others` : '');
+    text(cue, more ? `positions ${seen[0]} to ${seen.at(-1)} of 0 to ${chips.length - 1}: scroll for the others` : '');
   });
   strip.addEventListener('scroll', say, { passive: true });
   new ResizeObserver(say).observe(strip);

@@ -116,7 +116,8 @@ describe('sizes', () => {
   it('are smaller in a crowd, and grow under zoom no further than where there is room', () => {
     expect(radiusOf(crowded, 1)).toBeLessThan(radiusOf(wide, 1));
     expect(sideOf(crowded, 1)).toBeLessThan(sideOf(wide, 1));
-    expect(scaleOf(crowded)).toBeLessThan(scaleOf(wide));
+    expect(scaleOf(crowded, 1)).toBeLessThan(scaleOf(wide, 1));
+    expect(scaleOf(wide, 8)).toBe(scaleOf(wide, 1));
     expect(radiusOf(wide, 8)).toBe(radiusOf(wide, 1));
     expect(radiusOf(crowded, 100)).toBe(radiusOf(wide, 1));
   });
