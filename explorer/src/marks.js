@@ -83,9 +83,14 @@ export function createMarks() {
     attr(el, 'r', Math.round((r / k) * 1000) / 1000);
   }
 
-  /** @param {SVGElement} el */
-  function sizeMlp(el) {
-    if (now) attr(el, 'transform', `${el.dataset.at} scale(${Math.round((sideOf(now.layout, k) / k) * 1000) / 1000})`);
+  /** @param {SVGElement} el @param {string} key */
+  function sizeMlp(el, key) {
+    const edge = now?.route.edges.get(key);
+    if (!now || !edge) return;
+    const { x, y } = mlpAt(now.layout, edge.layer, edge.dst);
+    const side = sideOf(now.layout, k) / k;
+    const place = { x: x - side / 2, y: y - side / 2, width: side, height: side, rx: side * 0.14 };
+    for (const [name, value] of Object.entries(place)) attr(el, name, Math.round(value * 1000) / 1000);
   }
 
   /** The graph is magnified: nodes and squares keep their size on the screen, or grow to their full one. @param {number} times */
@@ -107,16 +112,9 @@ export function createMarks() {
     return s('path', { d: pathOf(curvesOf(layout, edge)), 'data-key': edge.key, 'data-testid': `edge-${testid(edge.key)}` });
   }
 
-  /** @param {RouteEdge} edge @param {Layout} layout */
-  function createMlp(edge, layout) {
-    const { x, y } = mlpAt(layout, edge.layer, edge.dst);
+  /** @param {RouteEdge} edge */
+  function createMlp(edge) {
     return s('rect', {
-      x: -0.5,
-      y: -0.5,
-      width: 1,
-      height: 1,
-      rx: 0.14,
-      'data-at': `translate(${x.toFixed(2)},${y.toFixed(2)})`,
       'data-key': edge.key,
       'data-testid': `mlp-${edge.layer}-${edge.dst}`,
     });
@@ -181,10 +179,10 @@ export function createMarks() {
     const squareLook = (/** @type {RouteEdge} */ edge) => `square b${binOf(edge.shown)}${edge.key === selection ? ' selected' : ''}`;
     mlps.sync(
       new Map(visible.filter((edge) => edge.kind === 'mlp').map((edge) => [edge.key, squareLook(edge)])),
-      (key) => createMlp(/** @type {RouteEdge} */ (route.edges.get(key)), layout),
+      (key) => createMlp(/** @type {RouteEdge} */ (route.edges.get(key))),
       (el, key) => {
         el.setAttribute('class', squareLook(/** @type {RouteEdge} */ (route.edges.get(key))));
-        sizeMlp(el);
+        sizeMlp(el, key);
       },
     );
     const top = `${layout.nLayers - 1}.post.${route.target}`;
