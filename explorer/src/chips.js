@@ -69,7 +69,7 @@ export function createChips({ onPart }) {
     if (look === drawn) return;
     drawn = look;
     const focused = labels.contains(document.activeElement) ? document.activeElement?.getAttribute('data-name') : null;
-    const tops = stacks(layout, opened);
+    const tops = stacks(layout, opened, size);
     const placed = opened.flatMap((one, i) => placeChips(layout, one, tops[i], size).map((chip) => ({ ...chip, one })));
     const flow = (/** @type {string} */ d, /** @type {number} */ share, /** @type {string} */ kind) => s('path', { class: `edge ${kind} b${binOf(share)}`, d, style: `--w:${widthOf(share)}px` });
     fill(flows, ...placed.flatMap(({ chip, into, out, one }) => {

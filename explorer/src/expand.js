@@ -94,24 +94,25 @@ export function roomFor(opened) {
 
 /**
  * Where the stacks of opened nodes begin: each about its node, those beside the same column below one another.
- * @param {Layout} layout @param {Opened[]} opened @returns {number[]}
+ * @param {Layout} layout @param {Opened[]} opened @param {number} [size] as of `placeChips` @returns {number[]}
  */
-export function stacks(layout, opened) {
+export function stacks(layout, opened, size = 1) {
+  const step = CHIP.step * size;
   const low = layout.margin.top / 2;
   const high = layout.height - layout.margin.bottom / 2;
   const tops = opened.map(({ key, layer, chips }) => {
     const { point } = parseNode(key);
     const middle = (yOf(layout, layer, point) + rowBefore(layout, layer, point)) / 2;
-    return middle - (chips.length * CHIP.step) / 2;
+    return middle - (chips.length * step) / 2;
   });
   for (const place of new Set(opened.map(({ pos, side }) => `${side} ${pos}`))) {
     const here = opened.map((one, i) => ({ one, i })).filter(({ one }) => `${one.side} ${one.pos}` === place).sort((a, b) => tops[a.i] - tops[b.i]);
-    const size = (/** @type {{ one: Opened }} */ { one }) => (one.chips.length + 0.5) * CHIP.step;
+    const tall = (/** @type {{ one: Opened }} */ { one }) => (one.chips.length + 0.5) * step;
     // Down until none overlaps the one above it, then up until all end inside.
     let from = low;
-    for (const each of here) from = (tops[each.i] = Math.max(from, tops[each.i])) + size(each);
+    for (const each of here) from = (tops[each.i] = Math.max(from, tops[each.i])) + tall(each);
     let to = high;
-    for (const each of here.reverse()) to = tops[each.i] = Math.min(to - size(each), tops[each.i]);
+    for (const each of here.reverse()) to = tops[each.i] = Math.min(to - tall(each), tops[each.i]);
   }
   return tops;
 }
@@ -132,17 +133,17 @@ export function placeChips(layout, opened, top = stacks(layout, [opened])[0], si
   const [nodeX, nodeY] = [xOf(layout, pos), yOf(layout, layer, point)];
   const before = rowBefore(layout, layer, point);
   const sign = side === 'left' ? -1 : 1;
-  const near = nodeX + sign * Math.max(CHIP.gap * 0.8, MLP_SHIFT * layout.dx + 14);
+  const near = nodeX + sign * Math.max(CHIP.gap * 0.8 * size, MLP_SHIFT * layout.dx + 14 * size);
   const far = near + sign * layout.chip * size;
   return chips.map((chip, i) => {
-    const y = top + CHIP.step * (i + 0.5);
-    const into = `M${near},${y}C${near - sign * 14},${y} ${nodeX + sign * 6},${y + (nodeY - y) * 0.7} ${nodeX},${nodeY}`;
+    const y = top + CHIP.step * size * (i + 0.5);
+    const into = `M${near},${y}C${near - sign * 14 * size},${y} ${nodeX + sign * 6 * size},${y + (nodeY - y) * 0.7} ${nodeX},${nodeY}`;
     const out = chip.from.map(({ src, share }) => {
       const x = xOf(layout, src);
       // From another token to the far side; from the own column along it to the near side.
       const d = src === pos
-        ? `M${x},${before}C${x},${(before + y) / 2} ${near - sign * 14},${y} ${near},${y}`
-        : `M${x},${before}C${x + (far - x) * 0.3},${before - (before - y) * 0.3} ${far + sign * 30},${y} ${far},${y}`;
+        ? `M${x},${before}C${x},${(before + y) / 2} ${near - sign * 14 * size},${y} ${near},${y}`
+        : `M${x},${before}C${x + (far - x) * 0.3},${before - (before - y) * 0.3} ${far + sign * 30 * size},${y} ${far},${y}`;
       return { src, share, d };
     });
     return { chip, x: near, y, into, out };

@@ -73,6 +73,11 @@ describe('room for it', () => {
     expect(Math.min(...tops)).toBeGreaterThan(0);
     expect(tops[0] + 8 * CHIP.step).toBeLessThan(layout.height);
   });
+  it('stacks keep their size on the screen when the graph is magnified', () => {
+    const [whole, half] = [1, 0.5].map((size) => placeChips(layout, opened[1], undefined, size).map(({ y }) => y));
+    expect(whole.at(-1) - whole[0]).toBeCloseTo(7 * CHIP.step);
+    expect(half.at(-1) - half[0]).toBeCloseTo(3.5 * CHIP.step);
+  });
   it('more than the window holds makes the graph taller, not the stacks overlap', () => {
     const many = [0, 1, 2, 3, 4].map((layer) => ({ key: `${layer}.post.2`, layer, pos: 2, side: 'right', chips: opened[1].chips }));
     const layout = layoutFor({ nTokens: 3, nLayers: 6, parallel: false, width: 900, height: 300, opened: roomFor(many) });
