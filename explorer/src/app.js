@@ -153,6 +153,7 @@ export function createApp({ data }) {
     if (key === null) return;
     let used = true;
     if (key === '?') sheet.open();
+    else if (key === 't') theme.el.click();
     else if (key === '/') searchAnywhere();
     else used = view?.el.parentNode === stage ? (view.onKey?.(key, event) ?? false) : false;
     if (used) event.preventDefault();

@@ -9,10 +9,13 @@ import { select } from 'd3-selection';
 import { zoom, zoomIdentity } from 'd3-zoom';
 
 const RESTING_MS = 150;
-const EXTENT = /** @type {[number, number]} */ ([0.08, 8]);
+const TIMES = [0.5, 8]; // of the whole, at least as far as
+const ROOMY = 100; // pixels between two columns, and
+const TALL = 60; // between two layers
 
 /**
  * @typedef {{ width: number, height: number }} Size
+ * @typedef {Size & { dx: number, dy: number }} Grid its size, the spacing of its columns and layers
  * @param {{ svg: SVGElement, onMove: () => void, onRest: (place: string | null) => void }} options `onRest` is told what
  *   the address should hold, null for the first view
  */
@@ -22,12 +25,13 @@ export function createCamera({ svg, onMove, onRest }) {
   let moved = false;
   let resting = 0;
   let room = { width: 1, height: 1 };
-  let whole = { width: 1, height: 1 };
+  let whole = { width: 1, height: 1, dx: 1, dy: 1 };
+  let extent = /** @type {[number, number]} */ ([TIMES[0], TIMES[1]]);
   /** @type {string | null} what the address was last told, or said */
   let told = null;
 
   const zoomer = zoom()
-    .scaleExtent(EXTENT)
+    .scaleExtent(extent)
     // One finger scrolls the page; two zoom and pan. A wheel zooms, a drag pans.
     .filter((event) => (event.touches ? event.touches.length > 1 : !event.button && (!event.ctrlKey || event.type === 'wheel')))
     .on('zoom', (event) => {
@@ -48,7 +52,7 @@ export function createCamera({ svg, onMove, onRest }) {
     }, RESTING_MS);
   }
 
-  const wholeScale = () => Math.min(room.width / whole.width, room.height / whole.height);
+  const wholeScale = () => Math.min(1, room.width / whole.width, room.height / whole.height);
 
   function write() {
     const [x, y] = transform.invert([room.width / 2, room.height / 2]);
@@ -63,17 +67,18 @@ export function createCamera({ svg, onMove, onRest }) {
   /** @param {string} place as in the address */
   function read(place) {
     const [x, y, times] = place.split(',').map(Number);
-    const k = Math.min(EXTENT[1], Math.max(EXTENT[0], times * wholeScale()));
+    const k = Math.min(extent[1], Math.max(extent[0], times * wholeScale()));
     moved = true;
     to(room.width / 2 - k * x * whole.width, room.height / 2 - k * y * whole.height, k);
   }
 
-  /** Another window or graph; what a reader looked at stays in the middle. @param {Size} window @param {Size} graph */
+  /** Another window or graph; what a reader looked at stays in the middle. @param {Size} window @param {Grid} graph */
   function resize(window, graph) {
     const place = moved ? write() : null;
     [room, whole] = [window, graph];
     const slack = { x: room.width * 0.4, y: room.height * 0.4 };
-    zoomer.extent([[0, 0], [room.width, room.height]]).translateExtent([[-slack.x, -slack.y], [whole.width + slack.x, whole.height + slack.y]]);
+    extent = [wholeScale() * TIMES[0], Math.max(TIMES[1], ROOMY / graph.dx, TALL / graph.dy)];
+    zoomer.scaleExtent(extent).extent([[0, 0], [room.width, room.height]]).translateExtent([[-slack.x, -slack.y], [whole.width + slack.x, whole.height + slack.y]]);
     if (place !== null) read(place);
   }
 
@@ -92,15 +97,20 @@ export function createCamera({ svg, onMove, onRest }) {
       if (place !== null) read(place);
       return place !== null;
     },
-    /** @param {number} x @param {number} y @param {number} k @param {boolean} first whether this is the first view, which needs no address */
-    set(x, y, k, first) {
-      moved = !first;
+    /** The first view, which needs no address. @param {number} x @param {number} y @param {number} k */
+    set(x, y, k) {
+      moved = false;
       to(x, y, k);
     },
-    /** @param {number} factor */
-    scale(factor) {
+    /** @param {number} factor @param {[number, number] | null} about a place in the window, else its middle */
+    scale(factor, about) {
       moved = true;
-      zoomer.scaleBy(target, factor);
+      zoomer.scaleBy(target, factor, about ?? undefined);
+    },
+    /** @param {number} right @param {number} down that the window moves, as parts of itself */
+    pan(right, down) {
+      moved = true;
+      zoomer.translateBy(target, (-right * room.width) / transform.k, (-down * room.height) / transform.k);
     },
     /** @param {number} x @param {number} y the graph's own place that comes into the middle */
     centre(x, y) {

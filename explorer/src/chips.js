@@ -1,10 +1,13 @@
 /** The small nodes of opened nodes, drawn: flows below, labels above. Few at a time, so all are drawn anew. */
 
 import { fill, s } from './dom.js';
-import { placeChips } from './expand.js';
+import { placeChips, stacks } from './expand.js';
 import { clip, exact, fraction, quantity, showToken } from './format.js';
 import { CHIP } from './layout.js';
-import { binOf, scaleOf, widthOf } from './marks.js';
+import { binOf, widthOf } from './sizes.js';
+
+const GLYPH = 6.7; // width of a character of a chip
+const PAD = 5;
 
 /** @typedef {import('./expand.js').Chip} Chip */
 
@@ -21,9 +24,14 @@ export function createChips({ onPart }) {
   const labels = s('g', { class: 'chips' });
   let drawn = '';
 
-  /** @param {Chip} chip @param {number} x @param {number} y @param {'left' | 'right'} side @param {string} node */
-  function label(chip, x, y, side, node) {
-    const left = side === 'left' ? x - CHIP.width : x;
+  /** @param {Chip} chip @param {number} width @param {'left' | 'right'} side @param {string} node */
+  function label(chip, width, side, node) {
+    const left = side === 'left' ? -width : 0;
+    const share = fraction(chip.share);
+    const most = Math.floor((width - 2 * PAD) / GLYPH) - share.length - 1;
+    const name = chip.name.length > most ? chip.name.split(' ').slice(0, 2).join(' ') : chip.name; // "13 more" of what is seen
+    const [from, to] = [PAD + (name.length + 1) * GLYPH, width - PAD - (share.length + 1) * GLYPH];
+    const room = Math.floor((to - from) / GLYPH);
     const part = chip.kind === 'rest' ? null : { kind: chip.kind, name: chip.name, node };
     const act = (/** @type {Event} */ event) => {
       event.stopPropagation();
@@ -43,31 +51,33 @@ export function createChips({ onPart }) {
         onkeydown: (/** @type {KeyboardEvent} */ event) => (event.key === 'Enter' || event.key === ' ') && act(event),
       },
       s('title', {}, words(chip, node)),
-      s('rect', { x: left, y: y - CHIP.height / 2, width: CHIP.width, height: CHIP.height, rx: 4 }),
-      s('rect', { class: 'level', x: left, y: y + CHIP.height / 2 - 2.5, width: Math.max(1, CHIP.width * Math.min(1, chip.share)), height: 2.5 }),
-      s('text', { x: left + 5, y: y + 3.6, class: 'name' }, chip.name),
-      s('text', { x: left + 50 + Math.max(0, chip.name.length - 6) * 3, y: y + 3.6, class: 'says' }, chip.token === null ? '' : clip(showToken(chip.token), 8)),
-      s('text', { x: left + CHIP.width - 5, y: y + 3.6, 'text-anchor': 'end', class: 'share' }, fraction(chip.share)),
+      s('rect', { x: left, y: -CHIP.height / 2, width, height: CHIP.height, rx: 4 }),
+      s('rect', { class: 'level', x: left, y: CHIP.height / 2 - 2.5, width: Math.max(1, width * Math.min(1, chip.share)), height: 2.5 }),
+      s('text', { x: left + PAD, y: 3.6, class: 'name' }, name),
+      room < 2 || chip.token === null ? null : s('text', { x: left + from, y: 3.6, class: 'says' }, clip(showToken(chip.token), room)),
+      s('text', { x: left + width - PAD, y: 3.6, 'text-anchor': 'end', class: 'share' }, share),
     );
   }
 
   /**
    * @param {import('./layout.js').Layout} layout @param {import('./expand.js').Opened[]} opened
+   * @param {number} k magnification: labels keep their size, unless less than the whole would be seen of them
    */
-  function update(layout, opened) {
-    const look = JSON.stringify([opened, layout.width, layout.height]);
+  function update(layout, opened, k) {
+    const size = Math.min(1, 1 / k);
+    const look = JSON.stringify([opened, layout.width, layout.height, size]);
     if (look === drawn) return;
     drawn = look;
-    const scale = scaleOf(layout);
     const focused = labels.contains(document.activeElement) ? document.activeElement?.getAttribute('data-name') : null;
-    const placed = opened.flatMap((one) => placeChips(layout, one).map((chip) => ({ ...chip, one })));
-    const flow = (/** @type {string} */ d, /** @type {number} */ share, /** @type {string} */ kind) => s('path', { class: `edge ${kind} b${binOf(share)}`, d, 'stroke-width': Math.round(widthOf(share) * scale * 10) / 10 });
+    const tops = stacks(layout, opened, size);
+    const placed = opened.flatMap((one, i) => placeChips(layout, one, tops[i], size).map((chip) => ({ ...chip, one })));
+    const flow = (/** @type {string} */ d, /** @type {number} */ share, /** @type {string} */ kind) => s('path', { class: `edge ${kind} b${binOf(share)}`, d, style: `--w:${widthOf(share)}px` });
     fill(flows, ...placed.flatMap(({ chip, into, out, one }) => {
       const kind = one.side === 'left' ? 'attn' : 'mlp';
       return [...out.map(({ d, share }) => flow(d, share, kind)), flow(into, chip.share, kind)];
     }));
-    fill(labels, ...placed.map(({ chip, x, y, one }) => label(chip, x, y, one.side, one.key)));
-    if (focused) /** @type {SVGElement | null} */ (labels.querySelector(`[data-name="${CSS.escape(focused)}"]`))?.focus();
+    fill(labels, ...placed.map(({ chip, x, y, one }) => s('g', { transform: `translate(${x},${y}) scale(${size})` }, label(chip, layout.chip, one.side, one.key))));
+    if (focused) /** @type {SVGElement | null} */ (labels.querySelector(`[data-name="${CSS.escape(focused)}"]`))?.focus({ preventScroll: true });
   }
 
   return { layers: [flows, labels], update };

@@ -13,7 +13,7 @@
  * @typedef {import('./routes.js').Route} Route
  */
 
-import { CHIP, xOf, yOf } from './layout.js';
+import { CHIP, MLP_SHIFT, xOf, yOf } from './layout.js';
 import { parseNode } from './routes.js';
 import { headName, neuronName } from './tabs.js';
 
@@ -93,27 +93,57 @@ export function roomFor(opened) {
 }
 
 /**
- * Where the chips of an opened node stand: a stack beside its column, the largest share nearest to the node.
- * @param {Layout} layout @param {Opened} opened
+ * Where the stacks of opened nodes begin: each about its node, those beside the same column below one another.
+ * @param {Layout} layout @param {Opened[]} opened @param {number} [size] as of `placeChips` @returns {number[]}
+ */
+export function stacks(layout, opened, size = 1) {
+  const step = CHIP.step * size;
+  const low = layout.margin.top / 2;
+  const high = layout.height - layout.margin.bottom / 2;
+  const tops = opened.map(({ key, layer, chips }) => {
+    const { point } = parseNode(key);
+    const middle = (yOf(layout, layer, point) + rowBefore(layout, layer, point)) / 2;
+    return middle - (chips.length * step) / 2;
+  });
+  for (const place of new Set(opened.map(({ pos, side }) => `${side} ${pos}`))) {
+    const here = opened.map((one, i) => ({ one, i })).filter(({ one }) => `${one.side} ${one.pos}` === place).sort((a, b) => tops[a.i] - tops[b.i]);
+    const tall = (/** @type {{ one: Opened }} */ { one }) => (one.chips.length + 0.5) * step;
+    // Down until none overlaps the one above it, then up until all end inside.
+    let from = low;
+    for (const each of here) from = (tops[each.i] = Math.max(from, tops[each.i])) + tall(each);
+    let to = high;
+    for (const each of here.reverse()) to = tops[each.i] = Math.min(to - tall(each), tops[each.i]);
+  }
+  return tops;
+}
+
+/** The row that what an opened node holds reads from. @param {Layout} layout @param {number} layer @param {string} point */
+const rowBefore = (layout, layer, point) => (point === 'post' && !layout.parallel ? yOf(layout, layer, 'mid') : yOf(layout, layer - 1, 'post'));
+
+/**
+ * Where the chips of an opened node stand: a stack beside its column, over whatever else crosses there.
+ * @param {Layout} layout @param {Opened} opened @param {number} [top] of the stack @param {number} [size] of a pixel in the
+ *   graph's units: chips keep their size when the graph is zoomed
  * @returns {{ chip: Chip, x: number, y: number, into: string, out: { src: number, share: number, d: string }[] }[]}
  *   `x`, `y` is the middle of the near side; `into` and `out` are paths to the node and from the sources
  */
-export function placeChips(layout, { key, layer, pos, side, chips }) {
+export function placeChips(layout, opened, top = stacks(layout, [opened])[0], size = 1) {
+  const { key, layer, pos, side, chips } = opened;
   const { point } = parseNode(key);
   const [nodeX, nodeY] = [xOf(layout, pos), yOf(layout, layer, point)];
-  const before = point === 'post' && !layout.parallel ? yOf(layout, layer, 'mid') : yOf(layout, layer - 1, 'post');
+  const before = rowBefore(layout, layer, point);
   const sign = side === 'left' ? -1 : 1;
-  const near = nodeX + sign * CHIP.gap * 0.8;
-  const far = near + sign * CHIP.width;
+  const near = nodeX + sign * Math.max(CHIP.gap * 0.8 * size, MLP_SHIFT * layout.dx + 14 * size);
+  const far = near + sign * layout.chip * size;
   return chips.map((chip, i) => {
-    const y = nodeY + CHIP.step * (i + 0.75);
-    const into = `M${near},${y}C${near - sign * 12},${y} ${nodeX + sign * 4},${(y + nodeY) / 2} ${nodeX},${nodeY}`;
+    const y = top + CHIP.step * size * (i + 0.5);
+    const into = `M${near},${y}C${near - sign * 14 * size},${y} ${nodeX + sign * 6 * size},${y + (nodeY - y) * 0.7} ${nodeX},${nodeY}`;
     const out = chip.from.map(({ src, share }) => {
       const x = xOf(layout, src);
       // From another token to the far side; from the own column along it to the near side.
       const d = src === pos
-        ? `M${x},${before}C${x},${(before + y) / 2} ${near - sign * 14},${y} ${near},${y}`
-        : `M${x},${before}C${x},${before - (before - y) * 0.5} ${far + sign * 26},${y} ${far},${y}`;
+        ? `M${x},${before}C${x},${(before + y) / 2} ${near - sign * 14 * size},${y} ${near},${y}`
+        : `M${x},${before}C${x + (far - x) * 0.3},${before - (before - y) * 0.3} ${far + sign * 30 * size},${y} ${far},${y}`;
       return { src, share, d };
     });
     return { chip, x: near, y, into, out };

@@ -8,7 +8,7 @@
  * @typedef {{ columns: string[], rows: Cell[][] }} Numbers
  */
 
-import { h, s } from './dom.js';
+import { attr, h, s } from './dom.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 const PNG_SCALE = 2;
@@ -82,6 +82,22 @@ function colourReader() {
 }
 
 /**
+ * The page in the light theme while `run` reads computed styles; nothing is painted meanwhile. An element's own
+ * `color-scheme` would not do: colours are resolved where the theme declares them, at the root.
+ * @template T @param {() => T} run @returns {T}
+ */
+function inLight(run) {
+  const root = document.documentElement;
+  const before = root.getAttribute('data-theme');
+  root.setAttribute('data-theme', 'light');
+  try {
+    return run();
+  } finally {
+    attr(root, 'data-theme', before);
+  }
+}
+
+/**
  * Writes the computed style of an element and all in it as attributes; takes out what is not seen.
  * @param {Element} el @param {Record<string, string>} above what its parent hands down @param {(value: string) => string} colour
  */
@@ -123,11 +139,11 @@ export function standalone(svg, title) {
   const box = svg.getBoundingClientRect();
   const [width, height] = [Math.max(1, Math.round(box.width)), Math.max(1, Math.round(box.height))];
   const copy = /** @type {SVGSVGElement} */ (svg.cloneNode(true));
-  const stage = h('div', { 'aria-hidden': 'true', inert: true, style: `color-scheme: light; position: absolute; left: 0; top: 0; width: ${width}px; height: ${height}px; visibility: visible; opacity: 1; z-index: -1; pointer-events: none; overflow: hidden` }, copy);
+  const stage = h('div', { 'aria-hidden': 'true', inert: true, style: `position: absolute; left: 0; top: 0; width: ${width}px; height: ${height}px; visibility: visible; opacity: 1; z-index: -1; pointer-events: none; overflow: hidden` }, copy);
   // Beside the original, so that the same rules of the stylesheet apply to it.
   (svg.parentElement ?? document.body).append(stage);
   try {
-    inline(copy, { ...INHERITED }, colourReader());
+    inLight(() => inline(copy, { ...INHERITED }, colourReader()));
   } finally {
     stage.remove();
   }

@@ -3,23 +3,25 @@
  */
 
 import { createAxes, GUTTER } from './axes.js';
+import { createBackground } from './background.js';
 import { createCamera } from './camera.js';
 import { createChips } from './chips.js';
-import { attr, fill, h, perFrame, s, text } from './dom.js';
+import { attr, h, perFrame, s } from './dom.js';
 import { openedOn, roomFor } from './expand.js';
 import { fraction, showToken } from './format.js';
-import { CHIP, curvesOf, layoutFor, pathOf, rowsOf, xOf, yOf } from './layout.js';
-import { createMarks, scaleOf } from './marks.js';
+import { layoutFor, xOf, yOf } from './layout.js';
+import { createMarks } from './marks.js';
+import { createOutcome } from './outcome.js';
 import { createPainter } from './painter.js';
 import { createPointer } from './pointer.js';
 import { nodeKey, parseNode } from './routes.js';
+import { scaleOf } from './sizes.js';
 import { createTooltip } from './tooltip.js';
 
-const READABLE = 0.8; // below this the labels of opened nodes cannot be read
-const LEGIBLE = 0.45; // below this zoom the whole is no first view
 let graphs = 0;
-const FAINT_LIMIT = 6000; // edges that the background draws at most
-const FAINT_ELEMENTS = 1500; // above this the background is painted, not kept as a path
+const RESIZED = 1.2; // a zoom by less leaves nodes as large as they are until it rests
+const RESTING_MS = 120;
+const CROWDED = 0.6; // below this scale of lines, rims of nodes would only cost time
 
 /**
  * @typedef {{ data: import('./data.js').PromptData, index: import('./data.js').RunIndex,
@@ -45,32 +47,28 @@ export function createGraph({ onSelect, onOpen, onZoom, onPart }) {
   const axes = createAxes();
   const tooltip = createTooltip();
   const chips = createChips({ onPart });
-  const behind = createPainter('behind');
   const painter = createPainter('thin');
-  const bands = s('g', { class: 'bands', 'aria-hidden': 'true' });
-  const column = s('path', { class: 'column', 'aria-hidden': 'true' });
-  const dots = s('path', { class: 'dots', 'aria-hidden': 'true' });
-  const faint = s('path', { class: 'faint', 'aria-hidden': 'true' });
+  const background = createBackground();
+  const outcome = createOutcome();
   const hover = s('path', { class: 'hover', 'aria-hidden': 'true' });
-  const outcome = s('text', { class: 'outcome', 'aria-hidden': 'true' });
   const [edgeLayer, ...nodeLayers] = marks.layers;
   // What stands still is a picture of its own under the edges, so that moving edges repaint only edges.
-  const ground = s('g', { class: 'world' }, bands, column, faint, dots);
-  const world = s('g', { class: 'world' }, hover, edgeLayer, chips.layers[0], ...nodeLayers, chips.layers[1], outcome);
+  const ground = s('g', { class: 'world' }, ...background.layers);
+  const world = s('g', { class: 'world' }, hover, edgeLayer, chips.layers[0], ...nodeLayers, chips.layers[1]);
   const clipRect = s('rect', {});
   const shift = `translate(${GUTTER},0)`;
   const groundPlot = s('g', { 'clip-path': `url(#${clipId})`, transform: shift }, ground);
-  const plot = s('g', { 'clip-path': `url(#${clipId})`, transform: shift }, world);
+  const plot = s('g', { 'clip-path': `url(#${clipId})`, transform: shift }, world, outcome.el);
   const groundSvg = s('svg', { class: 'canvas ground', 'aria-hidden': 'true' }, s('defs', {}, s('clipPath', { id: clipId }, clipRect)), groundPlot);
   const svg = s(
     'svg',
-    { class: 'canvas', role: 'application', 'aria-roledescription': 'route graph', 'data-testid': 'graph' },
+    { class: 'canvas', role: 'application', tabindex: '-1', 'aria-roledescription': 'route graph', 'data-testid': 'graph' },
     plot,
     axes.layers,
     axes.tokens,
   );
   const camera = createCamera({ svg, onMove: follow, onRest: onZoom });
-  const el = h('div', { class: 'graph' }, /** @type {any} */ (groundSvg), behind.el, painter.el, /** @type {any} */ (svg), /** @type {any} */ (painter.probes), /** @type {any} */ (behind.probes), tooltip.el);
+  const el = h('div', { class: 'graph' }, /** @type {any} */ (groundSvg), painter.el, /** @type {any} */ (svg), /** @type {any} */ (painter.probes), tooltip.el);
 
   let room = { width: 0, height: 0 };
   /** @type {GraphProps | null} */
@@ -85,56 +83,67 @@ export function createGraph({ onSelect, onOpen, onZoom, onPart }) {
   /** @type {import('./routes.js').RouteEdge[]} */
   let thin = [];
   let resting = 0;
+  let sized = 1; // magnification that nodes, lines and labels have their size for
+  let sizedFor = '';
 
   const paint = perFrame(() => {
     if (!props || !layout) return;
-    if (thin.length) painter.draw({ edges: thin, layout, transform: camera.transform(), scale: scaleOf(layout), selection: props.selection });
+    if (thin.length) painter.draw({ edges: thin, layout, transform: camera.transform(), scale: scaleOf(layout, sized), selection: props.selection });
     else painter.clear();
   });
-
-  function paintBehind() {
-    if (!props || !layout) return;
-    const { graph } = props;
-    const painted = graph.parts.length > FAINT_ELEMENTS;
-    behind.el.style.visibility = painted && props.faint ? 'visible' : 'hidden';
-    if (painted && props.faint) behind.draw({ edges: /** @type {any} */ (shownParts().slice(0, FAINT_LIMIT)), layout, transform: camera.transform(), scale: 1, faint: true });
-  }
-
-  /** Stored edges of the kinds that are shown. */
-  function shownParts() {
-    if (!props) return [];
-    const hidden = hiderOf(props.hide);
-    return props.graph.parts.filter((part) => !hidden(part));
-  }
 
   const placeAxes = perFrame(() => {
     if (props) axes.place(camera.transform(), room, props.route.target);
   });
 
+  /** The window no longer moves. */
+  function rest() {
+    background.moving(false);
+    resize();
+    paint();
+  }
+
+  /** What keeps its size on the screen. */
+  function resize() {
+    if (!layout) return;
+    const { k } = camera.transform();
+    sized = k;
+    const scale = scaleOf(layout, k);
+    const look = `${scale} ${1 / k}`;
+    if (look !== sizedFor) {
+      el.style.setProperty('--u', String(1 / k));
+      el.style.setProperty('--room', String(scale));
+      el.classList.toggle('crowded', scale < CROWDED);
+    }
+    sizedFor = look;
+    marks.resize(k);
+    chips.update(layout, opened, k);
+  }
+
   /** Everything that stands in the graph's own units goes where the camera looks. */
   function follow() {
-    for (const group of [ground, world]) attr(group, 'transform', camera.transform().toString());
+    const transform = camera.transform();
+    for (const group of [ground, world]) attr(group, 'transform', transform.toString());
+    placeOutcome();
     placeAxes();
-    paint();
+    if (!painter.shift(transform)) paint();
     clearTimeout(resting);
-    resting = window.setTimeout(paintBehind, 120);
-    behind.el.style.visibility = 'hidden'; // while it moves: it is the most to draw and the least to see
+    const change = transform.k / sized;
+    if (change > RESIZED || change < 1 / RESIZED) resize();
+    background.moving(true);
+    resting = window.setTimeout(rest, RESTING_MS);
   }
 
-  /** The whole graph; at first only when it stays legible, else the part around the target. @param {boolean} whole */
-  function fit(whole) {
-    if (!layout || !props) return;
-    const k = Math.min(1.25, room.width / layout.width, room.height / layout.height);
-    const least = opened.length ? READABLE : LEGIBLE;
-    const legible = whole || k >= least ? k : opened.length ? READABLE : LEGIBLE * 1.5;
-    const x = (room.width - layout.width * legible) / 2;
-    const y = (room.height - layout.height * legible) / 2;
-    const right = room.width * 0.72 - xOf(layout, props.route.target) * legible;
-    const start = k === legible ? [x, y] : [Math.min(0, Math.max(right, room.width - layout.width * legible)), Math.max(y, 0)];
-    camera.set(start[0], start[1], legible, !whole || k >= least);
+  /** The whole graph. */
+  function fit() {
+    if (!layout) return;
+    const k = Math.min(1, room.width / layout.width, room.height / layout.height);
+    camera.set((room.width - layout.width * k) / 2, (room.height - layout.height * k) / 2, k);
+    clearTimeout(resting);
+    rest();
   }
 
-  /** Everything that does not depend on the threshold: bands, dots, faint edges, axes. */
+  /** Everything that does not depend on the threshold: bands, dots, axes. */
   function drawBackground() {
     if (!props) return;
     const { data, index } = props;
@@ -143,74 +152,45 @@ export function createGraph({ onSelect, onOpen, onZoom, onPart }) {
     const shape = { nTokens: tokens.length, nLayers: index.n_layers, parallel: index.parallel, opened: roomFor(opened) };
     const width = Math.max(80, box.width - GUTTER - 4);
     let height = Math.max(80, box.height - 36);
-    const first = layoutFor({ ...shape, width, height });
-    height = Math.max(80, box.height - axes.measure(tokens, first.dx * Math.min(1, width / first.width)));
+    height = Math.max(80, box.height - axes.measure(tokens, layoutFor({ ...shape, width, height }).dx));
     const made = layoutFor({ ...shape, width, height });
     layout = made;
     room = { width, height };
     for (const one of [svg, groundSvg]) attr(one, 'viewBox', `0 0 ${Math.max(1, box.width)} ${Math.max(1, box.height)}`);
-    for (const one of [behind, painter]) one.resize(width, height);
+    painter.resize(width, height);
     for (const [name, value] of Object.entries(room)) attr(clipRect, name, value);
     camera.resize(room, made);
-    fill(bands, ...Array.from({ length: shape.nLayers }, (_, layer) => s('rect', {
-      class: layer % 2 ? 'odd' : 'even',
-      x: 0,
-      width: made.width,
-      y: yOf(made, layer, 'post') - made.dy * 0.21,
-      height: yOf(made, layer - 1, 'post') - yOf(made, layer, 'post'),
-    })));
-    const rows = rowsOf(shape);
-    attr(dots, 'd', rows.flatMap(({ layer, point }) => tokens.map((_, pos) => `M${xOf(made, pos).toFixed(1)},${yOf(made, layer, point).toFixed(1)}h0`)).join(''));
+    background.lay(made);
     axes.build({ tokens, special: data.prompt.token_ids.map((id) => data.special.has(id)), layout: made });
     marks.clear();
-    behind.recolour();
     painter.recolour();
     drawn = data;
-    faintFor = '';
   }
 
-  let faintFor = '';
-  /** Stored edges that are off the route. @param {boolean} [whole] as a path, however many */
-  function drawFaint(whole = false) {
+  /** Stored edges that are off the route. */
+  function drawFaint() {
     if (!props || !layout) return;
-    const made = layout;
-    const painted = props.graph.parts.length > FAINT_ELEMENTS && !whole;
-    const wanted = `${props.faint} ${props.hide} ${painted}`;
-    if (wanted === faintFor) return;
-    faintFor = wanted;
-    attr(faint, 'd', props.faint && !painted ? shownParts().slice(0, FAINT_LIMIT).map((part) => pathOf(curvesOf(made, part))).join('') : null);
-    paintBehind();
+    const hidden = hiderOf(props.hide);
+    const { parts } = props.graph;
+    background.drawFaint(layout, () => parts.filter((part) => !hidden(part)), props.faint, `${props.faint} ${props.hide}`);
   }
 
-  /** The prediction at the top of the target's column. */
-  function drawOutcome() {
+  function placeOutcome() {
     if (!props || !layout) return;
     const { route, data } = props;
     const target = data.targets.find((one) => one.target === route.target);
-    const x = xOf(layout, route.target);
-    const y = yOf(layout, layout.nLayers - 1, 'post');
-    attr(column, 'd', `M${x},${y}V${yOf(layout, -1, 'post')}`);
-    text(outcome, target ? `${showToken(target.predicted ?? '?')} ${fraction(target.predicted_prob)}` : '');
-    attr(outcome, 'x', x);
-    attr(outcome, 'y', y - 13);
-    attr(outcome, 'text-anchor', x > layout.width - 60 ? 'end' : x < 60 ? 'start' : 'middle');
+    outcome.place(target ? `${showToken(target.predicted ?? '?')} ${fraction(target.predicted_prob)}` : '', layout, route.target, camera.transform(), room);
   }
 
-  /** Lays out anew around opened nodes; what the reader looks at stays where it is. */
+  /** Lays out anew around opened nodes: the whole again, or, where a reader chose a part, what it is about stays where it is. */
   function reflow() {
     if (!props || !layout) return;
     const anchor = props.selection && /\.(mid|post)\./.test(props.selection) ? parseNode(props.selection) : { layer: props.index.n_layers - 1, point: 'post', pos: props.route.target };
     const transform = camera.transform();
     const [x, y] = transform.apply([xOf(layout, anchor.pos), yOf(layout, anchor.layer, anchor.point)]);
     drawBackground();
-    const whole = Math.min(room.width / layout.width, room.height / layout.height);
-    if (!camera.moved() && whole >= READABLE) return fit(true);
-    const k = Math.max(transform.k, opened.length ? READABLE : 0);
-    const inside = (/** @type {number} */ value, /** @type {number} */ size, /** @type {number} */ edge) => Math.min(size - edge, Math.max(edge, value));
-    const beside = opened.length ? Math.min((CHIP.width + CHIP.gap) * k, room.width / 2) : 24;
-    const to = [inside(x, room.width, beside), inside(y, room.height, opened.length ? Math.min(90, room.height / 3) : 24)];
-    const at = [to[0] - k * xOf(layout, anchor.pos), to[1] - k * yOf(layout, anchor.layer, anchor.point)];
-    camera.to(at[0], at[1], k);
+    if (!camera.moved()) return fit();
+    camera.to(x - transform.k * xOf(layout, anchor.pos), y - transform.k * yOf(layout, anchor.layer, anchor.point), transform.k);
   }
 
   /** @param {GraphProps} next */
@@ -223,9 +203,9 @@ export function createGraph({ onSelect, onOpen, onZoom, onPart }) {
     const room = JSON.stringify(roomFor(opened));
     if (fresh) {
       drawBackground();
-      if (!camera.show(next.zoom)) fit(false);
+      if (!camera.show(next.zoom)) fit();
     } else if (room !== spread) reflow();
-    else if (sent && !camera.show(next.zoom)) fit(false);
+    else if (sent && !camera.show(next.zoom)) fit();
     spread = room;
     if (!layout) return;
     const top = nodeKey(index.n_layers - 1, 'post', route.target);
@@ -233,9 +213,10 @@ export function createGraph({ onSelect, onOpen, onZoom, onPart }) {
     svg.classList.toggle('has-selection', selection !== null);
     attr(svg, 'aria-label', `Route to the prediction after ${showToken(data.prompt.tokens[route.target] ?? '')}: ${route.nodes.size} nodes, ${route.edges.size} edges. Arrow keys walk it.`);
     thin = drawMarks(focus);
-    chips.update(layout, opened);
+    resize();
     drawFaint();
-    drawOutcome();
+    background.mark(layout, route.target);
+    placeOutcome();
     paint();
     placeAxes();
     pointer.refresh();
@@ -257,7 +238,6 @@ export function createGraph({ onSelect, onOpen, onZoom, onPart }) {
     if (!props || !layout) return null;
     const focus = '';
     drawMarks(focus, true);
-    drawFaint(true);
     attr(hover, 'd', null);
     const copy = /** @type {SVGSVGElement} */ (svg.cloneNode(true));
     copy.querySelector('.world')?.prepend(...[...ground.children].map((child) => child.cloneNode(true)));
@@ -276,7 +256,7 @@ export function createGraph({ onSelect, onOpen, onZoom, onPart }) {
       if (!props || !el.isConnected) return;
       const keep = camera.moved();
       drawBackground();
-      if (!keep) fit(false);
+      if (!keep) fit();
       update(props);
     }),
   ).observe(el);
@@ -284,24 +264,39 @@ export function createGraph({ onSelect, onOpen, onZoom, onPart }) {
   // Painted colours follow the theme.
   const repaint = () => {
     if (!el.isConnected) return;
-    behind.recolour();
     painter.recolour();
     paint();
-    paintBehind();
   };
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', repaint);
   new MutationObserver(repaint).observe(document.documentElement, { attributeFilter: ['data-theme'] });
 
-  /** Moves the keyboard's focus, and the view when the node is out of it. @param {string} key */
-  function focusNode(key) {
-    if (layout) {
-      const node = parseNode(key);
-      const place = /** @type {[number, number]} */ ([xOf(layout, node.pos), yOf(layout, node.layer, node.point)]);
-      const [x, y] = camera.transform().apply(place);
-      if (x < 8 || y < 8 || x > room.width - 8 || y > room.height - 8) camera.centre(...place);
-    }
-    marks.nodeElement(key)?.focus({ preventScroll: true });
+  /** Where a node is, or the middle of an edge, in the graph's own units. @param {string | null} key @returns {[number, number] | null} */
+  function placeOf(key) {
+    if (!layout || !props || key === null) return null;
+    const part = props.graph.parts.find((one) => one.key === key);
+    const ends = (part ? [part.to, part.from] : [key]).map(parseNode);
+    const mean = (/** @type {(node: typeof ends[0]) => number} */ of) => ends.reduce((sum, node) => sum + of(node), 0) / ends.length;
+    const made = layout;
+    return [mean(({ pos }) => xOf(made, pos)), mean(({ layer, point }) => yOf(made, layer, point))];
   }
 
-  return { el, update, focusNode, figure, scale: camera.scale, fit: () => fit(true) };
+  /** @param {number} x @param {number} y in the window @param {number} [edge] */
+  const inWindow = (x, y, edge = 8) => x >= edge && y >= edge && x <= room.width - edge && y <= room.height - edge;
+
+  /** Zooms about what is selected, where that is in the window, else about the middle. @param {number} factor */
+  function scale(factor) {
+    const place = placeOf(props?.selection ?? null);
+    const at = place && camera.transform().apply(place);
+    camera.scale(factor, at && inWindow(at[0], at[1]) ? at : null);
+  }
+
+  /** Moves the keyboard's focus, and the view when the node is out of it. @param {string} key of a node or an edge */
+  function focus(key) {
+    const place = placeOf(key);
+    if (place && !inWindow(...camera.transform().apply(place))) camera.centre(...place);
+    // An edge is no element that could take the focus, so the graph itself does.
+    (marks.nodeElement(key) ?? svg).focus({ preventScroll: true });
+  }
+
+  return { el, update, focus, figure, scale, pan: camera.pan, fit, background: background.count };
 }

@@ -4,19 +4,26 @@ import { h } from './dom.js';
 
 /** @type {[string, string[], string][]} where, keys, what they do */
 export const KEYS = [
-  ['One prediction', ['←', '→'], 'previous or next node of the route in this row'],
-  ['One prediction', ['↑', '↓'], 'up or down the column; along the strongest edge where the column ends'],
-  ['One prediction', ['Shift ↑', 'Shift ↓'], 'along the strongest attention edge to another token'],
+  ['On the route', ['←', '→'], 'previous or next node in this row; from an edge, the stronger or weaker one into the same node'],
+  ['On the route', ['↑', '↓'], 'up or down the column, else along the strongest edge; from an edge, to its ends'],
+  ['On the route', ['Shift ↑', 'Shift ↓'], 'along the strongest attention edge to another token'],
+  ['On the route', ['Enter'], 'from a node onto the strongest edge into it, again: on down the flow; → then leads to its MLP'],
+  ['On the route', ['e'], 'open the selected node, or the one that the selected edge enters, into its heads or neurons; close it'],
+  ['On the route', ['Esc'], 'clear the selection; then close what is opened; leave the comparison'],
   ['One prediction', ['[', ']'], 'previous, next prompt'],
   ['One prediction', ['-', '='], 'lower, raise the threshold'],
   ['One prediction', ['m'], 'mode: summed, per head, renormalised'],
+  ['One prediction', ['1', '2', '3'], 'show or hide residual, MLP, self edges'],
   ['One prediction', ['f'], 'show or hide what is off the route'],
-  ['One prediction', ['e'], 'open the selected node into its heads or neurons, or close it'],
   ['One prediction', ['p'], 'compare with the other prompt of the pair'],
+  ['View', ['z', 'Shift z'], 'zoom in, out'],
+  ['View', ['w', 'a', 's', 'd'], 'move the window over the graph'],
+  ['View', ['0'], 'fit the graph to the window'],
+  ['View', ['v'], 'fullscreen, and back'],
   ['Panel', ['←', '→'], 'on the tabs: the next view; on a map: the next cell, its numbers below it'],
   ['Panel', ['↑', '↓', 'Enter'], 'move along a list, choose; on a map: open the cell'],
-  ['One prediction', ['Esc'], 'clear the selection; leave the comparison'],
   ['Prompts', ['↑', '↓', 'Enter'], 'move along the list, open a prompt'],
+  ['Everywhere', ['t'], 'theme: as the system, light, dark'],
   ['Everywhere', ['/'], 'search the prompts'],
   ['Everywhere', ['?'], 'this sheet'],
 ];
@@ -45,10 +52,12 @@ export function createKeySheet() {
       'form',
       { method: 'dialog' },
       h('h2', { id: 'keys-title' }, 'Keys'),
-      ...sections.flatMap((section) => [
+      h('div', { class: 'sections' }, ...sections.map((section) => h(
+        'section',
+        {},
         h('h3', {}, section),
         h('dl', {}, ...KEYS.filter(([where]) => where === section).map(([, keys, what]) => h('div', {}, h('dt', {}, ...keys.map((key) => h('kbd', {}, key))), h('dd', {}, what)))),
-      ]),
+      ))),
       h('button', { class: 'primary', value: 'close' }, 'Close'),
     ),
   );

@@ -2,63 +2,63 @@
  * Where things stand: tokens to the right, layers upwards. Pure geometry in the graph's own units (pixels at zoom 1).
  *
  * @typedef {{ columns: number, nLayers: number, parallel: boolean, dx: number, dy: number, width: number, height: number,
- *   margin: typeof MARGIN, xs: number[], mids: number[], posts: number[] }} Layout `posts[layer + 1]` is a row's height
+ *   chip: number, margin: { x: number, top: number, bottom: number }, xs: number[], mids: number[], posts: number[] }} Layout
+ *   `posts[layer + 1]` is a row's height, `chip` the width of the small nodes
  * @typedef {{ layer: number, point: 'mid' | 'post', pos: number, heads: number, neurons: number }} Room how many small
  *   nodes an opened node needs room for
  * @typedef {[number, number, number, number, number, number, number, number]} Cubic start, two handles, end
  */
 
-const SPACING = { dx: [34, 104], dy: [46, 190] };
-const MARGIN = { x: 36, top: 34, bottom: 16 };
+// Least and most room of a column and of a layer: the whole always fits a window, down to where nodes would touch.
+const SPACING = { dx: [3, 118], dy: [7, 220] };
+const TOP = 30;
+const BOTTOM = 14;
 const MID = 0.54; // height of the node after attention within its layer
-/** The small labelled nodes that a node opens into, in the graph's units. */
-export const CHIP = { width: 142, height: 18, step: 21, gap: 34 };
+/** The small labelled nodes that a node opens into, in pixels whatever the zoom; narrower in a narrow window. */
+export const CHIP = { width: 156, narrow: 124, height: 18, step: 21, gap: 34 };
+const NARROW = 560;
 export const MLP_SHIFT = 0.27; // the square stands this part of a column to the right
 
 /** @param {number} value @param {number[]} range */
 const within = (value, [low, high]) => Math.min(high, Math.max(low, value));
+/** @param {number[]} values */
+const sum = (values) => values.reduce((total, value) => total + value, 0);
 
 /**
- * Spreads the grid over the room there is, within readable spacing. Opened nodes get room of their own: their column
- * widens (heads at the left, neurons at the right), their layer grows; nothing else moves out of its order.
+ * Spreads the grid over the room there is, in each direction by itself. Opened nodes widen their column (heads at the
+ * left, neurons at the right); layers keep their heights, unless a column's small nodes need more than all of them.
  * @param {{ nTokens: number, nLayers: number, parallel: boolean, width: number, height: number, opened?: Room[] }} room
  * @returns {Layout}
  */
 export function layoutFor({ nTokens, nLayers, parallel, width, height, opened = [] }) {
   const columns = Math.max(1, nTokens);
   const zeros = (/** @type {number} */ n) => /** @type {number[]} */ (Array(n).fill(0));
-  const [left, right, low, high] = [zeros(columns), zeros(columns), zeros(nLayers), zeros(nLayers)];
-  for (const { layer, point, pos, heads, neurons } of opened) {
-    if (heads) left[pos] = CHIP.width + CHIP.gap;
-    if (neurons) right[pos] = CHIP.width + CHIP.gap;
-    const rise = Math.max(heads, neurons) * CHIP.step + CHIP.step;
-    if (point === 'mid') low[layer] = Math.max(low[layer], rise);
-    else high[layer] = Math.max(high[layer], rise);
+  const chip = width < NARROW ? CHIP.narrow : CHIP.width;
+  const [heads, neurons] = [zeros(columns), zeros(columns)]; // small nodes beside each column
+  for (const one of opened) {
+    if (one.heads) heads[one.pos] += one.heads + 0.5;
+    if (one.neurons) neurons[one.pos] += one.neurons + 0.5;
   }
-  const sum = (/** @type {number[]} */ values) => values.reduce((total, value) => total + value, 0);
-  // Most of what opened nodes take comes out of the others' room, as far as they stay readable.
-  const dx = within((width - 2 * MARGIN.x - sum(left) - sum(right)) / Math.max(1, columns - 1 + MLP_SHIFT), SPACING.dx);
-  const closed = Math.max(1, nLayers - sum(low.map((value, layer) => (value && high[layer] ? 1 : value || high[layer] ? 0.5 : 0))));
-  const dy = within((height - MARGIN.top - MARGIN.bottom - sum(low) - sum(high)) / closed, SPACING.dy);
+  const [left, right] = [heads, neurons].map((side) => side.map((n) => (n ? chip + CHIP.gap : 0)));
+  const margin = { x: within(width * 0.04, [12, 36]), top: TOP, bottom: BOTTOM };
+  const dx = within((width - 2 * margin.x - sum(left) - sum(right)) / Math.max(1, columns - 1 + MLP_SHIFT), SPACING.dx);
+  const least = (Math.max(...heads, ...neurons) * CHIP.step) / nLayers;
+  const dy = Math.max(least, within((height - margin.top - margin.bottom) / nLayers, SPACING.dy));
   const xs = zeros(columns);
-  for (let pos = 0; pos < columns; pos += 1) xs[pos] = pos === 0 ? MARGIN.x + left[0] : xs[pos - 1] + right[pos - 1] + left[pos] + dx;
-  const mids = zeros(nLayers);
-  const posts = zeros(nLayers + 1);
-  for (let layer = 0; layer < nLayers; layer += 1) {
-    mids[layer] = posts[layer] + Math.max(MID * dy, low[layer]);
-    posts[layer + 1] = mids[layer] + Math.max((1 - MID) * dy, parallel ? high[layer] - MID * dy : high[layer]);
-  }
+  for (let pos = 0; pos < columns; pos += 1) xs[pos] = pos === 0 ? margin.x + left[0] : xs[pos - 1] + right[pos - 1] + left[pos] + dx;
+  const posts = Array.from({ length: nLayers + 1 }, (_, i) => i * dy);
   return {
     columns,
     nLayers,
     parallel,
     dx,
     dy,
-    margin: MARGIN,
-    width: xs[columns - 1] + right[columns - 1] + MLP_SHIFT * dx + MARGIN.x,
-    height: MARGIN.top + MARGIN.bottom + posts[nLayers],
+    chip,
+    margin,
+    width: xs[columns - 1] + right[columns - 1] + MLP_SHIFT * dx + margin.x,
+    height: margin.top + margin.bottom + nLayers * dy,
     xs,
-    mids,
+    mids: posts.slice(0, nLayers).map((y) => y + MID * dy),
     posts,
   };
 }

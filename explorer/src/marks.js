@@ -7,27 +7,14 @@ import { attr, s } from './dom.js';
 import { edgeLabel, nodeMeaning, tokenAt } from './describe.js';
 import { curvesOf, distanceTo, mlpAt, pathOf, polyline, xOf, yOf } from './layout.js';
 import { parseNode } from './routes.js';
+import { binOf, radiusOf, scaleOf, sideOf, widthOf } from './sizes.js';
 
 /** @typedef {import('./routes.js').Route} Route */
 /** @typedef {import('./routes.js').RouteEdge} RouteEdge */
 /** @typedef {import('./layout.js').Layout} Layout */
 
-export const BINS = 8;
 const ELEMENTS = 700; // edges that are elements of their own where a route has too many for that
 const ALL_ELEMENTS = 1000; // up to here every edge is one
-
-/** Lightness by share, in a few classes so that a theme can colour them. @param {number} share */
-export function binOf(share) {
-  return Math.min(BINS - 1, Math.floor(Math.sqrt(Math.max(0, share)) * BINS));
-}
-
-/** @param {number} share */
-export function widthOf(share) {
-  return Math.round((0.9 + 5.6 * Math.max(0, share) ** 0.75) * 10) / 10;
-}
-
-/** Thinner where columns stand close. @param {Layout} layout */
-export const scaleOf = (layout) => Math.min(1, Math.max(0.6, layout.dx / 60));
 
 /** @param {string} key */
 const testid = (key) => key.replaceAll('.', '-');
@@ -40,6 +27,10 @@ function keyed(parent) {
   const shown = new Map();
   return {
     made,
+    /** @param {(el: E, key: string) => void} visit each that is in the tree */
+    each(visit) {
+      for (const key of shown.keys()) visit(/** @type {E} */ (made.get(key)), key);
+    },
     clear() {
       made.clear();
       shown.clear();
@@ -81,6 +72,34 @@ export function createMarks() {
   const lines = new Map();
   /** @type {{ layout: Layout, tokens: string[], route: Route, drawn: RouteEdge[][] } | null} `drawn` by layer */
   let now = null;
+  let k = 1; // magnification that nodes and squares have their size for
+
+  /** @param {SVGElement} el @param {string} key */
+  function sizeNode(el, key) {
+    if (!now) return;
+    const radius = radiusOf(now.layout, k);
+    const top = key === `${now.layout.nLayers - 1}.post.${now.route.target}`;
+    const r = top ? Math.max(4.5, radius * 1.5) : el.classList.contains('selected') ? Math.max(3.5, radius * 1.3) : key.includes('mid') ? radius * 0.8 : radius;
+    attr(el, 'r', Math.round((r / k) * 1000) / 1000);
+  }
+
+  /** @param {SVGElement} el @param {string} key */
+  function sizeMlp(el, key) {
+    const edge = now?.route.edges.get(key);
+    if (!now || !edge) return;
+    const { x, y } = mlpAt(now.layout, edge.layer, edge.dst);
+    const side = sideOf(now.layout, k) / k;
+    const place = { x: x - side / 2, y: y - side / 2, width: side, height: side, rx: side * 0.14 };
+    for (const [name, value] of Object.entries(place)) attr(el, name, Math.round(value * 1000) / 1000);
+  }
+
+  /** The graph is magnified: nodes and squares keep their size on the screen, or grow to their full one. @param {number} times */
+  function resize(times) {
+    if (times === k) return;
+    k = times;
+    nodes.each(sizeNode);
+    mlps.each(sizeMlp);
+  }
 
   /** Forgets everything: another prompt, or another layout. */
   function clear() {
@@ -93,16 +112,9 @@ export function createMarks() {
     return s('path', { d: pathOf(curvesOf(layout, edge)), 'data-key': edge.key, 'data-testid': `edge-${testid(edge.key)}` });
   }
 
-  /** @param {RouteEdge} edge @param {Layout} layout */
-  function createMlp(edge, layout) {
-    const { x, y } = mlpAt(layout, edge.layer, edge.dst);
-    const side = Math.min(11, layout.dx * 0.26);
+  /** @param {RouteEdge} edge */
+  function createMlp(edge) {
     return s('rect', {
-      x: x - side / 2,
-      y: y - side / 2,
-      width: side,
-      height: side,
-      rx: 1.5,
       'data-key': edge.key,
       'data-testid': `mlp-${edge.layer}-${edge.dst}`,
     });
@@ -148,11 +160,10 @@ export function createMarks() {
     const visible = [...route.edges.values()].filter((edge) => !hidden(edge));
     now = { layout, tokens, route, drawn: Array.from({ length: layout.nLayers }, () => []) };
     for (const edge of visible) now.drawn[edge.layer]?.push(edge);
-    const scale = scaleOf(layout);
     const { strong, weak } = split(visible, selection, whole);
     /** @type {Map<string, RouteEdge>} */
     const byKey = new Map(strong.map((edge) => [edge.key, edge]));
-    const widths = new Map(strong.map((edge) => [edge.key, Math.round(widthOf(edge.shown) * scale * 10) / 10]));
+    const widths = new Map(strong.map((edge) => [edge.key, widthOf(edge.shown)]));
     const look = (/** @type {RouteEdge} */ edge) => {
       const mark = edge.key === selection ? ' selected' : edge.to === selection || edge.from === selection ? ' incident' : '';
       return `edge ${edge.kind === 'mlp' ? 'mlp' : 'attn'} b${binOf(edge.shown)}${mark}`;
@@ -162,17 +173,19 @@ export function createMarks() {
       (key) => createEdge(/** @type {RouteEdge} */ (byKey.get(key)), layout),
       (el, key) => {
         el.setAttribute('class', look(/** @type {RouteEdge} */ (byKey.get(key))));
-        el.setAttribute('stroke-width', String(widths.get(key)));
+        el.style.setProperty('--w', `${widths.get(key)}px`);
       },
     );
     const squareLook = (/** @type {RouteEdge} */ edge) => `square b${binOf(edge.shown)}${edge.key === selection ? ' selected' : ''}`;
     mlps.sync(
       new Map(visible.filter((edge) => edge.kind === 'mlp').map((edge) => [edge.key, squareLook(edge)])),
-      (key) => createMlp(/** @type {RouteEdge} */ (route.edges.get(key)), layout),
-      (el, key) => el.setAttribute('class', squareLook(/** @type {RouteEdge} */ (route.edges.get(key)))),
+      (key) => createMlp(/** @type {RouteEdge} */ (route.edges.get(key))),
+      (el, key) => {
+        el.setAttribute('class', squareLook(/** @type {RouteEdge} */ (route.edges.get(key))));
+        sizeMlp(el, key);
+      },
     );
     const top = `${layout.nLayers - 1}.post.${route.target}`;
-    const small = Math.min(5, layout.dx * 0.13);
     const nodeLook = (/** @type {string} */ key) => `node${route.nodes.has(key) ? '' : ' off'}${key === top ? ' target' : ''}${key === selection ? ' selected' : ''}`;
     const places = new Map([...route.nodes.keys()].map((key) => [key, nodeLook(key) + (key === focus ? ' focus' : '')]));
     if (selection && /mid|post/.test(selection) && !places.has(selection)) places.set(selection, nodeLook(selection) + (selection === focus ? ' focus' : ''));
@@ -181,7 +194,7 @@ export function createMarks() {
       (key) => createNode(key, layout, tokens, parallel),
       (el, key) => {
         attr(el, 'class', nodeLook(key));
-        attr(el, 'r', key === top ? small * 1.5 : key === selection ? small * 1.3 : key.includes('mid') ? small * 0.8 : small);
+        sizeNode(el, key);
         attr(el, 'tabindex', key === focus ? '0' : '-1');
         attr(el, 'aria-pressed', key === selection ? 'true' : 'false');
       },
@@ -203,12 +216,14 @@ export function createMarks() {
 
   /**
    * What lies under a point: a square, else the nearest edge.
-   * @param {number} x @param {number} y @param {number} slack in the graph's units
+   * @param {number} x @param {number} y @param {number} pixel in the graph's units @param {number} reach in pixels
    * @returns {string | null}
    */
-  function edgeAt(x, y, slack) {
+  function edgeAt(x, y, pixel, reach) {
     if (!now) return null;
     const { layout, drawn } = now;
+    const slack = reach * pixel;
+    const scale = scaleOf(layout, k) * pixel;
     let best = null;
     for (let layer = 0; layer < layout.nLayers; layer += 1) {
       // All edges of a layer lie between its rows.
@@ -220,7 +235,7 @@ export function createMarks() {
           const square = mlpAt(layout, edge.layer, edge.dst);
           if (Math.abs(square.x - x) < slack && Math.abs(square.y - y) < slack) return edge.key;
         }
-        const gap = Math.max(0, distanceTo(lineOf(edge, layout), x, y) - widthOf(edge.shown) / 2);
+        const gap = Math.max(0, distanceTo(lineOf(edge, layout), x, y) - (widthOf(edge.shown) * scale) / 2);
         if (gap < slack && (best === null || gap < best.gap)) best = { key: edge.key, gap };
       }
     }
@@ -237,5 +252,5 @@ export function createMarks() {
   /** @param {string} key @returns {string} */
   const label = (key) => (now?.route.edges.has(key) ? edgeLabel(/** @type {RouteEdge} */ (now.route.edges.get(key)), now.tokens) : '');
 
-  return { layers: [edgeLayer, mlpLayer, nodeLayer], update, clear, edgeAt, nodeElement, edgePath, label };
+  return { layers: [edgeLayer, mlpLayer, nodeLayer], update, clear, resize, edgeAt, nodeElement, edgePath, label };
 }

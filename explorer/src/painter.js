@@ -5,7 +5,7 @@
 
 import { h, s } from './dom.js';
 import { curvesOf } from './layout.js';
-import { BINS, binOf, widthOf } from './marks.js';
+import { BINS, binOf, widthOf } from './sizes.js';
 
 /** @typedef {import('./layout.js').Layout} Layout */
 /** @typedef {{ path: Path2D, left: number, right: number, top: number, bottom: number }} Shape */
@@ -30,8 +30,11 @@ function shapeOf(curves) {
 
 /** @param {string} name of the canvas, for the stylesheet */
 export function createPainter(name) {
-  const el = h('canvas', { class: `paint ${name}`, 'aria-hidden': 'true' });
-  const context = el.getContext('2d');
+  const canvas = h('canvas', { class: `paint ${name}`, 'aria-hidden': 'true' });
+  const el = h('div', { class: 'paint-window' }, canvas);
+  const context = canvas.getContext('2d');
+  /** @type {{ k: number, x: number, y: number } | null} where the camera looked when it was drawn */
+  let drawn = null;
   const probe = s('path', { class: 'edge' });
   const probes = s('svg', { class: 'probe', 'aria-hidden': 'true' }, probe);
   /** @type {Map<string, Shape>} */
@@ -56,10 +59,9 @@ export function createPainter(name) {
   function resize(width, height) {
     const ratio = Math.min(2, window.devicePixelRatio || 1);
     const [w, hgt] = [Math.round(width * ratio), Math.round(height * ratio)];
-    if (el.width !== w) el.width = w;
-    if (el.height !== hgt) el.height = hgt;
-    el.style.inlineSize = `${width}px`;
-    el.style.blockSize = `${height}px`;
+    if (canvas.width !== w) canvas.width = w;
+    if (canvas.height !== hgt) canvas.height = hgt;
+    for (const one of [el, canvas]) Object.assign(one.style, { inlineSize: `${width}px`, blockSize: `${height}px` });
   }
 
   /** @param {import('./routes.js').Part} edge @param {Layout} made */
@@ -75,38 +77,44 @@ export function createPainter(name) {
 
   /**
    * @param {{ edges: Iterable<Stroke>, layout: Layout, transform: { k: number, x: number, y: number }, scale: number,
-   *   faint?: boolean, selection?: string | null }} scene `scale` of the widths
+   *   selection?: string | null }} scene `scale` of the widths, which are on the screen: zooming leaves them
    */
-  function draw({ edges, layout: made, transform, scale, faint = false, selection = null }) {
-    if (!context || !el.width) return;
-    const ratio = el.width / Math.max(1, parseFloat(el.style.inlineSize));
+  function draw({ edges, layout: made, transform, scale, selection = null }) {
+    if (!context || !canvas.width) return;
+    const ratio = canvas.width / Math.max(1, parseFloat(canvas.style.inlineSize));
+    drawn = transform;
+    canvas.style.transform = '';
     const { k, x, y } = transform;
     context.setTransform(1, 0, 0, 1, 0, 0);
-    context.clearRect(0, 0, el.width, el.height);
+    context.clearRect(0, 0, canvas.width, canvas.height);
     context.setTransform(k * ratio, 0, 0, k * ratio, x * ratio, y * ratio);
     const [left, top] = [-x / k - 8, -y / k - 8];
-    const [right, bottom] = [left + el.width / ratio / k + 16, top + el.height / ratio / k + 16];
-    context.lineCap = faint ? 'butt' : 'round';
-    context.lineWidth = 1;
-    const strokes = faint ? [colour('faint')] : Array.from({ length: 2 * BINS }, (_, i) => colour(`edge ${i < BINS ? 'attn' : 'mlp'} b${i % BINS}`));
-    context.strokeStyle = strokes[0];
+    const [right, bottom] = [left + canvas.width / ratio / k + 16, top + canvas.height / ratio / k + 16];
+    context.lineCap = 'round';
+    const strokes = Array.from({ length: 2 * BINS }, (_, i) => colour(`edge ${i < BINS ? 'attn' : 'mlp'} b${i % BINS}`));
     for (const edge of edges) {
       const at = shape(edge, made);
       if (at.right < left || at.left > right || at.bottom < top || at.top > bottom) continue;
-      if (!faint) {
-        context.strokeStyle = strokes[(edge.kind === 'mlp' ? BINS : 0) + binOf(edge.shown)];
-        context.lineWidth = widthOf(edge.shown) * scale;
-        context.globalAlpha = selection === null || edge.to === selection || edge.from === selection ? 1 : 0.6;
-      }
+      context.strokeStyle = strokes[(edge.kind === 'mlp' ? BINS : 0) + binOf(edge.shown)];
+      context.lineWidth = (widthOf(edge.shown) * scale) / k;
+      context.globalAlpha = selection === null || edge.to === selection || edge.from === selection ? 1 : 0.6;
       context.stroke(at.path);
     }
     context.globalAlpha = 1;
   }
 
-  function clear() {
-    context?.setTransform(1, 0, 0, 1, 0, 0);
-    context?.clearRect(0, 0, el.width, el.height);
+  /** Moves what is drawn, which costs nothing; false where it has to be drawn anew. @param {{ k: number, x: number, y: number }} transform */
+  function shift(transform) {
+    if (drawn?.k !== transform.k) return false;
+    canvas.style.transform = `translate(${transform.x - drawn.x}px, ${transform.y - drawn.y}px)`;
+    return true;
   }
 
-  return { el, probes, resize, draw, clear, recolour: () => (colours = null) };
+  function clear() {
+    drawn = null;
+    context?.setTransform(1, 0, 0, 1, 0, 0);
+    context?.clearRect(0, 0, canvas.width, canvas.height);
+  }
+
+  return { el, probes, resize, draw, shift, clear, recolour: () => (colours = null) };
 }

@@ -3,7 +3,7 @@
 import { modeName } from './describe.js';
 import { h } from './dom.js';
 import { clip, exact, fraction, quantity, showToken } from './format.js';
-import { binOf } from './marks.js';
+import { binOf } from './sizes.js';
 
 /** @typedef {import('./panel.js').PanelProps} PanelProps */
 /** @typedef {import('./routes.js').RouteEdge} RouteEdge */

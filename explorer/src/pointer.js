@@ -5,6 +5,8 @@ import { attr, perFrame } from './dom.js';
 import { columnAt, rowsOf, xOf, yOf } from './layout.js';
 import { nodeKey } from './routes.js';
 
+const REACH = 7; // pixels that a pointer may be beside what it means
+
 /**
  * @typedef {{ props: import('./graph.js').GraphProps, layout: import('./layout.js').Layout,
  *   transform: import('d3-zoom').ZoomTransform, room: { width: number, height: number } }} Scene
@@ -27,14 +29,16 @@ export function createPointer({ el, svg, hover, marks, tooltip, scene, onSelect,
     if (event.target instanceof Element && event.target.closest('.chip-node')) return null;
     const [x, y] = transform.invert([event.clientX - box.left - GUTTER, event.clientY - box.top]);
     if (event.clientX - box.left < GUTTER || event.clientY - box.top > room.height) return null;
-    const slack = 7 / transform.k;
+    const pixel = 1 / transform.k;
     const pos = columnAt(layout, x);
+    // Where rows stand close, the nearest node, and only near it, so that edges between can be pointed at.
+    let best = { key: '', gap: Math.min(REACH, Math.max(3, Math.min(layout.dx, layout.dy) * transform.k * 0.3)) * pixel };
     for (const { layer, point } of rowsOf(layout)) {
-      const near = Math.hypot(xOf(layout, pos) - x, yOf(layout, layer, point) - y) < slack;
+      const gap = Math.hypot(xOf(layout, pos) - x, yOf(layout, layer, point) - y);
       const key = nodeKey(layer, point, pos);
-      if (near && (props.route.nodes.has(key) || props.data.nodes.has(key))) return key;
+      if (gap < best.gap && (props.route.nodes.has(key) || props.data.nodes.has(key))) best = { key, gap };
     }
-    return marks.edgeAt(x, y, slack);
+    return best.key || marks.edgeAt(x, y, pixel, REACH);
   }
 
   /** @type {{ target: EventTarget | null, clientX: number, clientY: number } | null} where the pointer rests on the graph */
@@ -96,7 +100,8 @@ export function createPointer({ el, svg, hover, marks, tooltip, scene, onSelect,
   });
   svg.addEventListener('keydown', (event) => {
     const key = event.target instanceof Element ? event.target.getAttribute('data-key') : null;
-    if (key && (event.key === 'Enter' || event.key === ' ')) {
+    // On a node that is selected, Enter goes on along its strongest edge.
+    if (key && (event.key === ' ' || (event.key === 'Enter' && key !== scene()?.props.selection))) {
       event.preventDefault();
       onSelect(key);
     }

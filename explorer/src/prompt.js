@@ -7,9 +7,8 @@ import { createPanel } from './panel.js';
 import { createHead } from './prompt-head.js';
 import { createResources } from './resources.js';
 import { buildGraph, MODES, reachFrom, routeAt, sharesOf } from './routes.js';
-import { canOpen, createStage } from './stage.js';
+import { createStage } from './stage.js';
 import { MOST_OPEN, toggled } from './state.js';
-import { step } from './steps.js';
 import { tabAfter } from './tabs.js';
 
 const DEFAULT_TAU = 0.04; // the LM Transparency Tool's
@@ -78,15 +77,16 @@ export function createPrompt({ data, navigate }) {
     go({ sel, tab: tabAfter(requested?.tab ?? null, sel), head: null, neuron: null }, replace);
   }
 
-  /** Opens a node into its heads or neurons, or closes it. @param {string} [key] the selected node when not given */
-  function toggleOpen(key = requested?.sel ?? '') {
-    if (!requested || !route) return false;
-    const open = requested.open.split(',').filter(Boolean);
-    if (!open.includes(key) && (!canOpen(key, route.nodes) || open.length >= MOST_OPEN)) return false;
+  /** Opens a node into its heads or neurons, or closes it. @param {string} key */
+  function toggleOpen(key) {
+    if (!requested) return;
+    if (toggled(requested.open, key).split(',').length > MOST_OPEN) {
+      said = `At most ${MOST_OPEN} nodes are open at a time: close one (select it, e), or all (Esc).`;
+      return draw();
+    }
     lost.get(key)?.retry();
     lost.delete(key);
     go({ open: toggled(requested.open, key) });
-    return true;
   }
 
   /** Into the comparison with the first other prompt of the pair, or out of it. */
@@ -275,13 +275,11 @@ export function createPrompt({ data, navigate }) {
   /** @param {string} key @param {KeyboardEvent} event @returns {boolean} whether the key meant something here */
   function onKey(key, event) {
     if (!loaded || !state || !route) return false;
-    const arrow = { ArrowLeft: 'left', ArrowRight: 'right', ArrowUp: 'up', ArrowDown: 'down' }[key];
-    if (arrow && state.pair === null) return walk(/** @type {any} */ (arrow), event.shiftKey);
+    if (state.pair === null && stage.onKey(key, event)) return true;
     if (key === '-' || key === '_') go({ tau: stage.nudge(route.tau, -NUDGE) }, true);
     else if (key === '=' || key === '+') go({ tau: stage.nudge(route.tau, NUDGE) }, true);
     else if (key === 'm') go({ mode: MODES[(MODES.indexOf(state.mode) + 1) % MODES.length] });
     else if (key === 'f') go({ faint: !state.faint }, true);
-    else if (key === 'e') return toggleOpen();
     else if (key === 'p') return togglePair();
     else if (key === '[' || key === ']') {
       pending = key === '[' ? 'previous' : 'next';
@@ -293,21 +291,6 @@ export function createPrompt({ data, navigate }) {
       select(null);
       draw();
     } else return false;
-    return true;
-  }
-
-  /** @param {import('./steps.js').Direction} direction @param {boolean} shift */
-  function walk(direction, shift) {
-    if (!state || !route || !loaded) return false;
-    const { sel } = state;
-    const part = sel === null ? null : loaded.graph.parts.find((one) => one.key === sel);
-    // From an edge, up and right lead to the node it enters, down and left to the one it comes from.
-    const to = part
-      ? direction === 'up' || direction === 'right' ? part.to : part.from
-      : step(route, sel === null || !/\.(mid|post)\./.test(sel) ? null : sel, direction, { shift, nLayers: loaded.index.n_layers });
-    if (to === null) return true;
-    select(to, sel !== null);
-    stage.focusNode(to);
     return true;
   }
 

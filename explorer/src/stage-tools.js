@@ -20,14 +20,14 @@ export function createStageTools({ scale, fit, stage, onOpen, onToggle }) {
   const vertical = s('path', { d: 'M8 5v6' });
   const opening = /** @type {any} */ (s('svg', ICON, s('path', { d: 'M2.5 2.5h11v11h-11zM5 8h6' }), vertical));
   const open = button('Open the selected node into its heads or neurons  e', opening, onOpen, 'expand');
-  const full = button('Fullscreen', icon('M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4'), () => void toggleFull(), 'fullscreen');
+  const full = button('Fullscreen  v', icon('M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4'), () => void toggleFull(), 'fullscreen');
   const zoom = h(
     'div',
     { class: 'zoom', role: 'group', 'aria-label': 'View of the graph' },
     open,
-    button('Zoom out', '−', () => scale(1 / 1.4)),
-    button('Zoom in', '+', () => scale(1.4)),
-    button('Fit the graph to the window', icon('M3 8V3h5M13 8v5H8M3 3l10 10'), fit, 'fit'),
+    button('Zoom out  Shift z', '−', () => scale(1 / 1.4)),
+    button('Zoom in  z', '+', () => scale(1.4)),
+    button('Fit the graph to the window  0', icon('M3 8V3h5M13 8v5H8M3 3l10 10'), fit, 'fit'),
     full,
   );
   const boxes = HIDEABLE.map((kind) => h('input', { type: 'checkbox', 'data-testid': `toggle-${kind}`, checked: true, onchange: () => onToggle(kind) }));
@@ -46,21 +46,20 @@ export function createStageTools({ scale, fit, stage, onOpen, onToggle }) {
   document.addEventListener('fullscreenchange', () => {
     const on = document.fullscreenElement !== null;
     attr(full, 'aria-pressed', on ? 'true' : 'false');
-    attr(full, 'aria-label', on ? 'Leave fullscreen' : 'Fullscreen');
-    attr(full, 'title', on ? 'Leave fullscreen  Esc' : 'Fullscreen');
+    attr(full, 'aria-label', on ? 'Leave fullscreen  v' : 'Fullscreen  v');
+    attr(full, 'title', on ? 'Leave fullscreen  v' : 'Fullscreen  v');
   });
 
-  /** @param {{ hide: string, canOpen: boolean, isOpen: boolean }} props */
-  function update({ hide, canOpen, isOpen }) {
+  /** @param {{ hide: string, isOpen: boolean, some: boolean }} props `some`: something is selected */
+  function update({ hide, isOpen, some }) {
     const hidden = hide.split(',');
     HIDEABLE.forEach((kind, i) => (boxes[i].checked = !hidden.includes(kind)));
-    open.disabled = !canOpen;
     attr(vertical, 'visibility', isOpen ? 'hidden' : null);
-    const label = isOpen ? 'Close the opened node  e' : canOpen ? 'Open the selected node into its heads or neurons  e' : 'Select a node of the route to open it into its heads or neurons';
+    const label = isOpen ? (some ? 'Close the opened node  e' : 'Close what is opened  e') : 'Open the selected node into its heads or neurons  e';
     attr(open, 'aria-label', label);
     attr(open, 'title', label);
     attr(open, 'aria-pressed', isOpen ? 'true' : 'false');
   }
 
-  return { zoom, toggles, update };
+  return { zoom, toggles, update, toggleFull: () => void toggleFull() };
 }

@@ -1,13 +1,16 @@
 /**
- * Where an arrow key leads on the route. Pure, so that it can be tested without a page.
+ * Where a key leads on the route. Pure, so that it can be tested without a page.
  *
- * Left and right stay in the row; up and down stay in the column where the route does, else they follow the strongest
- * edge; with Shift, up and down follow the strongest attention edge from or to another token.
+ * From a node, left and right stay in the row; up and down stay in the column where the route does, else they follow the
+ * strongest edge; with Shift, up and down follow the strongest attention edge from or to another token. Enter goes onto
+ * the strongest edge into a node. From an edge, left and right go to the stronger and the weaker of those into the same
+ * node, up and down to its ends, Enter onto the strongest edge into the node that it comes from.
  */
 
 import { nodeKey, parseNode } from './routes.js';
 
 /** @typedef {import('./routes.js').Route} Route */
+/** @typedef {import('./routes.js').RouteEdge} RouteEdge */
 /** @typedef {'left' | 'right' | 'up' | 'down'} Direction */
 
 /** @param {{ layer: number, point: string }} node */
@@ -64,4 +67,32 @@ export function step(route, key, direction, { shift = false, nLayers }) {
     return strongest(route, key, up, true) ?? (next && strongest(route, next, up, true));
   }
   return column(route, from, up ? 1 : -1) ?? strongest(route, key, up, false);
+}
+
+/** Edges into a node, the strongest first. @param {Route} route @param {string} key @param {(edge: RouteEdge) => boolean} shown */
+function edgesInto(route, key, shown) {
+  return [...route.edges.values()].filter((edge) => edge.to === key && shown(edge)).sort((a, b) => b.shown - a.shown);
+}
+
+/**
+ * The next edge along the flow: the strongest into a node, or into the node that an edge comes from.
+ * @param {Route} route @param {{ to: string, from: string } | string} from an edge or a node
+ * @param {(edge: RouteEdge) => boolean} shown @returns {RouteEdge | null}
+ */
+export function follow(route, from, shown) {
+  return edgesInto(route, typeof from === 'string' ? from : from.from, shown)[0] ?? null;
+}
+
+/**
+ * @param {Route} route @param {{ key: string, to: string, from: string, share: number }} edge that is selected, on the route or not
+ * @param {Direction} direction @param {(edge: RouteEdge) => boolean} shown
+ * @returns {RouteEdge | string | null} an edge, or a node's key
+ */
+export function stepFromEdge(route, edge, direction, shown) {
+  if (direction === 'up') return edge.to;
+  if (direction === 'down') return edge.from;
+  const others = edgesInto(route, edge.to, shown);
+  const at = others.findIndex((one) => one.key === edge.key);
+  // One that is off the route stands after those that are on it.
+  return others[(at < 0 ? others.length : at) + (direction === 'left' ? -1 : 1)] ?? null;
 }

@@ -1,11 +1,13 @@
 /** The prompt's tokens as chips: a stored target is chosen by click, or by arrow keys and Enter. */
 
-import { attr, fill, h } from './dom.js';
+import { attr, fill, h, perFrame, text } from './dom.js';
 import { clip, showToken } from './format.js';
 
 /** @param {{ onTarget: (pos: number) => void }} options */
 export function createStrip({ onTarget }) {
-  const el = h('div', { class: 'strip', role: 'toolbar', 'aria-label': 'Tokens: choose the position whose prediction is explained' });
+  const strip = h('div', { class: 'strip', role: 'toolbar', 'aria-label': 'Tokens: choose the position whose prediction is explained' });
+  const cue = h('p', { class: 'strip-cue', 'data-testid': 'strip-cue', 'aria-hidden': 'true', hidden: true });
+  const el = h('div', { class: 'strip-box' }, strip, cue);
   /** @type {HTMLButtonElement[]} */
   let chips = [];
   /** @type {import('./data.js').PromptData | null} */
@@ -33,10 +35,10 @@ export function createStrip({ onTarget }) {
         h('span', { class: 'pos' }, pos),
       );
     });
-    fill(el, ...chips);
+    fill(strip, ...chips);
   }
 
-  el.addEventListener('keydown', (event) => {
+  strip.addEventListener('keydown', (event) => {
     const at = chips.indexOf(/** @type {HTMLButtonElement} */ (document.activeElement));
     const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: chips.length - 1 }[event.key];
     if (at < 0 || to === undefined) return;
@@ -55,10 +57,24 @@ export function createStrip({ onTarget }) {
     if (data !== drawn) {
       const chosen = chips[target];
       // Only the strip scrolls, never the page.
-      if (chosen) el.scrollTop = Math.max(0, chosen.offsetTop - el.clientHeight / 2);
+      if (chosen) strip.scrollTop = Math.max(0, chosen.offsetTop - strip.clientHeight / 2);
+      say();
     }
     drawn = data;
   }
+
+  /** Where the strip holds more than it shows, which part of it that is. */
+  const say = perFrame(() => {
+    const [top, bottom] = [strip.scrollTop, strip.scrollTop + strip.clientHeight];
+    const seen = chips.flatMap((chip, pos) => (chip.offsetTop + chip.offsetHeight / 2 > top && chip.offsetTop + chip.offsetHeight / 2 < bottom ? [pos] : []));
+    const more = seen.length > 0 && seen.length < chips.length;
+    cue.hidden = !more;
+    strip.classList.toggle('more-above', more && top > 4);
+    strip.classList.toggle('more-below', more && bottom < strip.scrollHeight - 4);
+    text(cue, more ? `positions ${seen[0]} to ${seen.at(-1)} of 0 to ${chips.length - 1}: scroll for the others` : '');
+  });
+  strip.addEventListener('scroll', say, { passive: true });
+  new ResizeObserver(say).observe(strip);
 
   return { el, update };
 }

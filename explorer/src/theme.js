@@ -34,7 +34,7 @@ export function createThemeSwitch() {
   function draw() {
     el.textContent = SIGNS[name];
     attr(el, 'aria-label', `Theme: ${name}`);
-    attr(el, 'title', `Theme: ${name === 'system' ? 'as the system' : name}`);
+    attr(el, 'title', `Theme: ${name === 'system' ? 'as the system' : name}  t`);
   }
 
   function next() {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { headsInto, MOST_CHIPS, neuronsInto, openedOn, placeChips, roomFor } from '../src/expand.js';
-import { CHIP, columnAt, layoutFor, xOf, yOf } from '../src/layout.js';
+import { headsInto, MOST_CHIPS, neuronsInto, openedOn, placeChips, roomFor, stacks } from '../src/expand.js';
+import { CHIP, columnAt, layoutFor, xOf } from '../src/layout.js';
 import { buildGraph, reachFrom, routeAt } from '../src/routes.js';
 
 const edge = (layer, kind, dst, src, share, head = -1) => ({ layer, kind, dst, src, head, share, attention: null });
@@ -50,17 +50,39 @@ describe('room for it', () => {
   const layout = layoutFor({ ...shape, opened: roomFor(opened) });
 
   it('only nodes of the route open', () => expect(opened.map(({ key }) => key)).toEqual(['0.mid.2', '0.post.2']));
-  it('chips stand between their column and its neighbours, and between the rows', () => {
+  it('chips stand between their column and its neighbours, inside the graph', () => {
     for (const one of opened) {
       for (const { x, y } of placeChips(layout, one)) {
         const far = one.side === 'left' ? x - CHIP.width : x + CHIP.width;
         expect(far).toBeGreaterThan(xOf(layout, 1));
         expect(far).toBeLessThan(xOf(layout, 3));
-        const [above, below] = one.side === 'left' ? [yOf(layout, 0, 'mid'), yOf(layout, -1, 'post')] : [yOf(layout, 0, 'post'), yOf(layout, 0, 'mid')];
-        expect(y).toBeGreaterThan(above);
-        expect(y).toBeLessThan(below);
+        expect(y).toBeGreaterThan(CHIP.height / 2);
+        expect(y).toBeLessThan(layout.height - CHIP.height / 2);
       }
     }
+  });
+  it('layers keep their heights, and what is opened beside one column stands below one another', () => {
+    const shape = { nTokens: 3, nLayers: 6, parallel: false, width: 900, height: 700 };
+    const three = [0, 1, 2].map((layer) => ({ key: `${layer}.post.2`, layer, pos: 2, side: 'right', chips: opened[1].chips }));
+    const layout = layoutFor({ ...shape, opened: roomFor(three) });
+    expect(layout.posts).toEqual(layoutFor(shape).posts);
+    expect(layout.width).toBeLessThanOrEqual(900);
+    const tops = stacks(layout, three);
+    expect(tops[0] - tops[1]).toBeGreaterThanOrEqual(8 * CHIP.step);
+    expect(tops[1] - tops[2]).toBeGreaterThanOrEqual(8 * CHIP.step);
+    expect(Math.min(...tops)).toBeGreaterThan(0);
+    expect(tops[0] + 8 * CHIP.step).toBeLessThan(layout.height);
+  });
+  it('stacks keep their size on the screen when the graph is magnified', () => {
+    const [whole, half] = [1, 0.5].map((size) => placeChips(layout, opened[1], undefined, size).map(({ y }) => y));
+    expect(whole.at(-1) - whole[0]).toBeCloseTo(7 * CHIP.step);
+    expect(half.at(-1) - half[0]).toBeCloseTo(3.5 * CHIP.step);
+  });
+  it('more than the window holds makes the graph taller, not the stacks overlap', () => {
+    const many = [0, 1, 2, 3, 4].map((layer) => ({ key: `${layer}.post.2`, layer, pos: 2, side: 'right', chips: opened[1].chips }));
+    const layout = layoutFor({ nTokens: 3, nLayers: 6, parallel: false, width: 900, height: 300, opened: roomFor(many) });
+    const tops = stacks(layout, many).reverse();
+    tops.slice(1).forEach((top, i) => expect(top - tops[i]).toBeGreaterThanOrEqual(8 * CHIP.step));
   });
   it('no two of them overlap', () => {
     const ys = placeChips(layout, opened[1]).map(({ y }) => y);

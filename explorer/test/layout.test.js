@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { curvesOf, distanceTo, layoutFor, mlpAt, pathOf, polyline, rowsOf, xOf, yOf } from '../src/layout.js';
-import { binOf, widthOf } from '../src/marks.js';
+import { binOf, radiusOf, scaleOf, sideOf, widthOf } from '../src/sizes.js';
+import { tellApart } from '../src/axes.js';
+import { tellable } from '../src/background.js';
 import { histogram, positionOf, tauAt } from '../src/slider.js';
 
 const room = { nTokens: 14, nLayers: 4, parallel: false, width: 900, height: 520 };
@@ -28,10 +30,16 @@ describe('layout', () => {
     expect(mlpAt(layout, 3, 13).x).toBeLessThan(layout.width);
   });
 
-  it('keeps columns and layers legible when there is no room, and does not spread two tokens over a screen', () => {
-    const crowded = layoutFor({ ...room, nTokens: 64, nLayers: 32 });
-    expect(crowded.dx).toBeGreaterThanOrEqual(30);
-    expect(crowded.dy).toBeGreaterThanOrEqual(40);
+  it.each([[64, 32, 880, 480], [64, 12, 340, 300], [8, 4, 340, 420], [15, 4, 1900, 900]])('%i tokens x %i layers fit %i x %i pixels, spread over both directions', (nTokens, nLayers, width, height) => {
+    const { dx, dy, ...made } = layoutFor({ nTokens, nLayers, parallel: false, width, height });
+    expect(made.width).toBeLessThanOrEqual(width + 0.01);
+    expect(made.height).toBeLessThanOrEqual(height + 0.01);
+    expect(made.width).toBeGreaterThan(Math.min(width, nTokens * 118) * 0.9);
+    expect(made.height).toBeGreaterThan(height * 0.95);
+    expect(dx * dy).toBeGreaterThan(0);
+  });
+
+  it('does not spread two tokens over a screen', () => {
     expect(layoutFor({ ...room, nTokens: 2, width: 2500 }).dx).toBeLessThan(120);
     expect(layoutFor({ ...room, nTokens: 1, nLayers: 1 }).width).toBeGreaterThan(0);
   });
@@ -100,5 +108,37 @@ describe('threshold scale', () => {
     const counts = histogram([0.005, 0.01, 0.011, 0.5, 0.5, 1], 0.01, 10);
     expect(counts.reduce((a, b) => a + b)).toBe(4);
     expect(counts.at(-1)).toBe(1);
+  });
+});
+
+describe('sizes', () => {
+  const [wide, crowded] = [layoutFor(room), layoutFor({ ...room, nTokens: 64, nLayers: 32 })];
+  it('are smaller in a crowd, and grow under zoom no further than where there is room', () => {
+    expect(radiusOf(crowded, 1)).toBeLessThan(radiusOf(wide, 1));
+    expect(sideOf(crowded, 1)).toBeLessThan(sideOf(wide, 1));
+    expect(scaleOf(crowded, 1)).toBeLessThan(scaleOf(wide, 1));
+    expect(scaleOf(wide, 8)).toBe(scaleOf(wide, 1));
+    expect(radiusOf(wide, 8)).toBe(radiusOf(wide, 1));
+    expect(radiusOf(crowded, 100)).toBe(radiusOf(wide, 1));
+  });
+});
+
+describe('what stands behind', () => {
+  const parts = Array.from({ length: 400 }, (_, i) => ({ ...edge(0, 'attn', 63, i % 60), share: (i % 97) / 97 }));
+  const own = Array.from({ length: 14 }, (_, i) => edge(0, 'resid_attn', i));
+  it('in a crowd only the strongest edges between tokens, none within a column', () => {
+    const drawn = tellable([...parts, ...own], layoutFor({ ...room, nTokens: 64, nLayers: 12 }));
+    expect(drawn.length).toBeLessThan(60);
+    const least = Math.min(...drawn.map((one) => one.share));
+    expect(parts.filter((one) => one.share > least).length).toBeLessThanOrEqual(drawn.length);
+    expect(drawn.every((one) => one.src !== one.dst)).toBe(true);
+  });
+  it('all of a small prompt', () => expect(tellable(own, layoutFor(room))).toHaveLength(14));
+});
+
+describe('token labels', () => {
+  it('leave out what has no room, never the target', () => {
+    expect(tellApart([0, 5, 10, 15, 20, 25], 10, 5)).toEqual([true, false, true, false, false, true]);
+    expect(tellApart([0, 20, 40], 10, 1)).toEqual([true, true, true]);
   });
 });
