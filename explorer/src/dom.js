@@ -44,6 +44,16 @@ export function fill(el, ...children) {
   el.replaceChildren(...nodes.map((child) => (child instanceof Node ? child : String(child))));
 }
 
+/**
+ * Replaces the children; what a reader was on, named by `data-go`, keeps the keyboard's focus when it is drawn anew.
+ * @param {Element} el @param {...(Child | Child[])} children
+ */
+export function refill(el, ...children) {
+  const on = el.contains(document.activeElement) ? document.activeElement?.getAttribute('data-go') : null;
+  fill(el, ...children);
+  if (on) /** @type {HTMLElement | null} */ (el.querySelector(`[data-go="${CSS.escape(on)}"]`))?.focus({ preventScroll: true });
+}
+
 /** @param {Element} el @param {string} name @param {string | number | null | false} value */
 export function attr(el, name, value) {
   if (value === null || value === false) el.removeAttribute(name);

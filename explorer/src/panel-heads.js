@@ -33,7 +33,7 @@ function headTable(props, rows, columns, chosen, id) {
     );
   });
   const table = h('table', { class: 'heads' }, h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'head'), h('th', { 'aria-hidden': 'true' }), ...columns.map((name) => h('th', { scope: 'col', class: name === 'from' ? null : 'num' }, name)))), h('tbody', {}, ...body));
-  return [h('div', { class: 'short' }, sortable(table, { id: `heads-${id}` })), tableTools(table, { name: 'heads' })];
+  return [h('div', { class: 'short' }, sortable(table, { id: `heads-${id}`, sorting: props.sorting })), tableTools(table, { name: 'heads' })];
 }
 
 /** @param {number | null} value */

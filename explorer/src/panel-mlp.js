@@ -34,7 +34,7 @@ function neuronTable(props, rows, chosen, placed) {
   });
   const head = (/** @type {string} */ name, num = true) => h('th', { scope: 'col', class: num ? 'num' : null }, name);
   const table = h('table', { class: 'neurons' }, h('thead', {}, h('tr', {}, head('neuron', false), placed ? head('at', false) : null, h('th', { 'aria-hidden': 'true' }), head('share'), head('activation'))), h('tbody', {}, ...body));
-  return [h('div', { class: 'short' }, sortable(table, { id: placed ? 'neurons-prompt' : 'neurons' })), tableTools(table, { name: 'neurons' })];
+  return [h('div', { class: 'short' }, sortable(table, { id: placed ? 'neurons-prompt' : 'neurons', sorting: props.sorting })), tableTools(table, { name: 'neurons' })];
 }
 
 /** Where in the prompt a neuron is stored. @param {PanelProps} props @param {PlacedNeuron} of @param {import('./details.js').NeuronPlace[]} places */
@@ -57,7 +57,7 @@ function placesTable(props, of, places) {
   });
   const head = (/** @type {string} */ name, num = true) => h('th', { scope: 'col', class: num ? 'num' : null }, name);
   const table = h('table', { class: 'neurons' }, h('thead', {}, h('tr', {}, head('token', false), h('th', { 'aria-hidden': 'true' }), head('activation'), head('share'))), h('tbody', {}, ...body));
-  return h('div', { class: 'short' }, sortable(table, { id: 'neuron-places' }));
+  return h('div', { class: 'short' }, sortable(table, { id: 'neuron-places', sorting: props.sorting }));
 }
 
 /** What is asked about one neuron. @param {PanelProps} props @param {import('./details.js').Neuron} of */

@@ -46,7 +46,7 @@ function lensTable(rows, props) {
     h('thead', {}, h('tr', {}, head('#', 'rank'), head('token', 'token', false), h('th', { 'aria-hidden': 'true' }), head('prob.', 'probability'), head('logit', 'logit'), head('change', 'change of rank since one node earlier in the residual stream'))),
     h('tbody', {}, ...rows.map((row) => lensRow(row, named))),
   );
-  return [sortable(table, { id: 'lens' }), tableTools(table, { name: `lens-${nodeKey(props.focus.layer, props.focus.point, props.focus.pos)}` })];
+  return [sortable(table, { id: 'lens', sorting: props.sorting }), tableTools(table, { name: `lens-${nodeKey(props.focus.layer, props.focus.point, props.focus.pos)}` })];
 }
 
 /** The lens with and without the final norm, where both are stored. @param {PanelProps} props */
