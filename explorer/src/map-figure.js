@@ -19,7 +19,6 @@ const LABEL = 7; // characters of a token that an axis shows
 const GAP = 10;
 const TOP = 16;
 const STEPS = 8; // of the colour scale
-const SWATCH = 6;
 
 /**
  * @typedef {{ cells: MapCell[], tokens: string[], name: string, under: string, chosen: { dst: number, src: number | null },
@@ -35,17 +34,17 @@ function triangle(n, { x, y }, side) {
   return `M${x},${y}${steps.join('')}H${x}Z`;
 }
 
-/** The colours from 0 to the largest, as the cells have them: steps of the square root. @param {Measure} measure @param {number} largest @param {number} x right end @param {number} y */
-function colourBar(measure, largest, x, y) {
+/** The colours from 0 to the largest, as the cells have them: steps of the square root. @param {Measure} measure @param {number} largest @param {number} x right end @param {number} y @param {number} swatch */
+function colourBar(measure, largest, x, y, swatch) {
   const words = fraction(largest);
   const end = x - words.length * LETTER - 3;
-  const start = end - STEPS * SWATCH;
+  const start = end - STEPS * swatch;
   return s(
     'g',
     {},
     s('title', {}, `Colours from 0 to ${exact(largest)}, by the square root`),
     s('text', { class: 'caption', x: start - 3, y, 'text-anchor': 'end' }, '0'),
-    ...Array.from({ length: STEPS }, (_, i) => s('rect', { class: `cell ${measure} b${i}`, x: start + i * SWATCH, y: y - 8, width: SWATCH, height: 9 })),
+    ...Array.from({ length: STEPS }, (_, i) => s('rect', { class: `cell ${measure} b${i}`, x: start + i * swatch, y: y - 8, width: swatch, height: 9 })),
     s('text', { class: 'caption', x, y, 'text-anchor': 'end' }, words),
   );
 }
@@ -78,7 +77,7 @@ function drawOne({ cells, tokens, chosen }, measure, corner, side) {
     chosen.src === null ? null : s('rect', { class: 'chosen-cell', x: x + chosen.src * cell, y: row, width: cell, height: cell }),
     s('rect', { class: 'frame', x, y: top, width: side, height: side }),
     s('text', { class: 'caption', x, y: top - 5 }, title),
-    colourBar(measure, largest, x + side, top - 5),
+    colourBar(measure, largest, x + side, top - 5, side < 150 ? 3.5 : 6),
     ...labels,
   );
 }

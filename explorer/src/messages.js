@@ -35,7 +35,7 @@ const WORDS = {
     links: [HOME],
     retry: true,
   }),
-  incomplete: ({ tables }) => ({
+  incomplete: ({ tables = [] }) => ({
     title: 'The data of this prompt is incomplete',
     text: `The run says that it stored more than the ${tables.length === 1 ? 'file' : 'files'} of ${tables.join(' and ')} hold. A file of another run or prompt may stand in their place: make the site again with “flowatlas site”.`,
     links: [HOME],

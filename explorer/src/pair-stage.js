@@ -66,6 +66,14 @@ export function createPairStage({ onSelect, onGo }) {
   let now = null;
   let room = { width: 0, height: 0 };
 
+  /** The threshold and mode, which two graphs below each other need too. @param {{ here: import('./pair-view.js').Side, tau: number, shares: number[], alone: boolean }} props */
+  function control({ here, tau, shares, alone }) {
+    kinds.hidden = view.hidden = count.hidden = tools.hidden = alone;
+    slider.update({ tau, floor: here.index.floor, shares });
+    mode.value = here.route.mode;
+    return controls;
+  }
+
   /** @param {number} by 0 for the whole */
   function scale(by) {
     zoom = by === 0 ? 1 : Math.min(MOST, Math.max(1, zoom * by));
@@ -83,8 +91,8 @@ export function createPairStage({ onSelect, onGo }) {
     const { here, there, names, tau, shares, selection, all, changes } = props;
     room = { width: graph.el.clientWidth, height: graph.el.clientHeight };
     fill(head, legend(names));
-    slider.update({ tau, floor: here.index.floor, shares });
-    mode.value = here.route.mode;
+    if (!el.contains(controls)) el.append(controls);
+    control({ here, tau, shares, alone: false });
     HIDEABLE.forEach((kind, i) => (boxes[i].checked = !here.hide.split(',').includes(kind)));
     const only = (/** @type {'here' | 'there'} */ side) => all.filter((change) => change.only === side).length;
     fill(count, h('b', {}, plural(all.length, 'edge')), h('span', { class: 'quiet' }, ` on either route: ${only('here')} on the ${names[0]} route only, ${only('there')} on the ${names[1]} route only`));
@@ -103,5 +111,5 @@ export function createPairStage({ onSelect, onGo }) {
     });
   }
 
-  return { el, update, reveal: graph.reveal };
+  return { el, update, control, reveal: graph.reveal };
 }

@@ -138,7 +138,7 @@ export function createPairView({ onSelect, onClose, onGo }) {
     const words = same ? '' : `The prompts have ${one.n_tokens} and ${two.n_tokens} tokens, so they cannot be aligned token by token; each is shown with its own route.`;
     fill(top, h('div', { class: 'pair-words' }, tokenTable([here, there], names, differ), words || note ? h('p', { class: 'notice', role: 'status', 'data-testid': 'pair-note' }, [words, note].filter(Boolean).join(' ')) : null, outcomes([here, there], names)), close);
     if (same) drawDifference(props, there, names);
-    else drawBoth(here, there, names);
+    else drawBoth(props, there, names);
   }
 
   /** @param {PairProps} props @param {Side} there @param {[string, string]} names */
@@ -160,9 +160,11 @@ export function createPairView({ onSelect, onClose, onGo }) {
     );
   }
 
-  /** @param {Side} here @param {Side} there @param {string[]} names */
-  function drawBoth(here, there, names) {
-    fill(left, ...both.map((graph, i) => h('figure', { class: 'pair-one' }, h('figcaption', {}, names[i]), graph.el)));
+  /** @param {PairProps} props @param {Side} there @param {string[]} names */
+  function drawBoth({ here, tau, shares }, there, names) {
+    const controls = stage.control({ here, tau, shares, alone: true });
+    if (!left.contains(both[0].el)) fill(left, ...both.map((graph) => h('figure', { class: 'pair-one' }, h('figcaption', {}), graph.el)), controls);
+    left.querySelectorAll('figcaption').forEach((caption, i) => fill(caption, names[i]));
     fill(right, h('p', { class: 'hint' }, 'Open either prompt by itself to select nodes and edges.'));
     [here, there].forEach((side, i) => both[i].update({ ...side, selection: null, open: '', zoom: null }));
   }

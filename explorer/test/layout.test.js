@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { curvesOf, distanceTo, layoutFor, mlpAt, pathOf, polyline, rowsOf, xOf, yOf } from '../src/layout.js';
 import { binOf, widthOf } from '../src/marks.js';
-import { histogram, positionOf, tauAt } from '../src/slider.js';
+import { histogram, nudged, positionOf, readTau, tauAt } from '../src/slider.js';
 
 const room = { nTokens: 14, nLayers: 4, parallel: false, width: 900, height: 520 };
 const edge = (layer, kind, dst, src = dst) => ({ key: '', layer, kind, dst, src, to: '', from: '', share: 0.2, heads: [] });
@@ -100,5 +100,19 @@ describe('threshold scale', () => {
     const counts = histogram([0.005, 0.01, 0.011, 0.5, 0.5, 1], 0.01, 10);
     expect(counts.reduce((a, b) => a + b)).toBe(4);
     expect(counts.at(-1)).toBe(1);
+  });
+});
+
+describe('thresholds by key and by hand', () => {
+  it.each([0.01, 0.04, 0.1, 0.91, 0.99])('one step back undoes one step forth from %d', (tau) => {
+    if (tau < 0.99) expect(nudged(nudged(tau, 1, 0.01), -1, 0.01)).toBe(tau);
+    if (tau > 0.01) expect(nudged(nudged(tau, -1, 0.01), 1, 0.01)).toBe(tau);
+  });
+  it('from any other number the next round one, within the scale', () => {
+    expect([nudged(0.0401, -1, 0.01), nudged(0.0401, 1, 0.01)]).toEqual([0.04, 0.043]);
+    expect([nudged(0.013, -1, 0.0125), nudged(0.0125, -1, 0.0125), nudged(0.99, 1, 0.01)]).toEqual([0.0125, 0.0125, 0.99]);
+  });
+  it.each([['0.2', 0.2], [' 0,05 ', 0.05], ['1e-3', 0.001], ['abc', null], ['', null], ['-1', null], ['5', null], ['1', null], ['0', null]])('reads %j as %j', (text, value) => {
+    expect(readTau(text)).toBe(value);
   });
 });

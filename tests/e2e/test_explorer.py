@@ -142,6 +142,42 @@ def test_keys_walk_prompts_and_thresholds(page: Page, site):
 
 
 @pytest.mark.parametrize("scheme", ["light"], indirect=True)
+def test_quick_presses_are_counted(page: Page, site):
+    page.goto(f"{site.url}#/routes/p/0")
+    expect(page.get_by_test_id("graph")).to_be_visible()
+    for _ in range(6):
+        page.keyboard.press("]")
+    expect(page).to_have_url(re.compile(r"/p/6$"))
+
+
+@pytest.mark.parametrize("scheme", ["light"], indirect=True)
+@pytest.mark.parametrize("typed", ["abc", "-1", "5", ""])
+def test_what_is_no_threshold_is_refused_in_words(page: Page, site, typed):
+    page.goto(f"{site.url}#/routes/p/0")
+    field = page.get_by_test_id("tau-field")
+    expect(field).to_have_value("0.04")
+    field.fill(typed)
+    field.press("Enter")
+    expect(field).to_have_value("0.04")
+    expect(page.get_by_text("Not a number between 0.01 and 1")).to_be_visible()
+    field.fill("0.1")
+    field.press("Enter")
+    expect(page).to_have_url(re.compile(r"tau=0\.1"))
+    expect(page.get_by_text("Not a number")).to_be_hidden()
+
+
+@pytest.mark.parametrize("scheme", ["light"], indirect=True)
+def test_threshold_keys_undo_each_other(page: Page, site):
+    page.goto(f"{site.url}#/routes/p/0")
+    expect(page.get_by_test_id("tau-field")).to_have_value("0.04")
+    page.keyboard.press("-")
+    expect(page).to_have_url(re.compile("tau="))
+    page.keyboard.press("=")
+    expect(page.get_by_test_id("tau-field")).to_have_value("0.04")
+    expect(page).not_to_have_url(re.compile("tau="))
+
+
+@pytest.mark.parametrize("scheme", ["light"], indirect=True)
 @pytest.mark.parametrize(
     ("address", "said"),
     [
@@ -149,6 +185,9 @@ def test_keys_walk_prompts_and_thresholds(page: Page, site):
         ("#/routes/p/4000", "4000"),
         ("#/routes/p/0?t=999", "999"),
         ("#/routes/p/0?tau=seven", "tau=seven"),
+        ("#/routes/p/0/extra", "extra"),
+        ("#/routes/p/abc", "routes/p/abc"),
+        ("#/routes/p/0?open=9.post.99", "9.post.99"),
     ],
 )
 def test_what_is_not_there_is_said_in_words(page: Page, site, address, said):
