@@ -168,8 +168,8 @@ export function edgeHeader(props, part) {
     h('p', { class: 'ends-line' }, ...ends),
     h('p', { class: 'quiet' }, 'from ', go(part.from), ' into ', go(part.to), edge ? '' : ' · not on this route'),
     factList([
-      [shareName(part.kind, route.mode), edge ? fraction(edge.shown) : '–', edge ? exact(edge.shown) : ''],
-      ['sum of all heads', part.kind === 'attn' && edge?.shown !== part.share ? fraction(part.share) : null, exact(part.share)],
+      [edge ? shareName(part.kind, route.mode) : 'stored share', fraction(edge ? edge.shown : part.share), exact(edge ? edge.shown : part.share)],
+      ['sum of all heads', part.kind === 'attn' && edge && edge.shown !== part.share ? fraction(part.share) : null, exact(part.share)],
       ['on the route below threshold', edge ? fraction(edge.bottleneck) : null, edge ? `at ${exact(edge.bottleneck)} it leaves the route: the smallest share on its widest way to the target` : ''],
     ]),
   ];

@@ -17,8 +17,9 @@ export const BLOCK_LEVEL = 'The neurons of this family’s mixture cannot be tol
 
 /** Whether a layer's MLP is stored as a whole only. @param {RunIndex} index @param {number} layer */
 export function isBlockLevel(index, layer) {
-  const listed = index.manifest?.model?.block_level;
-  return Array.isArray(listed) && listed.includes(layer);
+  const { block_level: listed, d_mlp: size } = index.manifest?.model ?? {};
+  // Older runs do not list layers, but say of a model without neurons that there is no number of them.
+  return Array.isArray(listed) ? listed.includes(layer) : size === null;
 }
 
 /**

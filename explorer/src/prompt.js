@@ -209,7 +209,7 @@ export function createPrompt({ data, navigate }) {
       clearTimeout(settling);
       about();
       drawPair({ ...props, target: asked }, tau);
-      return jump.update(pair.panel, selection === null ? '' : 'What was selected');
+      return jump.update(pair.panel, selection === null ? '' : 'Heads and numbers of this edge');
     }
     stage.update({ ...props, tau, shares, mode: state.mode });
     const { view, tau: _, zoom: __, ...rest } = state; // what moves often and changes nothing beside the graph
@@ -217,7 +217,7 @@ export function createPrompt({ data, navigate }) {
     settle(JSON.stringify([index.id, found.prompt.prompt_id, view, rest, notes, around, props.tops === null]), () => {
       about();
       details();
-      jump.update(panel.el, selection === null ? '' : `${placeName(selection)}: what is known of it`);
+      jump.update(panel.el, selection === null ? '' : `Details of ${placeName(selection)}`);
     });
   }
 

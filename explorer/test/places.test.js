@@ -18,6 +18,7 @@ describe('what an address opens', () => {
   });
   it('is said where neurons cannot be told apart', () => {
     expect(isBlockLevel(index, 1)).toBe(false);
+    expect(isBlockLevel({ manifest: { model: { d_mlp: null } } }, 1)).toBe(true);
     expect(openNotes(['1.post.2', '1.mid.2'], { index: mixed, nTokens: 5 })).toEqual([expect.stringContaining('block level')]);
     expect(openNotes(['3.post.2'], { index: mixed, nTokens: 5 })).toEqual([]);
   });

@@ -1,9 +1,11 @@
 """The built site in a real browser, held against DuckDB's answers on the same files."""
 
+import json
 import re
 
 import pytest
 from playwright.sync_api import Page, expect
+from stage import ROOT
 
 WALK = """
 WITH RECURSIVE
@@ -208,3 +210,16 @@ def test_every_file_is_asked_for_once(page: Page, site):
     assert files
     assert all(one.startswith("GET ") for one in files)
     assert len(files) == len(set(files))
+
+
+@pytest.mark.parametrize("scheme", ["light"], indirect=True)
+def test_the_catalogue_lists_the_families_of_models(page: Page, site):
+    page.goto(site.url)
+    page.get_by_test_id("families").locator("summary").click()
+    listed = json.loads((ROOT / "explorer" / "src" / "models.json").read_text())
+    rows = page.get_by_test_id("family")
+    expect(rows).to_have_count(len(listed))
+    for i, family in enumerate(listed):
+        expect(rows.nth(i)).to_contain_text(family["known_as"])
+    mixed = next(i for i, family in enumerate(listed) if family["level"] == "block")
+    expect(rows.nth(mixed)).to_contain_text("block level")
