@@ -91,7 +91,7 @@ export function createPairGraph({ onSelect }) {
     const lit = places.filter(({ key }) => on.here.has(key) || on.there.has(key));
     const radius = Math.max(1.4, Math.min(3.5, made.dx * 0.1));
     return [
-      s('path', { class: 'dots', d: places.map(({ x, y }) => `M${x.toFixed(1)},${y.toFixed(1)}h0`).join('') }),
+      s('path', { class: 'dots', style: made.dx < 24 ? 'stroke-width: 1.5' : null, d: places.map(({ x, y }) => `M${x.toFixed(1)},${y.toFixed(1)}h0`).join('') }),
       ...lit.map(({ key, x, y }) => s('circle', { class: `pair-node${on.here.has(key) ? (on.there.has(key) ? '' : ' here') : ' there'}`, cx: x, cy: y, r: radius })),
     ];
   }

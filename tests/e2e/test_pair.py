@@ -138,6 +138,7 @@ def test_the_layers_stay_in_view_on_a_phone(page: Page, site):
     page.goto(f"{site.url}#/routes/p/0?pair=1&sel=1.attn.14-2")
     graph = page.get_by_test_id("pair-graph")
     for label in ("emb", "L3"):
+        expect(graph.get_by_text(label, exact=True)).to_be_visible()
         box = graph.get_by_text(label, exact=True).bounding_box()
         assert box
         assert 0 <= box["x"] <= 60
