@@ -105,7 +105,7 @@ function sumLine({ index }, rows, whole) {
   const most = index.manifest?.config?.neurons?.top_k;
   const few = typeof most === 'number' && rows.length < most;
   const words = [
-    `${few ? `All ${rows.length}` : `The ${rows.length} largest`} add up to ${fraction(sum)} of this node; the other ${fraction(Math.max(0, 1 - sum))} is ${few ? '' : 'in neurons that are not stored and '}what the residual brings.`,
+    `${few ? `All ${rows.length}` : `The ${rows.length} largest`} add up to ${fraction(sum)} of this node; the other ${fraction(Math.max(0, 1 - sum))} is ${few ? '' : 'neurons that are not stored, and '}what the residual brings.`,
     whole === undefined ? '' : ` They do not add up to the MLP’s ${fraction(whole)}: there the MLP is one part, here every neuron is a part of its own.`,
   ];
   return h('p', { class: 'quiet', 'data-testid': 'neuron-sum', title: `sum of the stored neurons: ${exact(sum)}` }, ...words);

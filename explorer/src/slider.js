@@ -88,7 +88,8 @@ export function createSlider({ onTau, name = 'tau' }) {
     { class: 'tau' },
     h('label', { for: name }, 'threshold'),
     h('div', { class: 'track' }, /** @type {any} */ (chart), range, ends),
-    h('span', { class: 'tau-exact' }, field, refused),
+    field,
+    refused,
   );
   let floor = 0.01;
   /** @type {number[] | null} */
