@@ -111,5 +111,5 @@ export function createPairStage({ onSelect, onGo }) {
     });
   }
 
-  return { el, update, control, reveal: graph.reveal };
+  return { el, update, control, scale, reveal: graph.reveal };
 }

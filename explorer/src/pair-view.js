@@ -18,6 +18,8 @@ import { sortable, tableTools } from './table.js';
  */
 
 const LISTED = 40;
+const ZOOMS = { z: 1.4, Z: 1 / 1.4, 0: 0 }; // 0: the whole
+const ARROWS = /** @type {Record<string, import('./steps.js').Direction>} */ ({ ArrowLeft: 'left', ArrowRight: 'right', ArrowUp: 'up', ArrowDown: 'down' });
 
 /** @param {import('./data.js').Prompt} prompt */
 const nameOf = (prompt) => clip(showText(prompt.role ?? `prompt ${prompt.prompt_id}`), 24);
@@ -169,10 +171,16 @@ export function createPairView({ onSelect, onClose, onGo }) {
     [here, there].forEach((side, i) => both[i].update({ ...side, selection: null, open: '', zoom: null }));
   }
 
-  /** An arrow key, but not where it scrolls a list. @param {import('./steps.js').Direction} direction */
-  function walk(direction) {
+  /** Keys of the graph, as on a route's: arrows, but not where they scroll a list; larger, smaller, the whole. @param {string} key */
+  function onKey(key) {
     const on = document.activeElement;
-    if (!changes.length || top.contains(on) || (right.contains(on) && on === right)) return false;
+    if (!left.contains(stage.el)) return false;
+    if (key in ZOOMS) {
+      stage.scale(ZOOMS[/** @type {keyof typeof ZOOMS} */ (key)]);
+      return true;
+    }
+    const direction = ARROWS[key];
+    if (!direction || !changes.length || top.contains(on) || on === right) return false;
     const to = stepChange(changes, selected, direction);
     if (to === null) return true;
     onSelect(to);
@@ -180,5 +188,5 @@ export function createPairView({ onSelect, onClose, onGo }) {
     return true;
   }
 
-  return { el, update, walk, panel: right };
+  return { el, update, onKey, panel: right };
 }

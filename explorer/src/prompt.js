@@ -247,7 +247,8 @@ export function createPrompt({ data, navigate }) {
   function onKey(key, event) {
     if (!loaded || !state || !route) return false;
     const arrow = { ArrowLeft: 'left', ArrowRight: 'right', ArrowUp: 'up', ArrowDown: 'down' }[key];
-    if (arrow) return pair.el.hidden ? walk(/** @type {any} */ (arrow), event.shiftKey) : pair.walk(/** @type {any} */ (arrow));
+    if (!pair.el.hidden && pair.onKey(key)) return true;
+    if (arrow && pair.el.hidden) return walk(/** @type {any} */ (arrow), event.shiftKey);
     if (key === '-' || key === '_') go({ tau: stage.nudge(route.tau, -1) }, true);
     else if (key === '=' || key === '+') go({ tau: stage.nudge(route.tau, 1) }, true);
     else if (key === 'm') go({ mode: MODES[(MODES.indexOf(state.mode) + 1) % MODES.length] });
