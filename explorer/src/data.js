@@ -19,6 +19,7 @@ import specialSql from './sql/special_tokens.sql?raw';
 import targetsSql from './sql/targets.sql?raw';
 import topsSql from './sql/tops.sql?raw';
 import { nodeKey } from './routes.js';
+import { checkWhole } from './whole.js';
 
 /** The schema this page reads (`schema.py`, SCHEMA_VERSION). */
 export const SCHEMA_VERSION = 1;
@@ -93,22 +94,6 @@ async function fetchJson(address, absent) {
     const kind = /^\s*</.test(text) ? absent : 'damaged';
     throw new SiteError(kind, `${address}: not JSON, begins with ${JSON.stringify(text.slice(0, 40))}`, { address });
   }
-}
-
-/**
- * A file may be whole and yet another one's: what one table says must be in the others.
- * @param {RunIndex} index @param {any} prompt @param {{ targets: any[], nodes: any[], edges: any[] }} found
- */
-function checkWhole(index, prompt, { targets, nodes, edges }) {
-  const explained = new Set(targets.map((row) => row.target));
-  const ends = new Set(nodes.filter((node) => node.layer === index.n_layers - 1 && node.point === 'post').map((node) => node.pos));
-  const parts = nodes.some((node) => node.layer >= 0 && node.stored_share > 0);
-  const lacks = [
-    prompt.targets.every((/** @type {number} */ pos) => explained.has(pos)) ? null : 'targets',
-    prompt.targets.every((/** @type {number} */ pos) => ends.has(pos)) ? null : 'nodes',
-    parts && !edges.length ? 'edges' : null,
-  ].filter((table) => table !== null);
-  if (lacks.length) throw new SiteError('incomplete', `prompt ${prompt.prompt_id} of ${index.id}: its rows are missing from ${lacks.join(', ')}`, { tables: lacks });
 }
 
 /** Only the newest few prompts are kept decoded. @template T @param {number} limit */
