@@ -94,7 +94,7 @@ function detail(change, words, { selection, sorting }) {
     h('tbody', {}, ...change.heads.map((one) => h('tr', {}, h('th', { scope: 'row' }, `L${change.layer}H${one.head}`), ...shareCells(one, floor)))),
   );
   const whole = h('table', { 'data-testid': 'pair-edge-shares' }, h('thead', {}, h('tr', {}, h('td', {}), ...[...names, 'difference'].map((word) => h('th', { scope: 'col', class: 'num' }, word)))), h('tbody', {}, h('tr', {}, h('th', { scope: 'row' }, change.kind === 'attn' ? 'all heads' : 'share'), ...shareCells(change, floor))));
-  return h('section', { 'data-testid': 'pair-detail' }, h('h3', {}, `${edgeName(change)}, ${edgeEnds(change, tokens)}`), h('p', { class: 'quiet', role: 'status' }, routeWords(change, names)), whole, change.heads.length ? sortable(table, { id: 'pair-heads', sorting }) : null);
+  return h('section', { 'data-testid': 'pair-detail' }, h('h2', {}, `${edgeName(change)}, ${edgeEnds(change, tokens)}`), h('p', { class: 'quiet', role: 'status' }, routeWords(change, names)), whole, change.heads.length ? sortable(table, { id: 'pair-heads', sorting }) : null);
 }
 
 /**
@@ -156,7 +156,7 @@ export function createPairView({ onSelect, onClose, onGo }) {
     refill(
       right,
       detail(changes.find((change) => change.key === selection), words, props),
-      h('h3', {}, 'Largest differences', h('small', {}, ` of stored shares: ${Math.min(LISTED, changes.length)} of ${changes.length} edges`)),
+      h('h2', {}, 'Largest differences', h('small', {}, ` of stored shares: ${Math.min(LISTED, changes.length)} of ${changes.length} edges`)),
       table,
       tableTools(table, { name: 'largest-differences' }),
     );
