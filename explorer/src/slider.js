@@ -119,6 +119,7 @@ export function createSlider({ onTau, name = 'tau' }) {
   field.addEventListener('keydown', (event) => {
     if (event.key === 'Enter') field.blur();
     if (event.key !== 'Escape') return;
+    event.stopPropagation(); // it takes back what was typed, and nothing else
     field.value = threshold(shown);
     field.blur();
   });

@@ -360,6 +360,22 @@ def test_block_level_is_said_where_neurons_are_missing(page: Page, site):
 
 
 @LIGHT
+def test_on_a_phone_the_answer_to_a_tap_is_a_tap_away(page: Page, site):
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto(f"{site.url}#/routes/p/0")
+    jump = page.get_by_test_id("jump")
+    expect(page.get_by_test_id("answer-chart")).to_be_attached()
+    expect(jump).to_be_hidden()
+    page.get_by_test_id("graph").locator("[data-key='2.post.14']").click()
+    expect(jump).to_contain_text("L2 post")
+    jump.click()
+    expect(page.get_by_role("heading", name="L2 post")).to_be_in_viewport()
+    expect(jump).to_contain_text("Back to the graph")
+    jump.click()
+    expect(page.get_by_test_id("graph").locator("[data-key='2.post.14']")).to_be_in_viewport()
+
+
+@LIGHT
 def test_by_keyboard_alone(page: Page, site):
     page.goto(f"{site.url}#/routes/p/0")
     expect(page.get_by_test_id("answer-chart")).to_be_visible()
