@@ -151,8 +151,9 @@ export function createPairGraph({ onSelect }) {
     fill(words, ...drawWords(next, layout));
     fill(layers, ...drawLayers(next, layout));
     if (middle) scroller.scrollTo(middle[0] * scroller.scrollWidth - scroller.clientWidth / 2, middle[1] * scroller.scrollHeight - scroller.clientHeight / 2);
-    leave();
+    attr(hover, 'd', null);
     pin();
+    preview(); // a pointer that rests keeps its preview
   }
 
   /** @param {Change} change */
