@@ -136,12 +136,14 @@ def test_arrow_keys_and_previews_of_a_comparison(page: Page, site):
 def test_the_layers_stay_in_view_on_a_phone(page: Page, site):
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto(f"{site.url}#/routes/p/0?pair=1&sel=1.attn.14-2")
-    graph = page.get_by_test_id("pair-graph")
-    for label in ("emb", "L3"):
-        expect(graph.get_by_text(label, exact=True)).to_be_visible()
-        box = graph.get_by_text(label, exact=True).bounding_box()
-        assert box
-        assert 0 <= box["x"] <= 60
+    # Late data draws the labels anew, so the page is asked until they stand still.
+    page.wait_for_function(
+        """() => ["emb", "L3"].every((label) => {
+          const texts = [...document.querySelectorAll("[data-testid=pair-graph] text")];
+          const box = texts.find((el) => el.textContent === label)?.getBoundingClientRect();
+          return box && box.left >= 0 && box.right <= 60;
+        })"""
+    )
     # The answer to a tap is one tap away.
     page.get_by_test_id("jump").click()
     expect(page.get_by_test_id("pair-detail")).to_be_in_viewport()
