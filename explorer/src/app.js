@@ -22,6 +22,7 @@ export function createApp({ data }) {
   const runLink = h('a', { class: 'run-name' });
   const promptsLink = h('a', { class: 'nav' }, 'Prompts');
   const find = h('input', { type: 'search', class: 'find', placeholder: 'Find a prompt  /', 'aria-label': 'Find a prompt', maxlength: 500, spellcheck: 'false', autocomplete: 'off', hidden: true, 'data-testid': 'find' });
+  const seek = h('button', { type: 'button', class: 'icon seek', 'aria-label': 'Find a prompt', title: 'Find a prompt  /', hidden: true, onclick: searchAnywhere }, '⌕'); // where there is no room for the field
   const nav = h('nav', { class: 'run-nav', 'aria-label': 'Run', hidden: true }, runLink, promptsLink);
   const strange = h('p', { class: 'banner', role: 'status', 'data-testid': 'banner', hidden: true });
   const stage = h('div', { class: 'view' });
@@ -33,6 +34,7 @@ export function createApp({ data }) {
     nav,
     h('span', { class: 'space' }),
     find,
+    seek,
     theme.el,
     h('button', { type: 'button', class: 'icon', 'aria-label': 'Keys', title: 'Keys  ?', onclick: sheet.open }, '?'),
   );
@@ -117,7 +119,7 @@ export function createApp({ data }) {
   /** @param {State} next */
   function drawHeader(next) {
     nav.hidden = next.view === 'catalogue';
-    find.hidden = next.view !== 'prompt';
+    find.hidden = seek.hidden = next.view !== 'prompt';
     find.value = '';
     if (next.view === 'catalogue') return;
     const list = format(promptsState(next.run));

@@ -1,6 +1,7 @@
 /** The catalogue: the runs of this site, each with a way straight to a prediction. */
 
 import { fill, h } from './dom.js';
+import { familiesSection } from './families.js';
 import { clip, day, plural, showText, size } from './format.js';
 import { format, promptsState } from './state.js';
 
@@ -54,7 +55,7 @@ export function createCatalogue({ data, onOpen }) {
   const body = h('div', { class: 'cards' });
   const title = h('h1', {}, 'Runs');
   const lead = h('p', { class: 'lead' }, 'Each run holds the routes by which one model came to its predictions on a dataset of prompts: which tokens, layers, heads and MLPs they passed through.');
-  const el = h('main', { class: 'catalogue page', id: 'main', tabindex: '-1' }, title, lead, body);
+  const el = h('main', { class: 'catalogue page', id: 'main', tabindex: '-1' }, title, lead, body, familiesSection());
   fill(body, ...[0, 1].map(() => h('div', { class: 'run-card skeleton', 'aria-hidden': 'true' })));
 
   async function update() {

@@ -19,6 +19,7 @@ import specialSql from './sql/special_tokens.sql?raw';
 import targetsSql from './sql/targets.sql?raw';
 import topsSql from './sql/tops.sql?raw';
 import { nodeKey } from './routes.js';
+import { checkWhole } from './whole.js';
 
 /** The schema this page reads (`schema.py`, SCHEMA_VERSION). */
 export const SCHEMA_VERSION = 1;
@@ -234,6 +235,7 @@ export function createData({ base, db }) {
         rows(index, specialSql, ['tokens'], values),
       ]);
       for (const edge of edges) edge.kind = KINDS[edge.kind];
+      checkWhole(index, found, { targets, nodes, edges });
       return /** @type {PromptData} */ ({
         prompt: found,
         targets,

@@ -1,6 +1,7 @@
 /** What is fetched on click: writes, effects, components, neurons, head maps. One function per question, one `.sql` file each. */
 
 import componentsSql from './sql/components.sql?raw';
+import biasSql from './sql/logit_bias.sql?raw';
 import effectsSql from './sql/logit_effects.sql?raw';
 import mapsSql from './sql/maps.sql?raw';
 import placesSql from './sql/neuron_places.sql?raw';
@@ -71,6 +72,16 @@ export function createDetails({ query, rows, address }) {
   /** @param {RunIndex} index @param {number} id @param {number} target @returns {Promise<EffectRow[]>} */
   const effects = (index, id, target) => rows(index, effectsSql, ['logit_effects'], { id, target });
 
+  /**
+   * The constant c of the answer's and the foil's logit, by token id.
+   * @param {RunIndex} index @param {number} answer @param {number | null} foil @returns {Promise<Map<number, number>>}
+   */
+  async function logitBias(index, answer, foil) {
+    const files = { vocab: [address(index, 'model/vocab.parquet')] };
+    const found = await query(biasSql, { answer, foil: foil ?? answer }, files);
+    return new Map(found.map((row) => [row.token_id, row.logit_bias ?? 0]));
+  }
+
   /** @param {RunIndex} index @param {number} id @returns {Promise<ComponentRow[]>} largest share at the last target first */
   const components = (index, id) => rows(index, componentsSql, ['components'], { id });
 
@@ -109,5 +120,5 @@ export function createDetails({ query, rows, address }) {
     return { tokens, writes: found, neurons: dominant };
   }
 
-  return { writes, effects, components, neurons, topNeurons, neuronPlaces, neuronTokens, headMap, trace };
+  return { writes, effects, logitBias, components, neurons, topNeurons, neuronPlaces, neuronTokens, headMap, trace };
 }

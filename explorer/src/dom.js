@@ -38,10 +38,32 @@ export function s(tag, props = {}, ...children) {
   return el;
 }
 
+/** @param {(Child | Child[])[]} children */
+const nodesOf = (children) => /** @type {(Node | string)[]} */ (children.flat().filter((child) => child !== null && child !== undefined && child !== false).map((child) => (child instanceof Node ? child : String(child))));
+
 /** Replaces the children. @param {Element} el @param {...(Child | Child[])} children */
 export function fill(el, ...children) {
-  const nodes = children.flat().filter((child) => child !== null && child !== undefined && child !== false);
-  el.replaceChildren(...nodes.map((child) => (child instanceof Node ? child : String(child))));
+  el.replaceChildren(...nodesOf(children));
+}
+
+/**
+ * Replaces the children; what a reader was on keeps the keyboard's focus, drawn anew under the same `data-go` or not.
+ * @param {Element} el @param {...(Child | Child[])} children
+ */
+export function refill(el, ...children) {
+  const focused = el.contains(document.activeElement) ? document.activeElement : null;
+  const nodes = nodesOf(children);
+  const kept = /** @type {ChildNode | undefined} */ (nodes.find((node) => focused && node instanceof Node && node !== focused && node.contains(focused)));
+  if (kept?.parentNode === el) {
+    // It stays where it is: taking it out for a moment would blur what is in it.
+    for (const child of [...el.childNodes]) if (child !== kept) child.remove();
+    kept.before(...nodes.slice(0, nodes.indexOf(kept)));
+    kept.after(...nodes.slice(nodes.indexOf(kept) + 1));
+    return;
+  }
+  const on = focused?.getAttribute('data-go') ?? null;
+  el.replaceChildren(...nodes);
+  if (on) /** @type {HTMLElement | null} */ (el.querySelector(`[data-go="${CSS.escape(on)}"]`))?.focus({ preventScroll: true });
 }
 
 /** @param {Element} el @param {string} name @param {string | number | null | false} value */

@@ -2,7 +2,7 @@
  * Everything that can go wrong between the page and its data, as one class with a kind.
  * `messages.js` turns a kind into words; nothing else needs to know them.
  *
- * @typedef {'no-data' | 'missing' | 'network' | 'damaged' | 'schema-newer' | 'schema-older' | 'unknown-run'
+ * @typedef {'no-data' | 'missing' | 'network' | 'damaged' | 'incomplete' | 'schema-newer' | 'schema-older' | 'unknown-run'
  *   | 'unknown-prompt' | 'rejected-prompt' | 'no-prompts' | 'engine' | 'query'} Kind
  */
 

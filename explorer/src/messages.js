@@ -35,6 +35,12 @@ const WORDS = {
     links: [HOME],
     retry: true,
   }),
+  incomplete: ({ tables = [] }) => ({
+    title: 'The data of this prompt is incomplete',
+    text: `The run says that it stored more than the ${tables.length === 1 ? 'file' : 'files'} of ${tables.join(' and ')} hold. A file of another run or prompt may stand in their place: make the site again with “flowatlas site”.`,
+    links: [HOME],
+    retry: true,
+  }),
   'schema-newer': ({ version }) => ({
     title: 'This data is newer than the page',
     text: `The data has schema ${version}, which this page does not know. Reload without the browser’s cache; if you host the site, make it again with the flowatlas that wrote the run.`,

@@ -1,19 +1,25 @@
 /** Two prompts of a pair: what each predicts, their tokens side by side, the difference of their routes. */
 
 import { edgeEnds, edgeName } from './describe.js';
-import { fill, h } from './dom.js';
-import { figureTools } from './figure.js';
-import { clip, exact, fraction, integer, showText, showToken, threshold } from './format.js';
-import { createGraph } from './graph.js';
-import { alignable, changesBetween, differingTokens } from './pair.js';
-import { changeWords, createPairGraph, signed } from './pair-graph.js';
+import { fill, h, refill } from './dom.js';
+import { SiteError } from './errors.js';
+import { clip, exact, fraction, integer, showText, showToken } from './format.js';
+import { createGraph, hiderOf } from './graph.js';
+import { alignable, changesBetween, differingTokens, stepChange } from './pair.js';
+import { createPairStage } from './pair-stage.js';
+import { changeWords, routeWords, shareCells } from './pair-words.js';
 import { sortable, tableTools } from './table.js';
 
 /** @typedef {import('./pair.js').Change} Change */
 /** @typedef {import('./graph.js').GraphProps & { target: import('./data.js').Target | undefined }} Side */
-/** @typedef {{ here: Side, there: Side | Error | null, note: string, selection: string | null, tau: number, mode: string }} PairProps */
+/**
+ * @typedef {{ here: Side, there: Side | Error | null, note: string, selection: string | null, tau: number, shares: number[],
+ *   retry: () => void, sorting: import('./table.js').Sorting }} PairProps `shares` of both routes, for the threshold's histogram
+ */
 
 const LISTED = 40;
+const ZOOMS = { z: 1.4, Z: 1 / 1.4, 0: 0 }; // 0: the whole
+const ARROWS = /** @type {Record<string, import('./steps.js').Direction>} */ ({ ArrowLeft: 'left', ArrowRight: 'right', ArrowUp: 'up', ArrowDown: 'down' });
 
 /** @param {import('./data.js').Prompt} prompt */
 const nameOf = (prompt) => clip(showText(prompt.role ?? `prompt ${prompt.prompt_id}`), 24);
@@ -43,6 +49,7 @@ function outcomes(sides, names) {
 
 /** Both prompts, each token above its fellow. @param {Side[]} sides @param {string[]} names @param {number[]} differ */
 function tokenTable(sides, names, differ) {
+  const longest = sides.map(({ data }) => data.prompt.tokens).reduce((a, b) => (b.length > a.length ? b : a));
   return h(
     'div',
     { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Tokens of both prompts' },
@@ -51,18 +58,13 @@ function tokenTable(sides, names, differ) {
       { class: i ? 'there' : 'here' },
       h('th', { scope: 'row' }, names[i]),
       ...prompt.tokens.map((token, pos) => h('td', { class: differ.includes(pos) ? 'differs' : null, title: `${showToken(token)}, position ${pos}, token id ${prompt.token_ids[pos]}` }, chip(token))),
-    )))),
+    )), h('tr', { class: 'positions' }, h('td', {}), ...longest.map((_, pos) => h('td', { class: 'pos' }, pos))))),
   );
 }
 
-/** @param {string[]} names @param {number} tau */
-function legend(names, tau) {
-  const key = (/** @type {string} */ look, /** @type {string} */ words) => h('span', {}, h('span', { class: `key ${look}`, 'aria-hidden': 'true' }), words);
-  return h('p', { class: 'pair-legend' }, key('here d1', ''), key('here d2', ''), key('here d3', `more in ${names[0]}`), key('there d1', ''), key('there d2', ''), key('there d3', `more in ${names[1]}`), key('same', 'within 0.01'), key('only', 'on one route only'), h('span', { class: 'quiet' }, `steps at 0.01, 0.05, 0.2 · threshold ${threshold(tau)}`));
-}
-
-/** @param {Change[]} changes @param {string[]} tokens @param {[string, string]} names @param {PairProps} props @param {(key: string) => void} onSelect */
-function changeTable(changes, tokens, names, { selection }, onSelect) {
+/** @param {Change[]} changes @param {import('./pair-words.js').Words} words @param {PairProps} props @param {(key: string) => void} onSelect */
+function changeTable(changes, words, { selection, sorting }, onSelect) {
+  const { tokens, names, floor } = words;
   const column = (/** @type {string} */ label) => h('th', { scope: 'col', class: 'num' }, label);
   return sortable(
     h(
@@ -72,66 +74,65 @@ function changeTable(changes, tokens, names, { selection }, onSelect) {
       h('tbody', {}, ...changes.slice(0, LISTED).map((change) => h(
         'tr',
         { class: change.key === selection ? 'chosen' : null },
-        h('td', { 'data-value': `${edgeName(change)}, ${edgeEnds(change, tokens)}` }, h('button', { type: 'button', class: 'link', 'aria-pressed': change.key === selection ? 'true' : 'false', title: changeWords(change, tokens, names), onclick: () => onSelect(change.key) }, edgeName(change)), h('small', {}, ` ${edgeEnds(change, tokens)}`, change.only ? ` · ${change.only === 'here' ? names[0] : names[1]} only` : '')),
-        h('td', { class: 'num', 'data-value': change.here, title: change.here ? exact(change.here) : 'under the floor' }, change.here ? fraction(change.here) : '–'),
-        h('td', { class: 'num', 'data-value': change.there, title: change.there ? exact(change.there) : 'under the floor' }, change.there ? fraction(change.there) : '–'),
-        h('td', { class: `num ${change.difference >= 0 ? 'here' : 'there'}`, 'data-value': change.difference }, signed(change.difference)),
+        h('td', { 'data-value': `${edgeName(change)}, ${edgeEnds(change, tokens)}` }, h('button', { type: 'button', class: 'link', 'data-go': change.key, 'aria-pressed': change.key === selection ? 'true' : 'false', title: changeWords(change, words), onclick: () => onSelect(change.key) }, edgeName(change)), h('small', {}, ` ${edgeEnds(change, tokens)}`, change.only ? ` · ${routeWords(change, names)}` : '')),
+        ...shareCells(change, floor),
       ))),
     ),
-    { id: 'pair-changes' },
+    { id: 'pair-changes', sorting },
   );
 }
 
-/** The heads of the selected edge in both. @param {Change | undefined} change @param {string[]} tokens @param {[string, string]} names */
-function detail(change, tokens, names) {
-  if (!change) return h('p', { class: 'hint' }, 'Click an edge of the graph or a line of the table to compare its heads.');
-  if (!change.heads.length) return h('p', {}, changeWords(change, tokens, names));
+/** The selected edge and its heads in both. @param {Change | undefined} change @param {import('./pair-words.js').Words} words @param {PairProps} props */
+function detail(change, words, { selection, sorting }) {
+  const { tokens, names, floor } = words;
+  if (!change) return h('p', { class: 'hint', role: 'status' }, selection === null ? 'Click an edge of the graph or a line of the table to compare its heads; arrow keys walk along the edges.' : `${selection} is an edge of neither route at this threshold.`);
+  const head = h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, change.heads.length ? 'head' : ''), ...[...names, 'difference'].map((word) => h('th', { scope: 'col', class: 'num' }, word))));
   const table = h(
     'table',
     { 'data-testid': 'pair-heads' },
-    h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'head'), ...[...names, 'difference'].map((word) => h('th', { scope: 'col', class: 'num' }, word)))),
-    h('tbody', {}, ...change.heads.map(({ head, here, there }) => h('tr', {}, h('th', { scope: 'row' }, `L${change.layer}H${head}`), ...[here, there].map((share) => h('td', { class: 'num', 'data-value': share, title: share ? exact(share) : 'under the floor' }, share ? fraction(share) : '–')), h('td', { class: `num ${here >= there ? 'here' : 'there'}`, 'data-value': here - there }, signed(here - there))))),
+    head,
+    h('tbody', {}, ...change.heads.map((one) => h('tr', {}, h('th', { scope: 'row' }, `L${change.layer}H${one.head}`), ...shareCells(one, floor)))),
   );
-  return h('section', {}, h('h3', {}, `Heads of ${edgeName(change)}, ${edgeEnds(change, tokens)}`), sortable(table, { id: 'pair-heads' }));
+  const whole = h('table', { 'data-testid': 'pair-edge-shares' }, h('thead', {}, h('tr', {}, h('td', {}), ...[...names, 'difference'].map((word) => h('th', { scope: 'col', class: 'num' }, word)))), h('tbody', {}, h('tr', {}, h('th', { scope: 'row' }, change.kind === 'attn' ? 'all heads' : 'share'), ...shareCells(change, floor))));
+  return h('section', { 'data-testid': 'pair-detail' }, h('h2', {}, `${edgeName(change)}, ${edgeEnds(change, tokens)}`), h('p', { class: 'quiet', role: 'status' }, routeWords(change, names)), whole, change.heads.length ? sortable(table, { id: 'pair-heads', sorting }) : null);
 }
 
-/** @param {{ onSelect: (key: string | null) => void, onClose: () => void, onRetry: () => void }} options */
-export function createPairView({ onSelect, onClose, onRetry }) {
-  const drawing = createPairGraph({ onSelect });
+/**
+ * @param {{ onSelect: (key: string | null) => void, onClose: () => void,
+ *   onGo: (change: Partial<import('./state.js').PromptState>, replace?: boolean) => void }} options
+ */
+export function createPairView({ onSelect, onClose, onGo }) {
+  const stage = createPairStage({ onSelect, onGo });
   const none = () => {};
   const deaf = { onSelect: none, onOpen: none, onPart: none, onZoom: none };
   const both = [createGraph(deaf), createGraph(deaf)];
   const top = h('div', { class: 'pair-top' });
-  const left = h('div', { class: 'pair-left', tabindex: '0', role: 'region', 'aria-label': 'Difference of the routes' });
+  const left = h('div', { class: 'pair-left' });
   const right = h('aside', { class: 'pair-right', 'aria-label': 'Largest differences', tabindex: '0' });
   const close = h('button', { type: 'button', class: 'button', 'data-testid': 'pair-close', title: 'Esc', onclick: onClose }, 'Close the comparison');
-  const el = h('section', { class: 'pair', 'aria-label': 'Comparison of a pair', hidden: true }, top, h('div', { class: 'pair-split' }, left, right));
-  let room = { width: 0, height: 0 };
-  /** @type {PairProps | null} */
-  let now = null;
+  const split = h('div', { class: 'pair-split' }, left, right);
+  const el = h('section', { class: 'pair', 'aria-label': 'Comparison of a pair', hidden: true }, top, split);
+  /** @type {Change[]} what the graph shows */
+  let changes = [];
+  /** @type {string | null} */
+  let selected = null;
 
-  /** Room for the graph. On a narrow page nothing bounds its height, so it must not follow its own. */
-  function space() {
-    const narrow = window.matchMedia('(max-width: 900px)').matches;
-    return { width: Math.max(320, left.clientWidth - 16), height: Math.max(260, narrow ? window.innerHeight * 0.6 : left.clientHeight - 72) };
+  /** @param {Error} error @param {() => void} retry */
+  function fail(error, retry) {
+    const gone = error instanceof SiteError && (error.kind === 'unknown-prompt' || error.kind === 'rejected-prompt');
+    split.hidden = true;
+    const words = gone ? 'There is no such other prompt in this run. ' : 'The other prompt could not be read. ';
+    fill(top, h('p', { class: 'inline-error', role: 'alert' }, words, gone ? null : h('button', { type: 'button', class: 'link', onclick: retry }, 'Retry'), h('small', {}, error.message)), close);
   }
-
-  new ResizeObserver(() => {
-    const size = space();
-    if (now && !el.hidden && (Math.abs(size.width - room.width) > 8 || Math.abs(size.height - room.height) > 8)) update(now);
-  }).observe(left);
 
   /** @param {PairProps} props */
   function update(props) {
-    now = props;
     const { here, there, note } = props;
-    room = space();
+    selected = props.selection;
+    changes = [];
+    if (there instanceof Error) return fail(there, props.retry);
+    split.hidden = there === null;
     if (there === null) return fill(top, h('p', { class: 'quiet', role: 'status' }, 'Fetching the other prompt…'), close);
-    if (there instanceof Error) {
-      fill(left);
-      fill(right);
-      return fill(top, h('p', { class: 'inline-error', role: 'alert' }, 'The other prompt could not be read. ', h('button', { type: 'button', class: 'link', onclick: onRetry }, 'Retry'), h('small', {}, there.message)), close);
-    }
     const [one, two] = [here.data.prompt, there.data.prompt];
     const names = /** @type {[string, string]} */ (nameOf(one) === nameOf(two) ? [`prompt ${one.prompt_id}`, `prompt ${two.prompt_id}`] : [nameOf(one), nameOf(two)]);
     const same = alignable(one, two);
@@ -139,43 +140,53 @@ export function createPairView({ onSelect, onClose, onRetry }) {
     const words = same ? '' : `The prompts have ${one.n_tokens} and ${two.n_tokens} tokens, so they cannot be aligned token by token; each is shown with its own route.`;
     fill(top, h('div', { class: 'pair-words' }, tokenTable([here, there], names, differ), words || note ? h('p', { class: 'notice', role: 'status', 'data-testid': 'pair-note' }, [words, note].filter(Boolean).join(' ')) : null, outcomes([here, there], names)), close);
     if (same) drawDifference(props, there, names);
-    else drawBoth(here, there, names);
+    else drawBoth(props, there, names);
   }
 
   /** @param {PairProps} props @param {Side} there @param {[string, string]} names */
   function drawDifference(props, there, names) {
-    const { here, selection } = props;
-    const tokens = here.data.prompt.tokens;
-    const changes = changesBetween(here, there);
-    const nodes = new Set([...here.route.nodes.keys(), ...there.route.nodes.keys()]);
-    const { n_layers: nLayers, parallel } = here.index;
-    drawing.update({ changes, tokens, others: there.data.prompt.tokens, nodes, nLayers, parallel, selection, names, room });
-    const others = there.data.prompt.tokens;
-    const numbers = () => ({
-      columns: ['edge', 'layer', 'part', 'from_pos', 'from_token', 'from_token_other', 'to_pos', 'to_token', 'to_token_other', names[0], names[1], 'difference', 'on_route'],
-      rows: changes.map((change) => [edgeName(change), change.layer, change.kind, change.src, tokens[change.src], others[change.src], change.dst, tokens[change.dst], others[change.dst], change.here, change.there, change.difference, change.only === null ? 'both' : change.only === 'here' ? names[0] : names[1]]),
-    });
-    const name = `difference-${here.index.id}-${here.data.prompt.prompt_id}-${there.data.prompt.prompt_id}`;
-    const tools = figureTools({ name: () => name, svg: () => drawing.el, table: numbers, title: () => `Difference of the routes of ${names[0]} and ${names[1]}, threshold ${props.tau}` });
-    const first = !left.contains(drawing.el);
-    fill(left, h('div', { class: 'pair-head' }, legend(names, props.tau), tools), /** @type {any} */ (drawing.el));
-    if (first) left.scrollLeft = left.scrollWidth; // the prediction is at the right
-    const table = changeTable(changes, tokens, names, props, onSelect);
-    fill(
+    const { here, selection, tau, shares } = props;
+    const all = changesBetween(here, there);
+    const hidden = hiderOf(here.hide);
+    changes = all.filter((change) => !hidden(/** @type {any} */ (change)));
+    if (!left.contains(stage.el)) fill(left, stage.el);
+    stage.update({ here, there, all, changes, names, selection, tau, shares });
+    const words = { names, tokens: here.data.prompt.tokens, floor: here.index.floor };
+    const table = changeTable(changes, words, props, onSelect);
+    refill(
       right,
-      detail(changes.find((change) => change.key === selection), tokens, names),
-      h('h3', {}, 'Largest differences', h('small', {}, ` ${Math.min(LISTED, changes.length)} of ${changes.length} edges on either route`)),
+      detail(changes.find((change) => change.key === selection), words, props),
+      h('h2', {}, 'Largest differences', h('small', {}, ` of stored shares: ${Math.min(LISTED, changes.length)} of ${changes.length} edges`)),
       table,
       tableTools(table, { name: 'largest-differences' }),
     );
   }
 
-  /** @param {Side} here @param {Side} there @param {string[]} names */
-  function drawBoth(here, there, names) {
-    fill(left, ...both.map((graph, i) => h('figure', { class: 'pair-one' }, h('figcaption', {}, names[i]), graph.el)));
+  /** @param {PairProps} props @param {Side} there @param {string[]} names */
+  function drawBoth({ here, tau, shares }, there, names) {
+    const controls = stage.control({ here, tau, shares, alone: true });
+    if (!left.contains(both[0].el)) fill(left, ...both.map((graph) => h('figure', { class: 'pair-one' }, h('figcaption', {}), graph.el)), controls);
+    left.querySelectorAll('figcaption').forEach((caption, i) => fill(caption, names[i]));
     fill(right, h('p', { class: 'hint' }, 'Open either prompt by itself to select nodes and edges.'));
     [here, there].forEach((side, i) => both[i].update({ ...side, selection: null, open: '', zoom: null }));
   }
 
-  return { el, update };
+  /** Keys of the graph, as on a route's: arrows, but not where they scroll a list; larger, smaller, the whole. @param {string} key */
+  function onKey(key) {
+    const on = document.activeElement;
+    if (!left.contains(stage.el)) return false;
+    if (key in ZOOMS) {
+      stage.scale(ZOOMS[/** @type {keyof typeof ZOOMS} */ (key)]);
+      return true;
+    }
+    const direction = ARROWS[key];
+    if (!direction || !changes.length || top.contains(on) || on === right) return false;
+    const to = stepChange(changes, selected, direction);
+    if (to === null) return true;
+    onSelect(to);
+    stage.reveal(to);
+    return true;
+  }
+
+  return { el, update, onKey, panel: right };
 }

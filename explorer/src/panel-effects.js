@@ -56,6 +56,30 @@ function largestList(props, effects) {
   return h('ul', { class: 'lines' }, ...sorted.map(line));
 }
 
+/**
+ * From the effects to the logit: their sum, the constant that no component writes, the soft-cap where there is one.
+ * @param {PanelProps} props @param {number} total of the effects @param {import('./tabs.js').Outcome} of @param {Map<number, number>} bias
+ */
+function sumFacts({ data, index, route, target }, total, of, bias) {
+  if (!target) return [];
+  const last = data.nodes.get(nodeKey(index.n_layers - 1, 'post', route.target));
+  const pick = (/** @type {number | null | undefined} */ answer, /** @type {number | null | undefined} */ foil) => (of === 'answer' ? answer : of === 'foil' ? foil : (answer ?? NaN) - (foil ?? NaN)) ?? NaN;
+  const constant = pick(bias.get(target.answer_id) ?? 0, target.foil_id === null ? null : (bias.get(target.foil_id) ?? 0));
+  const stored = pick(last?.answer_logit, last?.foil_logit);
+  const logit = total + constant;
+  // Stored as float32: what is off by more has been through a soft-cap.
+  const capped = Number.isFinite(stored) && Math.abs(stored - logit) > 2e-3 * Math.max(1, Math.abs(logit));
+  const name = of === 'difference' ? 'difference of the logits' : `logit of the ${of}`;
+  const facts = factList([
+    ['components', `${quantity(total)} logits`, `sum of every effect above: ${exact(total)}`],
+    ['constant', signed(constant), `biases of the final norm and the unembedding, which no component writes: ${exact(constant)}`],
+    [capped ? 'before the soft-cap' : name, quantity(logit), exact(logit)],
+    [capped ? name : '', capped ? quantity(stored) : null, exact(stored)],
+  ]);
+  facts.dataset.testid = 'effect-sum';
+  return [facts, capped ? h('p', { class: 'quiet' }, of === 'difference' ? 'Each logit passes a soft-cap of its own, so the difference shown by the lens is smaller.' : 'The model passes its logits through a soft-cap; effects add up before it.') : null];
+}
+
 /** @param {PanelProps} props @param {import('./details.js').EffectRow[]} rows */
 function show(props, rows) {
   const { index, route, state, target } = props;
@@ -64,10 +88,11 @@ function show(props, rows) {
   const effects = effectsOf(rows, of);
   const total = effects.reduce((sum, effect) => sum + effect.value, 0);
   const name = of === 'difference' ? 'answer − foil' : of;
+  const bias = props.ask(`logit bias ${target?.answer_id} ${target?.foil_id}`, () => props.source.details.logitBias(index, target?.answer_id ?? -1, target?.foil_id ?? null));
   return [
     target?.foil_id === null ? null : chooser(props, of),
     props.memo(`effects ${route.target} ${of}`, () => effectsFigure({ effects, nLayers: index.n_layers, nHeads: index.n_heads, name, width: props.width, onChoose: (effect) => goTo(props, effect) })),
-    factList([['all add up to', `${quantity(total)} logits`, `the logit of ${name} before bias and cap: ${exact(total)}`]]),
+    ...answered(bias, 'The constant of this logit', (found) => sumFacts(props, total, of, found), 1),
     heading('Largest', `direct effects on the ${name === 'answer' ? 'answer' : name}`),
     largestList(props, effects),
   ].filter((part) => part !== null);

@@ -33,7 +33,7 @@ function headTable(props, rows, columns, chosen, id) {
     );
   });
   const table = h('table', { class: 'heads' }, h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'head'), h('th', { 'aria-hidden': 'true' }), ...columns.map((name) => h('th', { scope: 'col', class: name === 'from' ? null : 'num' }, name)))), h('tbody', {}, ...body));
-  return [h('div', { class: 'short' }, sortable(table, { id: `heads-${id}` })), tableTools(table, { name: 'heads' })];
+  return [h('div', { class: 'short' }, sortable(table, { id: `heads-${id}`, sorting: props.sorting })), tableTools(table, { name: 'heads' })];
 }
 
 /** @param {number | null} value */
@@ -126,23 +126,29 @@ function headDetail(props, of, pos) {
   const writer = { layer: of.layer, component: /** @type {const} */ ('head'), index: of.head, pos };
   const writes = props.ask(`writes ${JSON.stringify(writer)}`, () => source.details.writes(index, data.prompt.prompt_id, writer));
   const components = props.ask('components', () => source.details.components(index, data.prompt.prompt_id));
-  const summary = components.value?.find((row) => row.component === 'head' && row.layer === of.layer && row.index === of.head);
+  const here = headsInto(props, of.layer, pos).find((row) => row.head === of.head);
   const head = h('section', { class: 'chosen', 'aria-label': `Head ${name}`, 'data-testid': 'head-detail' });
   head.append(
     h('h2', {}, name, ' ', h('span', { class: 'at' }, 'writing at '), ...at(data.prompt.tokens, pos)),
-    summary
-      ? factList([
-          ['mean share', fraction(summary.mean_share), `over all positions, without a threshold: ${exact(summary.mean_share)}`],
-          ['at the last target', fraction(summary.target_share), exact(summary.target_share)],
-          ['on a route up to', fraction(summary.route_tau), `the largest threshold at which an edge of it is on a route: ${exact(summary.route_tau)}`],
-        ])
-      : h('span'),
+    factList([['share at this token', here ? fraction(here.first) : `under ${threshold(index.floor)}, or not stored`, here ? `sum of its stored edges into this token: ${exact(here.first)}` : '']]),
     ...mapSection(props, of, pos),
     heading('Writes', 'logits it adds at this token, before bias'),
     ...answered(writes, `What ${name} writes`, (found) =>
       found.up.length || found.down.length ? [writesTable(found, namedTokens(props))] : [h('p', { class: 'quiet' }, 'Not stored: no edge of this head into this token lies on a stored route.')],
     ),
     ...effectSection(props, of),
+    heading('Over the whole prompt', 'without a threshold'),
+    ...answered(components, `The shares of ${name} over the prompt`, (rows) => {
+      const summary = rows.find((row) => row.component === 'head' && row.layer === of.layer && row.index === of.head);
+      if (!summary) return [h('p', { class: 'quiet' }, 'Nothing is stored of this head.')];
+      return [
+        factList([
+          ['mean over tokens', fraction(summary.mean_share), exact(summary.mean_share)],
+          ['at the last target', fraction(summary.target_share), exact(summary.target_share)],
+          ['on a route below threshold', fraction(summary.route_tau), `an edge of it is on a per-head route of a target as long as the threshold is below ${exact(summary.route_tau)}`],
+        ]),
+      ];
+    }, 1),
   );
   return head;
 }
@@ -162,18 +168,29 @@ export function edgeHeader(props, part) {
     h('p', { class: 'ends-line' }, ...ends),
     h('p', { class: 'quiet' }, 'from ', go(part.from), ' into ', go(part.to), edge ? '' : ' · not on this route'),
     factList([
-      [shareName(part.kind, route.mode), edge ? fraction(edge.shown) : '–', edge ? exact(edge.shown) : ''],
-      ['sum of all heads', part.kind === 'attn' && edge?.shown !== part.share ? fraction(part.share) : null, exact(part.share)],
-      ['on the route up to', edge ? fraction(edge.bottleneck) : null, edge ? `the edge leaves the route at tau = ${exact(edge.bottleneck)}` : ''],
+      [edge ? shareName(part.kind, route.mode) : 'stored share', fraction(edge ? edge.shown : part.share), exact(edge ? edge.shown : part.share)],
+      ['sum of all heads', part.kind === 'attn' && edge && edge.shown !== part.share ? fraction(part.share) : null, exact(part.share)],
+      ['on the route below threshold', edge ? fraction(edge.bottleneck) : null, edge ? `at ${exact(edge.bottleneck)} it leaves the route: the smallest share on its widest way to the target` : ''],
     ]),
   ];
 }
 
-/** @param {PanelProps} props @param {Listed[]} rows @returns {HeadId | null} the head that the state names, else the first */
-function chosenOf({ state }, rows) {
+/**
+ * The head that the state names, else the first; a name that has no place here is said, not replaced in silence.
+ * @param {PanelProps} props @param {Listed[]} rows @param {number | null} layer whose heads are shown; null for every layer's
+ * @returns {{ chosen: HeadId | null, note: Node[] }}
+ */
+function chosenOf({ state, index }, rows, layer) {
   const named = state.head === null ? undefined : parseHead(state.head);
-  const here = rows.find((row) => row.layer === named?.layer && row.head === named.head);
-  return here ?? (named && rows.every((row) => row.layer === named.layer) ? named : (rows[0] ?? null));
+  const first = rows[0] ?? null;
+  if (!named) return { chosen: first, note: [] };
+  const listed = rows.find((row) => row.layer === named.layer && row.head === named.head);
+  if (listed) return { chosen: listed, note: [] };
+  const instead = first ? ` ${headName(first.layer, first.head)} is shown instead.` : '';
+  const say = (/** @type {string} */ why) => [h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, `${why}${instead}`)];
+  if (named.layer >= index.n_layers || named.head >= index.n_heads) return { chosen: first, note: say(`This model has no head ${state.head}.`) };
+  if (layer !== null && named.layer !== layer) return { chosen: first, note: say(`${state.head} does not write here: this is the attention of layer ${layer}.`) };
+  return { chosen: named, note: [h('p', { class: 'quiet', 'data-testid': 'not-here' }, `${state.head} has no stored share here.`)] };
 }
 
 /** @param {PanelProps} props */
@@ -181,12 +198,13 @@ function renderEdge(props) {
   const { graph, index, selection } = props;
   const part = graph.parts.find((one) => one.key === selection);
   const rows = part ? headsOfEdge(props, part) : [];
-  const chosen = chosenOf(props, rows);
+  const { chosen, note } = chosenOf(props, rows, props.focus.layer);
   const listed = part?.heads.reduce((sum, head) => sum + head.share, 0) ?? 0;
   const floor = threshold(index.floor);
   const top = part
     ? [
         ...edgeHeader(props, part),
+        ...note,
         heading('Heads', 'share of the node after attention; attention weight'),
         ...(rows.length ? headTable(props, rows, ['share', 'attention'], chosen, 'edge') : [h('p', { class: 'quiet' }, `No head of this edge has a share above the floor ${floor}.`)]),
         ...(part.share - listed > 5e-4 ? [h('p', { class: 'quiet' }, `Heads under the floor add up to ${fraction(part.share - listed)}.`)] : []),
@@ -197,13 +215,15 @@ function renderEdge(props) {
 
 /** @param {PanelProps} props */
 function renderNode(props) {
-  const { focus, data } = props;
+  const { focus, data, index } = props;
   if (focus.layer < 0) return [h('h2', {}, 'Heads'), h('p', {}, 'The embedding comes before the first block: no head writes into it.')];
   const rows = headsInto(props, focus.layer, focus.pos);
-  const chosen = chosenOf(props, rows);
+  const { chosen, note } = chosenOf(props, rows, focus.layer);
   const title = h('h2', {}, `L${focus.layer} attention `, h('span', { class: 'at' }, 'at '), ...at(data.prompt.tokens, focus.pos));
-  if (!rows.length) return [title, h('p', { class: 'quiet' }, 'No head is stored here: the node after attention is on no stored route.'), ...(chosen ? [headDetail(props, chosen, focus.pos)] : [])];
-  return [title, heading('Heads', 'share of this node, summed over the tokens they read'), ...headTable(props, rows, ['share', 'from'], chosen, 'node'), ...(chosen ? [headDetail(props, chosen, focus.pos)] : [])];
+  if (!rows.length) return [title, h('p', { class: 'quiet' }, 'No head is stored here: the node after attention is on no stored route.'), ...note, ...(chosen ? [headDetail(props, chosen, focus.pos)] : [])];
+  const { stored, floor } = mapsOf(index);
+  const smaller = `Sums of stored edges, each above the floor ${threshold(index.floor)}${stored && floor < index.floor ? `; a row of the maps below holds smaller ones too, down to ${threshold(floor)}` : ''}.`;
+  return [title, ...note, heading('Heads', 'share of this node, summed over the tokens they read; the token they read most'), ...headTable(props, rows, ['share', 'from'], chosen, 'node'), h('p', { class: 'quiet' }, smaller), ...(chosen ? [headDetail(props, chosen, focus.pos)] : [])];
 }
 
 /** @param {PanelProps} props */
@@ -215,9 +235,9 @@ function renderPrompt(props) {
     h('p', { class: 'quiet' }, 'Shares without any threshold: at the last target, and averaged over positions; the threshold up to which the head is on a route.'),
     ...answered(answer, 'The heads of this prompt', (found) => {
       const rows = headsOfPrompt(found);
-      const chosen = chosenOf(props, rows);
+      const { chosen, note } = chosenOf(props, rows, null);
       if (!chosen) return [h('p', { class: 'quiet' }, 'No head is stored for this prompt.')];
-      return [...headTable(props, rows, ['target', 'mean', 'up to'], chosen, 'prompt'), headDetail(props, chosen, route.target)];
+      return [...note, ...headTable(props, rows, ['target', 'mean', 'up to'], chosen, 'prompt'), headDetail(props, chosen, route.target)];
     }, 12),
   ];
 }

@@ -4,6 +4,7 @@ import { inContext } from './details.js';
 import { h } from './dom.js';
 import { exact, fraction, quantity } from './format.js';
 import { edgeHeader } from './panel-heads.js';
+import { BLOCK_LEVEL, isBlockLevel } from './places.js';
 import { answered, at, bar, factList, heading, namedTokens, writesTable } from './panel-parts.js';
 import { sortable, tableTools } from './table.js';
 import { kindOf, neuronName, parseNeuron } from './tabs.js';
@@ -34,7 +35,7 @@ function neuronTable(props, rows, chosen, placed) {
   });
   const head = (/** @type {string} */ name, num = true) => h('th', { scope: 'col', class: num ? 'num' : null }, name);
   const table = h('table', { class: 'neurons' }, h('thead', {}, h('tr', {}, head('neuron', false), placed ? head('at', false) : null, h('th', { 'aria-hidden': 'true' }), head('share'), head('activation'))), h('tbody', {}, ...body));
-  return [h('div', { class: 'short' }, sortable(table, { id: placed ? 'neurons-prompt' : 'neurons' })), tableTools(table, { name: 'neurons' })];
+  return [h('div', { class: 'short' }, sortable(table, { id: placed ? 'neurons-prompt' : 'neurons', sorting: props.sorting })), tableTools(table, { name: 'neurons' })];
 }
 
 /** Where in the prompt a neuron is stored. @param {PanelProps} props @param {PlacedNeuron} of @param {import('./details.js').NeuronPlace[]} places */
@@ -57,7 +58,7 @@ function placesTable(props, of, places) {
   });
   const head = (/** @type {string} */ name, num = true) => h('th', { scope: 'col', class: num ? 'num' : null }, name);
   const table = h('table', { class: 'neurons' }, h('thead', {}, h('tr', {}, head('token', false), h('th', { 'aria-hidden': 'true' }), head('activation'), head('share'))), h('tbody', {}, ...body));
-  return h('div', { class: 'short' }, sortable(table, { id: 'neuron-places' }));
+  return h('div', { class: 'short' }, sortable(table, { id: 'neuron-places', sorting: props.sorting }));
 }
 
 /** What is asked about one neuron. @param {PanelProps} props @param {import('./details.js').Neuron} of */
@@ -95,20 +96,43 @@ function neuronDetail(props, of) {
   return el;
 }
 
+/**
+ * What the stored neurons come to, and why it is not the MLP's share.
+ * @param {PanelProps} props @param {PlacedNeuron[]} rows @param {number | undefined} whole the MLP's share as one part
+ */
+function sumLine({ index }, rows, whole) {
+  const sum = rows.reduce((total, row) => total + row.share, 0);
+  const most = index.manifest?.config?.neurons?.top_k;
+  const few = typeof most === 'number' && rows.length < most;
+  const words = [
+    `${few ? `All ${rows.length}` : `The ${rows.length} largest`} add up to ${fraction(sum)} of this node; the other ${fraction(Math.max(0, 1 - sum))} is ${few ? '' : 'neurons that are not stored, and '}what the residual brings.`,
+    whole === undefined ? '' : ` They do not add up to the MLP’s ${fraction(whole)}: there the MLP is one part, here every neuron is a part of its own.`,
+  ];
+  return h('p', { class: 'quiet', 'data-testid': 'neuron-sum', title: `sum of the stored neurons: ${exact(sum)}` }, ...words);
+}
+
+/** The neuron that the state names, else the first; what is named and not stored here is said. @param {PanelProps} props @param {PlacedNeuron[]} rows */
+function chosenOf({ state, focus: { layer } }, rows) {
+  const named = state.neuron === null ? undefined : parseNeuron(state.neuron);
+  if (!named) return { chosen: rows[0], note: null };
+  const chosen = rows.find((row) => row.neuron === named.neuron && row.expert === named.expert && layer === named.layer);
+  if (chosen) return { chosen, note: null };
+  const why = named.layer === layer ? `${state.neuron} is not among the ${rows.length} neurons that are stored here, or the model has none of that name.` : `${state.neuron} is no neuron of layer ${layer}.`;
+  return { chosen: rows[0], note: h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, `${why} ${neuronName(rows[0])} is shown instead.`) };
+}
+
 /** @param {PanelProps} props */
 function renderBlock(props) {
-  const { focus, index, data, source, graph, state } = props;
+  const { focus, index, data, source, graph } = props;
   if (focus.layer < 0) return [h('h2', {}, 'MLP'), h('p', {}, 'The embedding comes before the first block: no MLP writes into it.')];
   const { layer, pos } = focus;
   const id = data.prompt.prompt_id;
   const part = graph.parts.find((one) => one.key === mlpKey(layer, pos));
   const writer = { layer, component: /** @type {const} */ ('mlp'), index: 0, pos };
   const writes = props.ask(`writes ${JSON.stringify(writer)}`, () => source.details.writes(index, id, writer));
-  const named = state.neuron === null ? undefined : parseNeuron(state.neuron);
-  const choose = (/** @type {PlacedNeuron[]} */ rows) => rows.find((row) => row.neuron === named?.neuron && row.expert === named.expert && layer === named.layer) ?? rows[0];
   const neurons = props.ask(`neurons ${layer} ${pos}`, async () => {
     const rows = (await source.details.neurons(index, id, { layer, pos })).map((row) => ({ ...row, layer, pos }));
-    if (rows.length) askNeuron(props, choose(rows)); // at once, not a drawing later
+    if (rows.length) askNeuron(props, chosenOf(props, rows).chosen); // at once, not a drawing later
     return rows;
   });
   return [
@@ -119,9 +143,10 @@ function renderBlock(props) {
     ),
     heading('Neurons', `${neurons.value?.length ? `the top ${neurons.value.length}: ` : ''}share of the node after the MLP; activation`),
     ...answered(neurons, `The neurons of L${layer} MLP`, (rows) => {
-      if (!rows.length) return [h('p', { class: 'quiet' }, 'No neurons are stored here: this MLP lies on no stored route, or its neurons cannot be told apart.')];
-      const chosen = choose(rows);
-      return [...neuronTable(props, rows, chosen, false), neuronDetail(props, chosen)];
+      if (isBlockLevel(index, layer)) return [h('p', { class: 'quiet', 'data-testid': 'block-level' }, BLOCK_LEVEL)];
+      if (!rows.length) return [h('p', { class: 'quiet' }, 'No neurons are stored here: this MLP lies on no stored route.')];
+      const { chosen, note } = chosenOf(props, rows);
+      return [note, ...neuronTable(props, rows, chosen, false), sumLine(props, rows, part?.share), neuronDetail(props, chosen)];
     }, 10),
   ];
 }
@@ -160,7 +185,11 @@ function renderPrompt(props) {
     heading('MLPs', 'mean share over positions; opens at the target'),
     ...answered(components, 'The MLPs of this prompt', (rows) => [mlpList(props, rows)], 4),
     heading('Neurons with the largest shares', 'at any token'),
-    ...answered(neurons, 'The neurons of this prompt', (rows) => (rows.length ? neuronTable(props, rows, null, true) : [h('p', { class: 'quiet' }, 'No neurons are stored for this prompt.')]), 12),
+    ...answered(neurons, 'The neurons of this prompt', (rows) => {
+      if (rows.length) return neuronTable(props, rows, null, true);
+      const whole = Array.from({ length: index.n_layers }, (_, layer) => layer).some((layer) => isBlockLevel(index, layer));
+      return [h('p', { class: 'quiet', 'data-testid': whole ? 'block-level' : null }, whole ? BLOCK_LEVEL : 'No neurons are stored for this prompt.')];
+    }, 12),
   ];
 }
 

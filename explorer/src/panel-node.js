@@ -37,6 +37,8 @@ function lensRow(row, named) {
 
 /** @param {import('./data.js').LensRow[]} rows @param {PanelProps} props */
 function lensTable(rows, props) {
+  const { layer, point, pos } = props.focus;
+  if (!rows.length && props.data.nodes.has(nodeKey(layer, point, pos))) return [h('p', { class: 'inline-error', role: 'alert' }, 'The lens of this node is missing, though the node is stored: the file may be another run’s. Make the site again with “flowatlas site”.')];
   if (!rows.length) return [h('p', { class: 'quiet' }, 'No lens is stored for this node: it is on no stored route.')];
   const head = (/** @type {string} */ name, /** @type {string} */ title, num = true) => h('th', { scope: 'col', class: num ? 'num' : null, title }, name);
   const named = namedTokens(props);
@@ -46,7 +48,7 @@ function lensTable(rows, props) {
     h('thead', {}, h('tr', {}, head('#', 'rank'), head('token', 'token', false), h('th', { 'aria-hidden': 'true' }), head('prob.', 'probability'), head('logit', 'logit'), head('change', 'change of rank since one node earlier in the residual stream'))),
     h('tbody', {}, ...rows.map((row) => lensRow(row, named))),
   );
-  return [sortable(table, { id: 'lens' }), tableTools(table, { name: `lens-${nodeKey(props.focus.layer, props.focus.point, props.focus.pos)}` })];
+  return [sortable(table, { id: 'lens', sorting: props.sorting }), tableTools(table, { name: `lens-${nodeKey(props.focus.layer, props.focus.point, props.focus.pos)}` })];
 }
 
 /** The lens with and without the final norm, where both are stored. @param {PanelProps} props */
@@ -99,7 +101,7 @@ function facts({ focus, data, route, index }) {
     ['norm', stored ? quantity(stored.norm) : null, stored ? exact(stored.norm) : ''],
     ['entropy', stored ? `${quantity(stored.entropy)} nats` : null, stored ? `entropy of the lens: ${exact(stored.entropy)} nats` : ''],
     ['bias share', stored && inner ? fraction(stored.bias_share) : null, `share that the bias would take as a part; it is none: ${exact(stored?.bias_share)}`],
-    ['on the route', kept === undefined ? null : fraction(Math.min(1, kept)), `share of this node that is on the route: ${exact(kept)}`],
+    ['kept on the route', kept === undefined ? null : fraction(Math.min(1, kept)), `share of this node that is on the route: ${exact(kept)}`],
     ['dropped', stored && inner ? fraction(Math.max(0, 1 - stored.stored_share)) : null, `share of parts under the floor ${threshold(index.floor)}, which are not stored: ${stored ? exact(Math.max(0, 1 - stored.stored_share)) : ''}`],
     ['answer rank', stored?.answer_rank ? integer(stored.answer_rank) : null, 'rank of this column’s answer in the lens'],
     ['foil rank', stored?.foil_rank ? integer(stored.foil_rank) : null, 'rank of this column’s foil in the lens'],

@@ -1,5 +1,5 @@
 /**
- * The prediction as it is made (LM-Debugger's view): down the target's column, what the model reads at every node and
+ * The prediction as it is made (LM-Debugger's view): down one token's column, what the model reads at every node and
  * which heads and neurons stand between two of them. The last layer is on top, as on the graph.
  */
 
@@ -9,6 +9,7 @@ import { exact, fraction } from './format.js';
 import { rowsOf } from './layout.js';
 import { headsInto } from './panel-heads.js';
 import { answered, at, tokenMark } from './panel-parts.js';
+import { BLOCK_LEVEL, isBlockLevel } from './places.js';
 import { nodeKey } from './routes.js';
 import { headName, neuronName } from './tabs.js';
 
@@ -18,8 +19,15 @@ import { headName, neuronName } from './tabs.js';
 
 const HEADS = 3;
 
+/** The column that is read: the selected token's, else the target's. @param {PanelProps} props */
+const columnOf = ({ selection, focus, route }) => (selection === null ? route.target : focus.pos);
+
+/** What that column explains, where it is a stored target. @param {PanelProps} props */
+const targetOf = (props) => props.data.targets.find((one) => one.target === columnOf(props));
+
 /** @param {PanelProps} props @param {import('./details.js').TraceToken} row */
-function tokenChip({ target }, row) {
+function tokenChip(props, row) {
+  const target = targetOf(props);
   const named = row.token_id === target?.answer_id ? 'answer' : row.token_id === target?.foil_id ? 'foil' : null;
   const mark = tokenMark(row.token ?? `#${row.token_id}`, row.special);
   return h(
@@ -27,7 +35,7 @@ function tokenChip({ target }, row) {
     { class: `trace-token${named ? ` ${named}` : ''}`, title: `rank ${row.rank}, probability ${exact(row.prob)}, logit ${exact(row.logit)}${named ? `: the ${named}` : ''}` },
     mark,
     named ? h('span', { class: 'sr' }, ` (${named})`) : null,
-    row.rank === 1 ? h('span', { class: 'num' }, fraction(row.prob)) : null,
+    h('span', { class: `num${row.rank === 1 ? '' : ' quiet'}` }, fraction(row.prob)),
   );
 }
 
@@ -44,7 +52,7 @@ function part(name, share, top, kind, go) {
 
 /** @param {PanelProps} props @param {Trace} trace @param {number} layer */
 function headParts(props, trace, layer) {
-  const pos = props.route.target;
+  const pos = columnOf(props);
   const sel = nodeKey(layer, props.index.parallel ? 'post' : 'mid', pos);
   return headsInto(props, layer, pos)
     .slice(0, HEADS)
@@ -57,31 +65,36 @@ function headParts(props, trace, layer) {
 
 /** @param {PanelProps} props @param {Trace} trace @param {number} layer */
 function neuronParts(props, trace, layer) {
-  const pos = props.route.target;
+  const pos = columnOf(props);
   return (trace.neurons ?? [])
     .filter((row) => row.layer === layer)
     .map((row) => part(neuronName(row), row.share, row, 'mlp', () => props.onGo({ sel: `${layer}.mlp.${pos}`, tab: null, neuron: neuronName(row) })));
 }
 
+/** @param {PanelProps} props @param {Trace} trace @param {number} layer */
+function noNeurons({ index }, trace, layer) {
+  if (isBlockLevel(index, layer)) return BLOCK_LEVEL;
+  return trace.neurons ? 'no neurons stored: not on a stored route' : 'the neurons’ tokens come when the run is complete';
+}
+
 /** The block that writes into a node. @param {PanelProps} props @param {Trace} trace @param {number} layer @param {'attn' | 'mlp'} component */
 function blockRow(props, trace, layer, component) {
-  const pos = props.route.target;
+  const pos = columnOf(props);
   const parts = component === 'attn' ? headParts(props, trace, layer) : neuronParts(props, trace, layer);
   const top = trace.writes.find((row) => row.component === component && row.layer === layer);
   const share = component === 'mlp' ? props.graph.parts.find((one) => one.key === `${layer}.mlp.${pos}`)?.share : undefined;
-  const title = component === 'attn' ? 'heads' : 'neurons';
   const label = component === 'mlp' && share !== undefined ? `MLP ${fraction(share)}` : component === 'mlp' ? 'MLP' : 'attention';
   return h(
     'li',
     { class: `trace-block ${component}` },
     h('span', { class: 'trace-name' }, label),
-    h('span', { class: 'trace-parts' }, ...(parts.length ? parts : [h('small', {}, component === 'mlp' && !trace.neurons ? 'the neurons’ tokens come when the run is complete' : `no ${title} stored: not on a stored route`)]), top ? h('span', { class: 'quiet trace-adds', title: `${exact(top.score)} logits` }, 'adds ', tokenMark(top.token ?? `#${top.token_id}`, top.special)) : null),
+    h('span', { class: 'trace-parts' }, ...(parts.length ? parts : [h('small', {}, component === 'mlp' ? noNeurons(props, trace, layer) : 'no heads stored: not on a stored route')]), top ? h('span', { class: 'quiet trace-adds', title: `${exact(top.score)} logits` }, 'adds ', tokenMark(top.token ?? `#${top.token_id}`, top.special)) : null),
   );
 }
 
 /** @param {PanelProps} props @param {Trace} trace @param {{ layer: number, point: 'mid' | 'post' }} node */
 function nodeRow(props, trace, { layer, point }) {
-  const key = nodeKey(layer, point, props.route.target);
+  const key = nodeKey(layer, point, columnOf(props));
   const tokens = trace.tokens.filter((row) => row.layer === layer && row.point === point);
   const on = key === props.selection;
   const rank = props.data.nodes.get(key)?.answer_rank;
@@ -112,12 +125,16 @@ export const traceTab = {
   id: 'trace',
   label: () => 'Trace',
   render(props) {
-    const { index, data, source, route, target } = props;
-    const answer = props.ask(`trace ${route.target}`, () => source.details.trace(index, data.prompt.prompt_id, route.target));
+    const { index, data, source, route } = props;
+    const pos = columnOf(props);
+    const target = targetOf(props);
+    const answer = props.ask(`trace ${pos}`, () => source.details.trace(index, data.prompt.prompt_id, pos));
+    const toTarget = h('button', { type: 'button', class: 'link', 'data-go': 'trace target', onclick: () => props.onGo({ sel: null, tab: 'trace' }) }, 'Trace the target ', ...at(data.prompt.tokens, route.target));
     return [
-      h('h2', {}, 'Trace ', h('span', { class: 'at' }, 'at '), ...at(data.prompt.tokens, route.target)),
+      h('h2', {}, 'Trace ', h('span', { class: 'at' }, 'at '), ...at(data.prompt.tokens, pos)),
+      ...(pos === route.target ? [] : [h('p', {}, toTarget)]),
       h('p', { class: 'quiet' }, 'What the model reads at each node, top tokens first, read upwards; between them the heads and neurons with the largest shares, each with the token it promotes most.'),
-      h('p', { class: 'trace-legend' }, h('span', { class: 'trace-token answer' }, tokenMark(target?.answer ?? '?')), ' answer, with its rank at the right ', target?.foil_id ? [h('span', { class: 'trace-token foil' }, tokenMark(target.foil ?? '?')), ' foil'] : []),
+      h('p', { class: 'trace-legend' }, target ? [h('span', { class: 'trace-token answer' }, tokenMark(target.answer ?? '?')), ' answer of this token, its rank at the right '] : 'No prediction is stored at this token, so no answer is marked.', target?.foil_id ? [h('span', { class: 'trace-token foil' }, tokenMark(target.foil ?? '?')), ' foil'] : []),
       ...answered(answer, 'The trace', (trace) => [traceList(props, trace)], 14),
     ];
   },

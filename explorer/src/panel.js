@@ -3,13 +3,14 @@
  * from its props, from tables that are fetched when it first asks for them.
  */
 
-import { attr, fill, h, perFrame } from './dom.js';
+import { attr, fill, h, perFrame, refill } from './dom.js';
 import { effectsTab } from './panel-effects.js';
 import { headsTab } from './panel-heads.js';
 import { mlpTab } from './panel-mlp.js';
 import { nodeTab } from './panel-node.js';
 import { traceTab } from './panel-trace.js';
 import { createResources } from './resources.js';
+import { sortingOf } from './table.js';
 import { focusOf, naturalTab } from './tabs.js';
 
 /**
@@ -18,8 +19,8 @@ import { focusOf, naturalTab } from './tabs.js';
  *   state: PromptState, onSelect: (key: string | null) => void,
  *   onGo: (change: Partial<PromptState>, replace?: boolean) => void }} Given `onGo` changes the state, `onSelect` as a click on the graph does
  * @typedef {Given & { ask: import('./resources.js').Ask, memo: (key: string, make: () => Element) => Element, width: number,
- *   focus: import('./tabs.js').Focus }} PanelProps `ask` and `memo` keys are of this prompt; `width` is the room in pixels;
- *   `focus` is the node that the selection is about
+ *   focus: import('./tabs.js').Focus, sorting: import('./table.js').Sorting }} PanelProps `ask` and `memo` keys are of this
+ *   prompt; `width` is the room in pixels; `focus` is the node that the selection is about
  * @typedef {{ id: import('./tabs.js').TabName, label: (props: PanelProps) => string, render: (props: PanelProps) => Node[] }} Tab
  */
 
@@ -46,13 +47,14 @@ function createMemo() {
   };
 }
 
-export function createPanel() {
+/** @param {{ onRetry: () => void }} options `onRetry`: a reader tries again what could not be read */
+export function createPanel({ onRetry }) {
   const bar = h('div', { class: 'tabs', role: 'tablist', 'aria-label': 'What the panel shows', hidden: true }); // until there is something
   const body = h('div', { class: 'panel-body', role: 'tabpanel', id: 'panel-body' });
   const el = h('aside', { class: 'panel', 'data-testid': 'panel', 'aria-label': 'Details of the selection', tabindex: '-1' }, bar, body);
   const memo = createMemo();
   const redraw = perFrame(() => given && update(given));
-  const { ask } = createResources({ onSettled: redraw });
+  const { ask } = createResources({ onSettled: redraw, onRetry });
   /** @type {Given | null} */
   let given = null;
   let shown = '';
@@ -98,16 +100,14 @@ export function createPanel() {
       memo: (key, make) => memo.get(`${prefix}${width} ${key}`, make),
       width: Math.max(200, width - 34),
       focus: focusOf(selection, { nLayers: index.n_layers, parallel: index.parallel, target: route.target }),
+      sorting: sortingOf(state.order, (order) => next.onGo({ order }, true)),
     };
     const natural = naturalTab(selection);
     const current = TABS.find((tab) => tab.id === state.tab) ?? TABS.find((tab) => tab.id === natural) ?? TABS[0];
     bar.hidden = false;
     TABS.forEach((tab, i) => drawTab(buttons[i], tab.label(props), tab === current));
     attr(body, 'aria-labelledby', `tab-${current.id}`);
-    // What a reader was on keeps the keyboard's focus when it is drawn anew.
-    const focused = body.contains(document.activeElement) ? document.activeElement?.getAttribute('data-go') : null;
-    fill(body, ...current.render(props));
-    if (focused) /** @type {HTMLElement | null} */ (body.querySelector(`[data-go="${CSS.escape(focused)}"]`))?.focus({ preventScroll: true });
+    refill(body, ...current.render(props));
     const about = `${prefix}${selection} ${current.id}`;
     if (about !== shown) el.scrollTop = 0;
     shown = about;

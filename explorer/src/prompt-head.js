@@ -8,10 +8,11 @@ import { format, promptsState, promptState } from './state.js';
 import { createStrip } from './strip.js';
 
 /**
+ * @typedef {{ text: string, retry?: () => void }} Note
  * @typedef {{ number: number, previous: number | null, next: number | null,
  *   partners: import('./rows.js').Row[] }} Around place in the run, and the other prompts of the pair
  * @typedef {{ index: import('./data.js').RunIndex, data: import('./data.js').PromptData, target: number,
- *   outcome: import('./data.js').Target | undefined, around: Around | null, note: string,
+ *   outcome: import('./data.js').Target | undefined, around: Around | null, notes: Note[],
  *   kept: Partial<import('./state.js').PromptState>, comparing: boolean }} HeadProps `kept` is what stays when another prompt is opened
  */
 
@@ -34,6 +35,8 @@ function result(name, token, prob, rank, title) {
 /** @param {{ onTarget: (pos: number) => void }} options */
 export function createHead({ onTarget }) {
   const strip = createStrip({ onTarget });
+  const title = h('h1', { class: 'sr' }, 'Prediction');
+  let told = '[]';
   const position = h('span', { class: 'position' });
   const about = h('span', { class: 'about' });
   const previous = h('a', { class: 'icon', 'aria-label': 'Previous prompt', title: 'Previous prompt  [', 'aria-disabled': 'true' }, '‹');
@@ -44,6 +47,7 @@ export function createHead({ onTarget }) {
   const el = h(
     'header',
     { class: 'prompt-head' },
+    title,
     h('div', { class: 'where' }, h('nav', { 'aria-label': 'Prompts' }, previous, position, next), about),
     strip.el,
     whole,
@@ -86,7 +90,8 @@ export function createHead({ onTarget }) {
 
   /** @param {HeadProps} props */
   function update(props) {
-    const { data, target, outcome: found, note } = props;
+    const { data, target, outcome: found, notes } = props;
+    text(title, `Prediction for “${clip(showText(data.prompt.text), 80)}”`);
     strip.update({ data, target });
     strip.el.hidden = outcome.hidden = props.comparing; // the comparison shows both prompts’ own
     // Tokens that are parts of a character say nothing by themselves: show the text as well.
@@ -102,11 +107,10 @@ export function createHead({ onTarget }) {
         found.foil_id === null ? null : result('foil', found.foil, found.foil_prob, found.foil_rank),
       );
     } else fill(outcome, 'No prediction is stored for this prompt.');
-    text(notice, note);
+    const words = JSON.stringify(notes);
+    if (words !== told) fill(notice, ...notes.flatMap(({ text: said, retry }) => [h('span', {}, said), retry ? h('button', { type: 'button', class: 'link', onclick: retry }, 'Retry') : null]));
+    told = words; // what has not changed is not said again
   }
 
-  /** @param {'previous' | 'next'} where */
-  const go = (where) => (where === 'previous' ? previous : next).click();
-
-  return { el, update, go };
+  return { el, update };
 }

@@ -1,18 +1,24 @@
 /** One prediction: tokens, route graph, threshold, panel. Holds what is loaded; everything shown follows from the state. */
 
+import { edgeName, nodeName } from './describe.js';
 import { h } from './dom.js';
 import { clip, showText, threshold } from './format.js';
+import { createJump } from './jump.js';
 import { createPairView } from './pair-view.js';
 import { createPanel } from './panel.js';
+import { createPartner } from './partner.js';
+import { hasPlace, openNotes } from './places.js';
 import { createHead } from './prompt-head.js';
 import { createResources } from './resources.js';
-import { buildGraph, MODES, reachFrom, routeAt, sharesOf } from './routes.js';
+import { buildGraph, MODES, parseNode, reachFrom, routeAt, sharesOf } from './routes.js';
 import { createStage } from './stage.js';
-import { MOST_OPEN, toggled } from './state.js';
+import { MOST_OPEN, promptState, toggled } from './state.js';
+import { createStepper } from './stepper.js';
+import { createSurroundings } from './surroundings.js';
+import { sortingOf } from './table.js';
 import { tabAfter } from './tabs.js';
 
 const DEFAULT_TAU = 0.04; // the LM Transparency Tool's
-const NUDGE = 20;
 const RESTING_MS = 100;
 
 const HOW_TO_STORE =
@@ -27,12 +33,15 @@ const HOW_TO_STORE =
 export function createPrompt({ data, navigate }) {
   const head = createHead({ onTarget: chooseTarget });
   const stage = createStage({ go, onSelect: select, onOpen: toggleOpen, onPart: choosePart });
-  const panel = createPanel();
-  const partners = createResources({ onSettled: () => draw(), limit: 8 });
+  const surroundings = createSurroundings({ data, onChange: () => draw() });
+  const panel = createPanel({ onRetry: surroundings.retry });
+  const beside = createPartner({ data, onSettled: () => draw() });
   const expansions = createResources({ onSettled: () => draw() });
-  const pair = createPairView({ onSelect: (sel) => go({ sel }, true), onClose: () => go({ pair: null, sel: null }), onRetry: () => retryPair() });
+  const pair = createPairView({ onSelect: (sel) => go({ sel }, true), onClose: () => go({ pair: null, sel: null }), onGo: go });
+  const stepper = createStepper({ neighbours: async (id) => data.neighbours(await data.run(/** @type {PromptState} */ (requested).run), id), onArrive: arrive });
   const split = h('div', { class: 'split' }, stage.el, panel.el);
-  const el = h('main', { class: 'prompt', id: 'main', tabindex: '-1' }, head.el, split, pair.el);
+  const jump = createJump({ graph: head.el });
+  const el = h('main', { class: 'prompt', id: 'main', tabindex: '-1' }, head.el, split, pair.el, jump.el);
   el.classList.add('blank', 'loading');
 
   /** @type {PromptState | null} What is drawn. */
@@ -47,29 +56,31 @@ export function createPrompt({ data, navigate }) {
   let shares = [];
   /** @type {import('./routes.js').Route | null} */
   let route = null;
-  /** @type {Map<string, { token: string, prob: number }> | null} */
-  let tops = null;
-  /** @type {import('./prompt-head.js').Around | null} */
-  let around = null;
   /** @type {Map<string, import('./resources.js').Answer<any>>} opened nodes that could not be read */
   const lost = new Map();
-  let retryPair = () => {};
   let said = '';
-  /** @type {'previous' | 'next' | null} */
-  let pending = null;
   let latest = 0;
 
-  /** Go to a neighbour that was asked for, now or once the neighbours are known. */
-  function takeStep() {
-    if (!pending || !tops || requested?.id !== loaded?.data.prompt.prompt_id) return;
-    const where = pending;
-    pending = null;
-    head.go(where);
+  /** What stays when another prompt is opened. @param {PromptState} of */
+  const keptFrom = ({ tau, mode, faint, hide }) => ({ tau, mode, faint, hide });
+
+  /** @param {number} id @param {number} from */
+  function arrive(id, from) {
+    if (requested?.id === from) navigate(promptState(requested.run, id, keptFrom(requested))); // else the reader went elsewhere meanwhile
   }
+
+  /** @param {string} key of a node or edge */
+  const placeName = (key) => (/\.(mid|post)\./.test(key) ? nodeName(parseNode(key)) : edgeName({ layer: Number(key.split('.')[0]), kind: key.split('.')[1] }));
 
   /** @param {Partial<PromptState>} change @param {boolean} [replace] */
   function go(change, replace = false) {
-    if (requested) navigate({ ...requested, ...change }, { replace });
+    if (!requested) return;
+    const next = { ...requested, ...change };
+    // The order of a table belongs to what it is about.
+    const other = next.pair !== requested.pair || (next.pair === null && (next.sel !== requested.sel || next.tab !== requested.tab));
+    if (other && change.order === undefined) next.order = '';
+    if (loaded && next.tau === Math.max(loaded.index.floor, DEFAULT_TAU)) next.tau = null;
+    navigate(next, { replace });
   }
 
   /** @param {string | null} sel */
@@ -91,7 +102,7 @@ export function createPrompt({ data, navigate }) {
 
   /** Into the comparison with the first other prompt of the pair, or out of it. */
   function togglePair() {
-    const other = around?.partners[0]?.prompt_id;
+    const other = surroundings.around()?.partners[0]?.prompt_id;
     if (requested?.pair === null && other === undefined) return false;
     go({ pair: requested?.pair === null ? other : null, sel: null });
     return true;
@@ -138,39 +149,12 @@ export function createPrompt({ data, navigate }) {
       said = '';
       lost.clear();
       loaded = { index, data: found, graph: buildGraph(found.edges, { parallel: index.parallel, nLayers: index.n_layers }) };
-      reach = tops = around = null;
+      reach = null;
       el.classList.remove('loading', 'blank');
     }
     state = now;
     draw();
-    if (other) void rest();
-  }
-
-  /** What can come after the graph is drawn. */
-  async function rest() {
-    if (!loaded) return;
-    const mine = loaded; // not the prompt: it is the same object when one comes back to it
-    const { index, data: { prompt } } = mine;
-    try {
-      const place = await data.neighbours(index, prompt.prompt_id);
-      if (loaded !== mine) return;
-      around = { ...place, partners: [] };
-      if (place.next !== null) data.fetchAhead(index, place.next);
-      const found = await data.tops(index, prompt.prompt_id);
-      if (loaded !== mine) return;
-      tops = found;
-      draw();
-      takeStep();
-      const partners = await data.pair(index, prompt);
-      if (loaded !== mine) return;
-      around = { ...around, partners };
-      draw();
-    } catch (error) {
-      if (loaded !== mine) return;
-      // The graph stands without these; say what is missing rather than take it away.
-      said = `Part of this prompt could not be read: ${/** @type {Error} */ (error).message}`;
-      draw();
-    }
+    if (other && loaded) surroundings.start(loaded);
   }
 
   /** The target to explain, and what to say about it. @param {PromptState} now @param {Loaded} of */
@@ -181,31 +165,31 @@ export function createPrompt({ data, navigate }) {
     const target = targets.includes(wanted) ? wanted : last;
     const { floor } = of.index;
     const tau = now.tau ?? Math.max(floor, DEFAULT_TAU);
-    const failed = now.open.split(',').find((key) => lost.has(key));
+    const open = now.open.split(',').filter(Boolean);
+    const failed = open.find((key) => lost.has(key));
+    /** @type {(string | import('./prompt-head.js').Note)[]} */
     const notes = [
       said,
-      failed ? `What ${failed} opens into could not be read: ${lost.get(failed)?.error?.message}. Close and open it again (e) to retry.` : '',
+      ...surroundings.failures().map(({ what, error }) => ({ text: `${what} could not be read: ${error.message}.`, retry: surroundings.retry })),
+      failed ? { text: `What ${failed} opens into could not be read: ${lost.get(failed)?.error?.message}.`, retry: () => lost.get(failed)?.retry() } : '',
       target === wanted ? '' : `Position ${wanted} is no stored target, so the last one is shown. ${HOW_TO_STORE}`,
       now.sel !== null && known(now.sel) === null ? `There is no ${now.sel} in this prompt, so nothing is selected.` : '',
+      ...openNotes(open, { index: of.index, nTokens: of.data.prompt.n_tokens }),
       tau < floor ? `Shares under the floor ${threshold(floor)} were not stored, so the floor is shown.` : '',
     ];
-    return { target, tau: Math.max(tau, floor), note: notes.filter(Boolean).join(' ') };
+    return { target, tau: Math.max(tau, floor), notes: notes.filter((note) => note !== '').map((note) => (typeof note === 'string' ? { text: note } : note)) };
   }
 
   /** The selection, or null where this prompt and model have no such place. @param {string | null} sel */
   function known(sel) {
-    if (sel === null || !loaded) return null;
-    const [layer, what, place] = sel.split('.');
-    const inside = Number(layer) < loaded.index.n_layers && place.split('-').every((pos) => Number(pos) < /** @type {Loaded} */ (loaded).data.prompt.n_tokens);
-    const absent = what === 'mid' && (loaded.index.parallel || Number(layer) < 0);
-    return inside && !absent ? sel : null;
+    return sel !== null && loaded && hasPlace(sel, { index: loaded.index, nTokens: loaded.data.prompt.n_tokens }) ? sel : null;
   }
 
   function draw() {
     if (!loaded || !state) return;
     const { index, data: found } = loaded;
     for (const key of state.open.split(',').filter(Boolean)) expansion(key);
-    const { target, tau, note } = resolve(state, loaded);
+    const { target, tau, notes } = resolve(state, loaded);
     if (!reach || reach.target !== target || reach.mode !== state.mode) {
       reach = reachFrom(loaded.graph, target, state.mode);
       shares = sharesOf(loaded.graph, reach);
@@ -217,20 +201,23 @@ export function createPrompt({ data, navigate }) {
     split.hidden = comparing;
     pair.el.hidden = !comparing;
     const asked = found.targets.find((one) => one.target === target);
-    const props = { data: found, index, graph: loaded.graph, route, selection, tops, faint: state.faint, hide: state.hide, open: state.open, zoom: state.zoom, expansion };
-    const kept = { tau: state.tau, mode: state.mode, faint: state.faint, hide: state.hide };
-    const about = () => head.update({ comparing, index, data: found, target, outcome: asked, around, note, kept });
+    const props = { data: found, index, graph: loaded.graph, route, selection, tops: surroundings.tops(), faint: state.faint, hide: state.hide, open: state.open, zoom: state.zoom, expansion };
+    const kept = keptFrom(state);
+    const around = surroundings.around();
+    const about = () => head.update({ comparing, index, data: found, target, outcome: asked, around, notes, kept });
     if (comparing) {
       clearTimeout(settling);
       about();
-      return drawPair({ ...props, target: asked }, tau);
+      drawPair({ ...props, target: asked }, tau);
+      return jump.update(pair.panel, selection === null ? '' : 'Heads and numbers of this edge');
     }
     stage.update({ ...props, tau, shares, mode: state.mode });
     const { view, tau: _, zoom: __, ...rest } = state; // what moves often and changes nothing beside the graph
     const details = () => panel.update({ ...props, target: asked, source: data, state: /** @type {PromptState} */ (state), onSelect: select, onGo: go });
-    settle(JSON.stringify([index.id, found.prompt.prompt_id, view, rest, note, around, tops === null]), () => {
+    settle(JSON.stringify([index.id, found.prompt.prompt_id, view, rest, notes, around, props.tops === null]), () => {
       about();
       details();
+      jump.update(panel.el, selection === null ? '' : `Details of ${placeName(selection)}`);
     });
   }
 
@@ -251,40 +238,21 @@ export function createPrompt({ data, navigate }) {
 
   /** @param {import('./pair-view.js').Side} here @param {number} tau */
   function drawPair(here, tau) {
-    if (!loaded || !state || state.pair === null) return;
-    const { index } = loaded;
-    const { pair: id, mode } = state;
-    const selection = known(state.sel);
-    const answer = partners.ask(`${index.id} ${id}`, async () => {
-      const found = await data.prompt(index, id);
-      return { data: found, graph: buildGraph(found.edges, { parallel: index.parallel, nLayers: index.n_layers }) };
-    });
-    retryPair = answer.retry;
-    if (answer.error) return pair.update({ here, there: answer.error, note: '', selection, tau, mode });
-    if (!answer.value) return pair.update({ here, there: null, note: '', selection, tau, mode });
-    const other = answer.value;
-    const { targets } = other.data.prompt;
-    const wanted = here.route.target;
-    const same = other.data.prompt.n_tokens === here.data.prompt.n_tokens;
-    const target = same && targets.includes(wanted) ? wanted : (targets.at(-1) ?? wanted);
-    const note = same && target !== wanted ? `Position ${wanted} is no stored target of the other prompt; its last one, ${target}, is shown.` : '';
-    const there = { ...here, ...other, route: routeAt(other.graph, reachFrom(other.graph, target, mode), tau), tops: null, target: other.data.targets.find((one) => one.target === target) };
-    pair.update({ here, there, note, selection, tau, mode });
+    if (!state || state.pair === null) return;
+    const other = beside(here, state.pair, { mode: state.mode, tau });
+    pair.update({ ...other, here, shares: [...shares, ...other.shares], selection: here.selection, tau, sorting: sortingOf(state.order, (order) => go({ order }, true)) });
   }
 
   /** @param {string} key @param {KeyboardEvent} event @returns {boolean} whether the key meant something here */
   function onKey(key, event) {
     if (!loaded || !state || !route) return false;
-    if (state.pair === null && stage.onKey(key, event)) return true;
-    if (key === '-' || key === '_') go({ tau: stage.nudge(route.tau, -NUDGE) }, true);
-    else if (key === '=' || key === '+') go({ tau: stage.nudge(route.tau, NUDGE) }, true);
+    if (!pair.el.hidden ? pair.onKey(key) : stage.onKey(key, event)) return true;
+    if (key === '-' || key === '_') go({ tau: stage.nudge(route.tau, -1) }, true);
+    else if (key === '=' || key === '+') go({ tau: stage.nudge(route.tau, 1) }, true);
     else if (key === 'm') go({ mode: MODES[(MODES.indexOf(state.mode) + 1) % MODES.length] });
     else if (key === 'f') go({ faint: !state.faint }, true);
     else if (key === 'p') return togglePair();
-    else if (key === '[' || key === ']') {
-      pending = key === '[' ? 'previous' : 'next';
-      takeStep();
-    }
+    else if ((key === '[' || key === ']') && requested) stepper.step(key === '[' ? -1 : 1, requested.id);
     else if (key === 'Escape' && state.pair !== null && state.sel === null) go({ pair: null });
     else if (key === 'Escape' && (state.sel !== null || said)) {
       said = '';

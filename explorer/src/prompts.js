@@ -28,7 +28,7 @@ function listRow(row, run) {
     'tr',
     { 'data-testid': 'prompt-row', 'data-id': row.prompt_id },
     h('td', { class: 'num quiet' }, row.prompt_id),
-    h('td', { class: 'text' }, h('a', { href, title: clip(`${showText(row.source_id)}: ${shown}`, 600) }, h('bdi', {}, clip(shown, 400) || '(empty)'))),
+    h('td', { class: 'text' }, h('a', { href, title: clip(`${showText(row.source_id)}: ${shown}`, 600) }, h('bdi', {}, clip(shown, 400) || '(empty)')), h('small', { class: 'line-about' }, [row.group && clip(showText(row.group), 30), row.role && clip(showText(row.role), 16), plural(row.n_tokens, 'token')].filter(Boolean).join(' · '), ' · answer ', tokenMark(row.answer ?? '?'), ` ${fraction(row.answer_prob)}`)),
     h('td', { class: 'group col-group' }, row.group === null ? '' : h('bdi', { title: clip(showText(row.group), 200) }, clip(showText(row.group), 40)), row.role ? h('small', { class: 'quiet' }, ` ${clip(showText(row.role), 24)}`) : null),
     h('td', { class: 'num col-tokens' }, integer(row.n_tokens)),
     h('td', { class: 'outcome' }, tokenMark(row.predicted ?? '?'), h('span', { class: 'num', title: exact(row.predicted_prob) }, fraction(row.predicted_prob))),

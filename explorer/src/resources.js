@@ -10,17 +10,17 @@
 /** @typedef {<T>(key: string, load: () => Promise<T>) => Answer<T>} Ask */
 
 /**
- * @param {{ onSettled: () => void, limit?: number }} options
+ * @param {{ onSettled: () => void, onRetry?: () => void, limit?: number }} options `onRetry` is told before anything is tried again
  * @returns {{ ask: Ask }}
  */
-export function createResources({ onSettled, limit = 200 }) {
+export function createResources({ onSettled, onRetry, limit = 200 }) {
   /** @type {Map<string, Answer<any>>} */
   const kept = new Map();
 
   /** @param {string} key @param {() => Promise<any>} load */
   function start(key, load) {
     /** @type {Answer<any>} */
-    const answer = { value: undefined, error: null, retry: () => (kept.delete(key), onSettled()) };
+    const answer = { value: undefined, error: null, retry: () => (kept.delete(key), onRetry?.(), onSettled()) };
     kept.set(key, answer);
     load().then(
       (value) => {

@@ -7,8 +7,8 @@
  * @typedef {{ view: 'prompt', run: string, id: number, t: number | null, tau: number | null,
  *   mode: import('./routes.js').Mode, sel: string | null, faint: boolean, tab: import('./tabs.js').TabName | null,
  *   head: string | null, neuron: string | null, of: import('./tabs.js').Outcome, raw: boolean,
- *   hide: string, open: string, zoom: string | null, pair: number | null }} PromptState `hide` and `open` are lists with commas, `zoom` is as in
- *   `camera.js`
+ *   hide: string, open: string, zoom: string | null, pair: number | null, order: string }} PromptState `hide`, `open` and `order`
+ *   are lists with commas, `zoom` is as in `camera.js`, `order` as in `table.js`
  * @typedef {CatalogueState | PromptsState | PromptState} State
  */
 
@@ -21,6 +21,7 @@ const NODE = /^(-1|\d{1,4})\.(mid|post)\.\d{1,6}$/;
 const EDGE = /^\d{1,4}\.(?:attn\.\d{1,6}-\d{1,6}|(?:resid_attn|mlp|resid_mlp)\.\d{1,6})$/;
 const TAU = /^\d?(\.\d{1,12})?(e-\d{1,2})?$/;
 const ZOOM = /^-?\d(\.\d{1,3})?,-?\d(\.\d{1,3})?,\d{1,3}(\.\d{1,3})?$/;
+const ORDER = /^[a-z-]{1,24}\.\d{1,2}[ad]$/;
 const INTEGER = /^\d{1,10}$/;
 
 /** @param {string} text @returns {number | undefined} */
@@ -43,6 +44,13 @@ function someOf(words, text) {
 function readNodes(text) {
   const given = [...new Set(text.split(',').filter(Boolean))];
   return given.length <= MOST_OPEN && given.every((key) => NODE.test(key)) ? given.join(',') : undefined;
+}
+
+/** Orders of tables, each table once. @param {string} text */
+function readOrders(text) {
+  const given = text.split(',').filter(Boolean);
+  const tables = new Set(given.map((one) => one.split('.')[0]));
+  return given.length <= 8 && tables.size === given.length && given.every((one) => ORDER.test(one)) ? text : undefined;
 }
 
 /**
@@ -83,6 +91,7 @@ const PARAMS = {
     open: { default: '', read: readNodes },
     zoom: { default: null, read: (text) => (ZOOM.test(text) ? text : undefined) },
     pair: { default: null, read: toInt },
+    order: { default: '', read: readOrders },
   },
 };
 
@@ -144,7 +153,7 @@ export function parse(hash) {
   const path = cut < 0 ? text : text.slice(0, cut);
   const query = cut < 0 ? '' : text.slice(cut + 1);
   const parts = path.split('/').filter(Boolean).map(decode);
-  const [run, view, id] = parts;
+  const [run, view, id, ...rest] = parts;
   const nowhere = { state: /** @type {State} */ ({ view: 'catalogue' }), problems: [text.slice(0, 120)] };
   if (parts.length === 0) return { ...nowhere, problems: query ? [query.slice(0, 80)] : [] };
   if (parts.includes(null) || !run || run.length > 200) return nowhere;
@@ -153,11 +162,12 @@ export function parse(hash) {
     return { state: promptsState(run, values), problems };
   }
   const number = toInt(id ?? '');
-  if (parts.length === 3 && view === 'p' && number !== undefined) {
+  if (view === 'p' && number !== undefined) {
     const { values, problems } = readParams(query, 'prompt');
-    return { state: promptState(run, number, values), problems };
+    return { state: promptState(run, number, values), problems: [...rest.map(String), ...problems] };
   }
-  return nowhere;
+  // The run is known, so the reader stays in it.
+  return { state: promptsState(run), problems: [text.slice(0, 120)] };
 }
 
 /** Readable where it may be: spaces as +; half a surrogate pair, which has no UTF-8, as U+FFFD. @param {string} text */

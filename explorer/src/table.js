@@ -2,18 +2,16 @@
  * Tables that sort by their headers and copy as TSV.
  *
  * Use: build a plain `<table>` with one header row and one body, give a cell `data-value` where its text is not the
- * exact number or token, and call `sortable(table, { id: 'lens' })`. A view that draws its table anew keeps the order a
- * reader chose, by `id`. `tableTools(table, { name })` gives its Copy and CSV buttons.
+ * exact number or token, and call `sortable(table, { id: 'lens', sorting })`. The order that a reader chose is part of the
+ * view's state, so `sorting` tells it and is told of a new one. `tableTools(table, { name })` gives its Copy and CSV buttons.
  *
  * @typedef {import('./figure.js').Cell} Cell
  * @typedef {{ column: number, down: boolean }} Order
+ * @typedef {{ get: (id: string) => Order | null, set: (id: string, order: Order | null) => void }} Sorting orders by table
  */
 
 import { attr, h } from './dom.js';
 import { csvOf, download, fileName, flash, toolButton, tsvOf } from './figure.js';
-
-/** @type {Map<string, Order>} the orders that readers chose, by table */
-const chosen = new Map();
 
 const DASH = /^[–—]?$/; // what stands for a missing number
 
@@ -49,6 +47,24 @@ export function cellValue(cell) {
   return Number.isFinite(number) && text.trim() !== '' && !cell.hasAttribute('data-text') ? number : text;
 }
 
+/**
+ * The orders that an address holds, as `lens.4d,heads-node.2a`: table, column, down or up.
+ * @param {string} list @param {(list: string) => void} change @returns {Sorting}
+ */
+export function sortingOf(list, change) {
+  const pieces = list.split(',').filter(Boolean).map((piece) => piece.split('.'));
+  return {
+    get(id) {
+      const found = pieces.find(([name]) => name === id)?.[1];
+      return found ? { column: Number.parseInt(found, 10), down: found.endsWith('d') } : null;
+    },
+    set(id, order) {
+      const others = pieces.filter(([name]) => name !== id).map((piece) => piece.join('.'));
+      change([...others, ...(order ? [`${id}.${order.column}${order.down ? 'd' : 'a'}`] : [])].join(','));
+    },
+  };
+}
+
 /** Headers that mean something to a reader of the file: bars and the like have none. @param {HTMLTableElement} table */
 function columnsOf(table) {
   const heads = [...(table.tHead?.rows[0]?.cells ?? [])];
@@ -62,7 +78,7 @@ export function numbersOf(table) {
   return { columns: columns.map(({ name }) => name), rows: rows.map((row) => columns.map(({ at }) => cellValue(row.cells[at]))) };
 }
 
-/** @param {HTMLTableElement} table @param {Order | undefined} order */
+/** @param {HTMLTableElement} table @param {Order | null} order */
 function mark(table, order) {
   [...(table.tHead?.rows[0]?.cells ?? [])].forEach((head, column) => {
     const on = order?.column === column;
@@ -75,33 +91,26 @@ function mark(table, order) {
 /**
  * Makes every header with words a button that sorts: numbers largest first, then smallest; texts the other way round;
  * a third click restores the first order.
- * @param {HTMLTableElement} table @param {{ id: string }} options `id` names the table in the reader's memory
+ * @param {HTMLTableElement} table @param {{ id: string, sorting: Sorting }} options `id` names the table in the address
  * @returns {HTMLTableElement} the same table
  */
-export function sortable(table, { id }) {
+export function sortable(table, { id, sorting }) {
   const body = table.tBodies[0];
   const first = [...body.rows];
-  const apply = () => {
-    const order = chosen.get(id);
-    const rows = order ? ordered(first, (row) => cellValue(row.cells[order.column]), order.down) : first;
-    body.append(...rows);
-    mark(table, order);
-  };
+  const order = sorting.get(id);
   for (const { at } of columnsOf(table)) {
     const head = /** @type {HTMLTableCellElement} */ (table.tHead?.rows[0].cells[at]);
     const number = first.some((row) => typeof cellValue(row.cells[at]) === 'number');
     const onclick = () => {
-      const now = chosen.get(id);
-      if (now?.column !== at) chosen.set(id, { column: at, down: number });
-      else if (now.down === number) chosen.set(id, { column: at, down: !number });
-      else chosen.delete(id);
-      apply();
+      if (order?.column !== at) sorting.set(id, { column: at, down: number });
+      else sorting.set(id, order.down === number ? { column: at, down: !number } : null);
     };
     const label = h('span', { class: 'label' });
     label.append(...head.childNodes);
-    head.append(h('button', { type: 'button', class: 'sort', onclick }, label, h('span', { class: 'arrow', 'aria-hidden': 'true' })));
+    head.append(h('button', { type: 'button', class: 'sort', 'data-go': `sort ${id} ${at}`, onclick }, label, h('span', { class: 'arrow', 'aria-hidden': 'true' })));
   }
-  apply();
+  if (order && columnsOf(table).some(({ at }) => at === order.column)) body.append(...ordered(first, (row) => cellValue(row.cells[order.column]), order.down));
+  mark(table, order);
   return table;
 }
 

@@ -47,13 +47,13 @@ export function naturalTab(sel) {
 }
 
 /**
- * The tab after something else was selected on the graph: walking nodes keeps the view of nodes, heads or neurons;
+ * The tab after something else was selected on the graph: walking nodes keeps the view of nodes, heads, neurons or the trace;
  * an edge opens its own; clearing leaves the views of the whole prompt.
  * @param {TabName | null} tab @param {string | null} sel @returns {TabName | null}
  */
 export function tabAfter(tab, sel) {
   const kind = kindOf(sel);
-  const keep = kind === 'node' ? ['node', 'heads', 'mlp'] : kind === null ? TAB_NAMES : [];
+  const keep = kind === 'node' ? ['node', 'heads', 'mlp', 'trace'] : kind === null ? TAB_NAMES : [];
   return tab !== null && /** @type {readonly string[]} */ (keep).includes(tab) && tab !== naturalTab(sel) ? tab : null;
 }
 

@@ -29,6 +29,13 @@ describe('what is fetched on click', () => {
     expect(none.effect_foil).toBeNull();
   });
 
+  it('logit_bias: one number a token', async () => {
+    const rows = await run('logit_bias', { answer: 1, foil: 2 }, { vocab: model.vocab });
+    expect(rows.map((row) => row.token_id).sort()).toEqual([1, 2]);
+    expect(rows.every((row) => Number.isFinite(row.logit_bias))).toBe(true);
+    expect(await run('logit_bias', { answer: 1, foil: 1 }, { vocab: model.vocab })).toHaveLength(1);
+  });
+
   it('components: largest share at the last target first', async () => {
     const rows = await run('components', { id: 0 }, { components: file('components') });
     expect(rows.filter((row) => row.component === 'head')).toHaveLength(16);

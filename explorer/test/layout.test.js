@@ -3,7 +3,7 @@ import { curvesOf, distanceTo, layoutFor, mlpAt, pathOf, polyline, rowsOf, xOf, 
 import { binOf, radiusOf, scaleOf, sideOf, widthOf } from '../src/sizes.js';
 import { tellApart } from '../src/axes.js';
 import { tellable } from '../src/background.js';
-import { histogram, positionOf, tauAt } from '../src/slider.js';
+import { histogram, nudged, positionOf, readTau, tauAt } from '../src/slider.js';
 
 const room = { nTokens: 14, nLayers: 4, parallel: false, width: 900, height: 520 };
 const edge = (layer, kind, dst, src = dst) => ({ key: '', layer, kind, dst, src, to: '', from: '', share: 0.2, heads: [] });
@@ -140,5 +140,19 @@ describe('token labels', () => {
   it('leave out what has no room, never the target', () => {
     expect(tellApart([0, 5, 10, 15, 20, 25], 10, 5)).toEqual([true, false, true, false, false, true]);
     expect(tellApart([0, 20, 40], 10, 1)).toEqual([true, true, true]);
+  });
+});
+
+describe('thresholds by key and by hand', () => {
+  it.each([0.01, 0.04, 0.1, 0.91, 0.99])('one step back undoes one step forth from %d', (tau) => {
+    if (tau < 0.99) expect(nudged(nudged(tau, 1, 0.01), -1, 0.01)).toBe(tau);
+    if (tau > 0.01) expect(nudged(nudged(tau, -1, 0.01), 1, 0.01)).toBe(tau);
+  });
+  it('from any other number the next round one, within the scale', () => {
+    expect([nudged(0.0401, -1, 0.01), nudged(0.0401, 1, 0.01)]).toEqual([0.04, 0.043]);
+    expect([nudged(0.013, -1, 0.0125), nudged(0.0125, -1, 0.0125), nudged(0.99, 1, 0.01)]).toEqual([0.0125, 0.0125, 0.99]);
+  });
+  it.each([['0.2', 0.2], [' 0,05 ', 0.05], ['1e-3', 0.001], ['abc', null], ['', null], ['-1', null], ['5', null], ['1', null], ['0', null]])('reads %j as %j', (text, value) => {
+    expect(readTau(text)).toBe(value);
   });
 });

@@ -72,7 +72,7 @@ describe('what is wrong with the files', () => {
 });
 
 describe('words', () => {
-  const kinds = ['no-data', 'missing', 'network', 'damaged', 'schema-newer', 'schema-older', 'unknown-run', 'unknown-prompt', 'rejected-prompt', 'no-prompts', 'engine', 'query'];
+  const kinds = ['no-data', 'missing', 'network', 'damaged', 'incomplete', 'schema-newer', 'schema-older', 'unknown-run', 'unknown-prompt', 'rejected-prompt', 'no-prompts', 'engine', 'query'];
   it.each(kinds)('%s has a title, a way on, and the detail', (kind) => {
     const info = { run: 'r', id: 3, nearest: 4, version: 9, runs: [], reject: { reason: 'too long', detail: '' } };
     const words = wordsFor(new SiteError(/** @type {any} */ (kind), 'the detail', info));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { alignable, changesBetween, differingTokens, stepOf } from '../src/pair.js';
+import { alignable, changesBetween, differingTokens, stepChange, stepOf } from '../src/pair.js';
 import { buildGraph, reachFrom, routeAt } from '../src/routes.js';
 
 const edge = (layer, kind, dst, src, share, head = -1) => ({ layer, kind, dst, src, head, share, attention: null });
@@ -21,21 +21,37 @@ describe('difference of two routes', () => {
   it('takes the stored share off the route, so that the threshold makes no difference', () => {
     expect(byKey['0.attn.1-0']).toMatchObject({ here: 0.6, there: 0.04, only: 'here' });
     expect(byKey['0.attn.1-0'].difference).toBeCloseTo(0.56);
+    expect(byKey['0.attn.1-0'].exact).toBe(true);
   });
   it('marks what is in one of them only, with its sign', () => {
-    expect(byKey['0.mlp.1']).toMatchObject({ here: 0, there: 0.1, only: 'there', difference: -0.1 });
+    expect(byKey['0.mlp.1']).toMatchObject({ here: 'floor', there: 0.1, only: 'there', difference: -0.1, exact: false });
     expect(byKey['0.resid_mlp.1']).toMatchObject({ difference: 0, only: null });
   });
   it('compares heads, those of one side included', () => {
-    expect(byKey['0.attn.1-0'].heads).toEqual([{ head: 2, here: 0.5, there: 0 }, { head: 3, here: 0.1, there: 0.04 }]);
+    expect(byKey['0.attn.1-0'].heads).toMatchObject([{ head: 2, here: 0.5, there: 'floor', exact: false }, { head: 3, here: 0.1, there: 0.04, exact: true }]);
   });
   it('is the negative when the sides are swapped', () => {
     const back = changesBetween(side(two), side(one));
     expect(back.map((change) => change.difference)).toEqual(changes.map((change) => (change.difference === 0 ? 0 : -change.difference)));
+    expect(back.map((change) => change.only)).toEqual(changes.map(({ only }) => (only === null ? null : only === 'here' ? 'there' : 'here')));
   });
-  it('per head counts only heads above the threshold', () => {
-    const [first] = changesBetween(side(one, 0.2, 'per_head'), side(two, 0.2, 'per_head'));
-    expect(first).toMatchObject({ key: '0.attn.1-0', here: 0.5, there: 0 });
+  it.each(['per_head', 'renormalised'])('%s: the mode decides what is on a route, the shares stay the stored ones', (mode) => {
+    const [first] = changesBetween(side(one, 0.2, mode), side(two, 0.2, mode));
+    expect(first).toMatchObject({ key: '0.attn.1-0', here: 0.6, there: 0.04, only: 'here' });
+  });
+  it('says nothing of a node that is on no stored route', () => {
+    const bare = side([edge(0, 'resid_mlp', 1, 1, 0.9)]);
+    const change = changesBetween(side(one), bare).find(({ key }) => key === '0.attn.1-0');
+    expect(change).toMatchObject({ here: 0.6, there: 'unstored', exact: false });
+  });
+  it('arrows lead along edges and among those into one node', () => {
+    expect(stepChange(changes, null, 'up')).toBe(changes[0].key);
+    expect(stepChange(changes, '0.attn.1-0', 'up')).toBe('0.mlp.1');
+    expect(stepChange(changes, '0.mlp.1', 'up')).toBe(null);
+    expect(stepChange(changes, '0.mlp.1', 'down')).toBe('0.attn.1-0');
+    expect(stepChange(changes, '0.attn.1-0', 'right')).toBe('0.resid_attn.1');
+    expect(stepChange(changes, '0.attn.1-0', 'left')).toBe(null);
+    expect(stepChange(changes, '0.resid_mlp.1', 'right')).toBe('0.mlp.1');
   });
 });
 

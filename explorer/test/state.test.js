@@ -17,6 +17,7 @@ describe('round trip', () => {
     promptState('demo', 2, { sel: '3.attn.12-4', tab: 'heads', head: 'L3H1' }),
     promptState('demo', 2, { tab: 'mlp', neuron: 'L1E7N300' }),
     promptState('demo', 2, { tab: 'effects', of: 'difference', raw: true }),
+    promptState('demo', 2, { sel: '1.mid.3', order: 'lens.4d,heads-node.0a' }),
   ])('%j', (state) => expect(parse(format(state))).toEqual({ state, problems: [] }));
 
   it('writes only what differs from the default', () => {
@@ -36,7 +37,17 @@ describe('hostile or stale hashes', () => {
     expect(parse(hash)).toEqual({ state: { view: 'catalogue' }, problems: [] });
   });
 
-  it.each(['#/demo/p/-1', '#/demo/p/x', '#/demo/p/99999999999', '#/demo/p/', '#/a/b/c/d', '#/demo/nothing', '#/%E0%A4%A/p/1', `#/${'x'.repeat(300)}`])(
+  it.each(['#/demo/p/-1', '#/demo/p/x', '#/demo/p/99999999999', '#/demo/p/', '#/demo/b/c/d', '#/demo/nothing', '#/demo/prompts/3'])('%s stays in the run and says so', (hash) => {
+    const { state, problems } = parse(hash);
+    expect(state).toEqual(promptsState('demo'));
+    expect(problems).toHaveLength(1);
+  });
+
+  it('what follows a prompt is left out, and said', () => {
+    expect(parse('#/demo/p/3/extra?mode=per_head')).toEqual({ state: promptState('demo', 3, { mode: 'per_head' }), problems: ['extra'] });
+  });
+
+  it.each(['#/%E0%A4%A/p/1', `#/${'x'.repeat(300)}`])(
     '%s goes to the catalogue and says so',
     (hash) => {
       const { state, problems } = parse(hash);
@@ -45,7 +56,7 @@ describe('hostile or stale hashes', () => {
     },
   );
 
-  it.each(['tau=abc', 'tau=', 'tau=-1', 'tau=1', 'tau=NaN', 'tau=Infinity', 't=-1', 't=1.5', 'mode=evil', 'mode=__proto__', 'sel=x', 'sel=1.pre.2', "sel=1.post.2'--", '__proto__=1', 'constructor=1', 'zzz', 'faint=2', 'hide=attn', 'open=2.attn.3-1', 'pair=-1', 'tab=all', 'head=3', 'head=L3N1', 'neuron=L3H1', 'of=both', 'raw=0', 'zoom=1,2', 'zoom=a,0,1', 'zoom=0,0,1e9', 't=%E0%A4%A'])(
+  it.each(['tau=abc', 'tau=', 'tau=-1', 'tau=1', 'tau=NaN', 'tau=Infinity', 't=-1', 't=1.5', 'mode=evil', 'mode=__proto__', 'sel=x', 'sel=1.pre.2', "sel=1.post.2'--", '__proto__=1', 'constructor=1', 'zzz', 'faint=2', 'hide=attn', 'open=2.attn.3-1', 'pair=-1', 'tab=all', 'head=3', 'head=L3N1', 'neuron=L3H1', 'of=both', 'raw=0', 'zoom=1,2', 'zoom=a,0,1', 'zoom=0,0,1e9', 'order=lens', 'order=lens.4', 'order=lens.4d,lens.2a', 't=%E0%A4%A'])(
     'leaves out %s and says so',
     (piece) => {
       const { state, problems } = parse(`#/demo/p/3?${piece}&mode=per_head`);

@@ -15,9 +15,10 @@ describe('the tab that answers', () => {
     expect(naturalTab(sel)).toBe(tab);
   });
 
-  it('walking nodes keeps heads and neurons, but not the views of the whole prompt', () => {
+  it('walking nodes keeps heads, neurons and the trace, but not the views of the whole prompt', () => {
     expect(tabAfter('heads', '2.mid.3')).toBe('heads');
-    expect(tabAfter('trace', '2.mid.3')).toBeNull();
+    expect(tabAfter('trace', '2.mid.3')).toBe('trace'); // it reads the selected token
+    expect(tabAfter('effects', '2.mid.3')).toBeNull();
     expect(tabAfter('node', '2.mid.3')).toBeNull(); // it is the default there
   });
 

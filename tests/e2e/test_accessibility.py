@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 from stage import ROOT
 
 AXE = ROOT / "explorer" / "node_modules" / "axe-core" / "axe.min.js"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 VIEWS = {
     "catalogue": ("#/", "run-open"),
     "list": ("#/routes/prompts", "prompt-row"),

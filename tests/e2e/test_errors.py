@@ -122,8 +122,73 @@ def test_the_other_prompt_of_a_pair_is_lost(copied, page: Page):
     _, url = copied
     page.goto(f"{url}#/routes/p/0?pair=59999")
     pair = page.locator(".pair")
+    expect(pair.get_by_role("alert")).to_contain_text("no such other prompt")
+    expect(pair.get_by_role("button", name="Retry")).to_have_count(0)  # it could not help
+
+
+def test_the_bucket_of_the_other_prompt_is_lost(copied, page: Page):
+    site, url = copied
+    buckets = json.loads((site / "data" / "routes" / "index.json").read_text())
+    other = buckets["bucket_size"]  # the first prompt of the second bucket
+    path = site / "data" / "routes" / "edges" / "bucket-1.parquet"
+    whole = path.read_bytes()
+    path.unlink()
+    page.goto(f"{url}#/routes/p/0?pair={other}")
+    pair = page.locator(".pair")
     expect(pair.get_by_role("alert")).to_contain_text("could not be read")
-    expect(pair.get_by_role("button", name="Retry")).to_be_visible()
+    path.write_bytes(whole)
+    pair.get_by_role("button", name="Retry").click()
+    expect(page.get_by_test_id("pair-outcomes")).to_be_visible()
+
+
+def test_a_lost_summary_of_heads_is_said(copied, page: Page):
+    site, url = copied
+    path = bucket(site, "components")
+    whole = path.read_bytes()
+    path.unlink()
+    page.goto(f"{url}#/routes/p/0?sel=1.attn.14-2")
+    detail = page.get_by_test_id("head-detail")
+    expect(detail.get_by_role("alert")).to_contain_text("could not be read")
+    path.write_bytes(whole)
+    detail.get_by_role("button", name="Retry").click()
+    expect(detail).to_contain_text("mean over tokens")
+
+
+def test_what_comes_late_fails_by_itself_and_is_mended(copied, page: Page):
+    site, url = copied
+    path = bucket(site, "lens")
+    whole = path.read_bytes()
+    path.unlink()
+    page.goto(f"{url}#/routes/p/0")
+    notice = page.get_by_test_id("notice")
+    expect(notice).to_contain_text("lens")
+    expect(page.get_by_test_id("pair-open")).to_be_visible()  # nothing else goes with it
+    path.write_bytes(whole)
+    notice.get_by_role("button", name="Retry").click()
+    expect(notice).to_be_empty()
+
+
+def test_a_retry_in_the_panel_mends_the_banner_too(copied, page: Page):
+    site, url = copied
+    path = bucket(site, "lens")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    page.goto(f"{url}#/routes/p/0?sel=3.post.14")
+    expect(page.get_by_test_id("notice")).to_contain_text("lens")
+    path.write_bytes(whole)
+    page.get_by_test_id("panel").get_by_role("button", name="Retry").first.click()
+    expect(page.get_by_test_id("lens-row")).to_have_count(10)
+    expect(page.get_by_test_id("notice")).to_be_empty()
+
+
+@pytest.mark.parametrize("table", ["edges", "nodes", "targets"])
+def test_the_bucket_of_another_prompt_is_no_empty_graph(copied, page: Page, table):
+    site, url = copied
+    shutil.copy(site / "data" / "routes" / table / "bucket-1.parquet", bucket(site, table))
+    page.goto(f"{url}#/routes/p/0")
+    words = said(page)
+    assert "incomplete" in words
+    assert table in words
 
 
 def test_an_opened_node_without_its_tokens_says_so(copied, page: Page):

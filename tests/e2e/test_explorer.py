@@ -1,9 +1,11 @@
 """The built site in a real browser, held against DuckDB's answers on the same files."""
 
+import json
 import re
 
 import pytest
 from playwright.sync_api import Page, expect
+from stage import ROOT
 
 WALK = """
 WITH RECURSIVE
@@ -142,6 +144,42 @@ def test_keys_walk_prompts_and_thresholds(page: Page, site):
 
 
 @pytest.mark.parametrize("scheme", ["light"], indirect=True)
+def test_quick_presses_are_counted(page: Page, site):
+    page.goto(f"{site.url}#/routes/p/0")
+    expect(page.get_by_test_id("graph")).to_be_visible()
+    for _ in range(6):
+        page.keyboard.press("]")
+    expect(page).to_have_url(re.compile(r"/p/6$"))
+
+
+@pytest.mark.parametrize("scheme", ["light"], indirect=True)
+@pytest.mark.parametrize("typed", ["abc", "-1", "5", ""])
+def test_what_is_no_threshold_is_refused_in_words(page: Page, site, typed):
+    page.goto(f"{site.url}#/routes/p/0")
+    field = page.get_by_test_id("tau-field")
+    expect(field).to_have_value("0.04")
+    field.fill(typed)
+    field.press("Enter")
+    expect(field).to_have_value("0.04")
+    expect(page.get_by_text("Not a number between 0.01 and 1")).to_be_visible()
+    field.fill("0.1")
+    field.press("Enter")
+    expect(page).to_have_url(re.compile(r"tau=0\.1"))
+    expect(page.get_by_text("Not a number")).to_be_hidden()
+
+
+@pytest.mark.parametrize("scheme", ["light"], indirect=True)
+def test_threshold_keys_undo_each_other(page: Page, site):
+    page.goto(f"{site.url}#/routes/p/0")
+    expect(page.get_by_test_id("tau-field")).to_have_value("0.04")
+    page.keyboard.press("-")
+    expect(page).to_have_url(re.compile("tau="))
+    page.keyboard.press("=")
+    expect(page.get_by_test_id("tau-field")).to_have_value("0.04")
+    expect(page).not_to_have_url(re.compile("tau="))
+
+
+@pytest.mark.parametrize("scheme", ["light"], indirect=True)
 @pytest.mark.parametrize(
     ("address", "said"),
     [
@@ -149,6 +187,9 @@ def test_keys_walk_prompts_and_thresholds(page: Page, site):
         ("#/routes/p/4000", "4000"),
         ("#/routes/p/0?t=999", "999"),
         ("#/routes/p/0?tau=seven", "tau=seven"),
+        ("#/routes/p/0/extra", "extra"),
+        ("#/routes/p/abc", "routes/p/abc"),
+        ("#/routes/p/0?open=9.post.99", "9.post.99"),
     ],
 )
 def test_what_is_not_there_is_said_in_words(page: Page, site, address, said):
@@ -169,3 +210,16 @@ def test_every_file_is_asked_for_once(page: Page, site):
     assert files
     assert all(one.startswith("GET ") for one in files)
     assert len(files) == len(set(files))
+
+
+@pytest.mark.parametrize("scheme", ["light"], indirect=True)
+def test_the_catalogue_lists_the_families_of_models(page: Page, site):
+    page.goto(site.url)
+    page.get_by_test_id("families").locator("summary").click()
+    listed = json.loads((ROOT / "explorer" / "src" / "models.json").read_text())
+    rows = page.get_by_test_id("family")
+    expect(rows).to_have_count(len(listed))
+    for i, family in enumerate(listed):
+        expect(rows.nth(i)).to_contain_text(family["known_as"])
+    mixed = next(i for i, family in enumerate(listed) if family["level"] == "block")
+    expect(rows.nth(mixed)).to_contain_text("block level")

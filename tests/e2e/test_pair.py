@@ -30,7 +30,7 @@ def test_the_difference_of_a_pair(page: Page, site):
 
     # Every drawn edge: here minus there, on one of the two routes at least.
     here, there = stored(site, 0), stored(site, 1)
-    keys = page.locator("[data-testid=pair-graph] .grip").evaluate_all("(all) => all.map((el) => el.dataset.key)")
+    keys = drawn.evaluate_all("(all) => all.map((el) => el.dataset.key)")
     shown = drawn.evaluate_all("(all) => all.map((el) => Number(el.dataset.difference))")
     assert len(keys) >= max(on_route(site, 0, 14, 0.04), on_route(site, 1, 14, 0.04))
     for key, difference in zip(keys, shown, strict=True):
@@ -67,6 +67,86 @@ def test_the_difference_of_a_pair(page: Page, site):
     page.keyboard.press("Escape")
     expect(page.get_by_test_id("graph").first).to_be_visible()
     expect(page.get_by_test_id("pair-graph")).to_be_hidden()
+
+
+@LIGHT
+@pytest.mark.parametrize("mode", ["per_head", "renormalised"])
+def test_in_every_mode_the_difference_is_of_stored_shares(page: Page, site, mode):
+    here, there = stored(site, 0), stored(site, 1)
+    page.goto(f"{site.url}#/routes/p/0?pair=1&mode={mode}")
+    drawn = page.get_by_test_id("pair-edge")
+    expect(drawn.first).to_be_attached()
+    expect(page.get_by_test_id("pair-mode")).to_have_value(mode)
+    for key, difference in drawn.evaluate_all(
+        "(all) => all.map((el) => [el.dataset.key, Number(el.dataset.difference)])"
+    ):
+        assert difference == pytest.approx(here.get(key, 0) - there.get(key, 0), abs=1e-6)
+    # What has no number is said to have none.
+    cells = page.locator("[data-testid=pair-changes] tbody td:nth-child(-n+3)").filter(has_text="< 0.01")
+    for cell in cells.all():
+        assert cell.get_attribute("data-value") == ""
+
+
+@LIGHT
+def test_threshold_and_mode_of_a_comparison(page: Page, site):
+    page.goto(f"{site.url}#/routes/p/0?pair=1")
+    drawn = page.get_by_test_id("pair-edge")
+    expect(drawn.first).to_be_attached()
+    page.get_by_test_id("pair-tau-field").fill("0.2")
+    page.get_by_test_id("pair-tau-field").press("Enter")
+    expect(page).to_have_url(re.compile(r"tau=0\.2"))
+    want = [{key for key, share in stored(site, prompt).items() if share > 0.2} for prompt in (0, 1)]
+    keys = set(drawn.evaluate_all("(all) => all.map((el) => el.dataset.key)"))
+    assert keys
+    assert keys <= want[0] | want[1]
+    page.get_by_test_id("pair-mode").select_option("renormalised")
+    expect(page).to_have_url(re.compile("mode=renormalised"))
+
+
+@LIGHT
+def test_arrow_keys_and_previews_of_a_comparison(page: Page, site):
+    here, there = stored(site, 0), stored(site, 1)
+    page.goto(f"{site.url}#/routes/p/0?pair=1")
+    graph = page.get_by_test_id("pair-graph")
+    expect(graph.get_by_test_id("pair-edge").first).to_be_attached()
+    keys = graph.get_by_test_id("pair-edge").evaluate_all("(all) => all.map((el) => el.dataset.key)")
+    largest = max(keys, key=lambda key: abs(here.get(key, 0) - there.get(key, 0)))
+    page.keyboard.press("ArrowUp")
+    expect(page).to_have_url(re.compile(rf"sel={re.escape(largest)}"))
+    expect(page.get_by_test_id("pair-detail")).to_be_visible()
+    page.keyboard.press("ArrowUp")
+    expect(page).not_to_have_url(re.compile(rf"sel={re.escape(largest)}(&|$)"))
+    # Every drawn edge has a preview where it is drawn.
+    middle = """(el) => {
+      const place = el.getPointAtLength(el.getTotalLength() / 2).matrixTransform(el.getScreenCTM());
+      return [place.x, place.y];
+    }"""
+    preview = page.get_by_test_id("pair-preview")
+    for key in (largest, next(key for key in keys if ".mlp." in key)):
+        x, y = graph.locator(f"[data-key='{key}']").evaluate(middle)
+        page.mouse.move(x, y)
+        expect(preview).to_be_visible()
+        expect(preview).to_contain_text("difference")
+    x, y = graph.locator(f"[data-key='{largest}']").evaluate(middle)
+    page.mouse.click(x, y)
+    expect(page).to_have_url(re.compile("sel="))
+
+
+@LIGHT
+def test_the_layers_stay_in_view_on_a_phone(page: Page, site):
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto(f"{site.url}#/routes/p/0?pair=1&sel=1.attn.14-2")
+    # Late data draws the labels anew, so the page is asked until they stand still.
+    page.wait_for_function(
+        """() => ["emb", "L3"].every((label) => {
+          const texts = [...document.querySelectorAll("[data-testid=pair-graph] text")];
+          const box = texts.find((el) => el.textContent === label)?.getBoundingClientRect();
+          return box && box.left >= 0 && box.right <= 60;
+        })"""
+    )
+    # The answer to a tap is one tap away.
+    page.get_by_test_id("jump").click()
+    expect(page.get_by_test_id("pair-detail")).to_be_in_viewport()
 
 
 @LIGHT

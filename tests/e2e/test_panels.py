@@ -267,6 +267,115 @@ def test_effects_map_and_the_largest_listed(page: Page, site):
 
 
 @LIGHT
+def test_effects_and_the_constant_add_up_to_the_logit(page: Page, site):
+    last = last_token(site)
+    total, constant, logit = ask(
+        site,
+        """SELECT (SELECT sum(effect_answer) FROM {logit_effects} WHERE prompt_id = 0 AND target = $pos), v.logit_bias,
+                  n.answer_logit
+           FROM {targets} t JOIN {vocab} v ON v.token_id = t.answer_id JOIN {nodes} n ON n.prompt_id = 0
+            AND n.layer = 3 AND n.point = 'post' AND n.pos = $pos WHERE t.prompt_id = 0 AND t.target = $pos""",
+        pos=last,
+    )[0]
+    assert total + constant == pytest.approx(logit, abs=1e-3)
+    page.goto(f"{site.url}#/routes/p/0?tab=effects")
+    sums = page.get_by_test_id("effect-sum")
+    for words in (f"{quantity(total)} logits", signed(constant), quantity(logit)):
+        expect(sums).to_contain_text(words)
+
+
+@LIGHT
+def test_neurons_say_what_they_add_up_to(page: Page, site):
+    layer, pos, total = ask(
+        site,
+        "SELECT layer, pos, sum(share) FROM {neurons} WHERE prompt_id = 0 GROUP BY ALL ORDER BY count(*) DESC, 1, 2 LIMIT 1",
+    )[0]
+    page.goto(f"{site.url}#/routes/p/0?sel={layer}.mlp.{pos}")
+    expect(page.get_by_test_id("neuron-sum")).to_contain_text(f"add up to {fraction(total)}")
+
+
+@LIGHT
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("sel=1.mid.14&tab=heads&head=L2H1", "L2H1"),
+        ("sel=1.mid.14&tab=heads&head=L9H9", "L9H9"),
+        ("sel=1.attn.14-2&head=L0H0", "L0H0"),
+        ("sel=0.mlp.12&neuron=L0N99999", "L0N99999"),
+        ("sel=0.mlp.12&neuron=L3N1", "L3N1"),
+    ],
+)
+def test_a_name_that_is_not_here_is_said(page: Page, site, query, name):
+    page.goto(f"{site.url}#/routes/p/0?{query}")
+    expect(page.get_by_test_id("not-here")).to_contain_text(name)
+
+
+@LIGHT
+def test_trace_follows_the_selected_token(page: Page, site):
+    page.goto(f"{site.url}#/routes/p/0?tab=trace&sel=0.post.12")
+    rows = page.get_by_test_id("trace-row")
+    expect(rows).to_have_count(9)
+    assert all(row.endswith(".12") for row in rows.evaluate_all("(all) => all.map((el) => el.dataset.node)"))
+    tokens = ask(
+        site,
+        """SELECT token, prob FROM {lens} JOIN {vocab} USING (token_id) WHERE prompt_id = 0 AND rank <= 3
+           AND layer = 0 AND point = 'post' AND pos = 12 AND NOT raw ORDER BY rank""",
+    )
+    chips = page.locator("[data-node='0.post.12'] .trace-token")
+    for i, (token, prob) in enumerate(tokens):
+        expect(chips.nth(i)).to_contain_text(displayed(token))
+        expect(chips.nth(i)).to_contain_text(fraction(prob))
+    page.get_by_role("button", name=re.compile("Trace the target")).click()
+    expect(page.locator(f"[data-node='3.post.{last_token(site)}']")).to_be_visible()
+
+
+@LIGHT
+def test_the_order_of_a_table_is_in_the_address_and_ends_with_it(page: Page, site):
+    page.goto(f"{site.url}#/routes/p/0?sel=3.post.14")
+    header = page.locator("table.lens").get_by_role("columnheader", name="token")
+    header.get_by_role("button").click()
+    expect(header).to_have_attribute("aria-sort", "ascending")
+    expect(header.get_by_role("button")).to_be_focused()
+    expect(page).to_have_url(re.compile("order=lens"))
+    page.reload()
+    expect(header).to_have_attribute("aria-sort", "ascending")
+    page.get_by_test_id("graph").locator("[data-key='2.post.14']").click()
+    expect(page).to_have_url(re.compile(r"sel=2\.post\.14$"))
+    expect(page.get_by_test_id("lens-row").first).to_be_visible()
+    expect(page.locator("table.lens [aria-sort]")).to_have_count(0)
+
+
+@LIGHT
+def test_block_level_is_said_where_neurons_are_missing(page: Page, site):
+    def mixed(route):
+        answer = route.fetch()
+        index = answer.json()
+        index["manifest"]["model"]["without_neurons"] = [0, 1, 2, 3]
+        route.fulfill(response=answer, json=index)
+
+    page.route("**/routes/index.json", mixed)
+    page.goto(f"{site.url}#/routes/p/0?sel=0.mlp.12&open=0.post.12")
+    expect(page.get_by_test_id("block-level")).to_contain_text("block level")
+    expect(page.get_by_test_id("notice")).to_contain_text("block level")
+
+
+@LIGHT
+def test_on_a_phone_the_answer_to_a_tap_is_a_tap_away(page: Page, site):
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto(f"{site.url}#/routes/p/0")
+    jump = page.get_by_test_id("jump")
+    expect(page.get_by_test_id("answer-chart")).to_be_attached()
+    expect(jump).to_be_hidden()
+    page.get_by_test_id("graph").locator("[data-key='2.post.14']").click()
+    expect(jump).to_contain_text("L2 post")
+    jump.click()
+    expect(page.get_by_role("heading", name="L2 post")).to_be_in_viewport()
+    expect(jump).to_contain_text("Back to the graph")
+    jump.click()
+    expect(page.get_by_test_id("graph").locator("[data-key='2.post.14']")).to_be_in_viewport()
+
+
+@LIGHT
 def test_by_keyboard_alone(page: Page, site):
     page.goto(f"{site.url}#/routes/p/0")
     expect(page.get_by_test_id("answer-chart")).to_be_visible()
