@@ -15,6 +15,7 @@ PLACES = """(all) => all.map((el) => {
 
 def opened(page: Page, site, query: str = "") -> None:
     page.goto(f"{site.url}#/routes/p/0{query}")
+    page.get_by_test_id("node-3-post-14").wait_for()
     expect_route(page, route(site, 0, 14, 0.04))
 
 
