@@ -20,6 +20,8 @@ export const KEYS = [
   ['View', ['w', 'a', 's', 'd'], 'move the window over the graph'],
   ['View', ['0'], 'fit the graph to the window'],
   ['View', ['v'], 'fullscreen, and back'],
+  ['Comparison', ['←', '→', '↑', '↓'], 'up and down along the edge that changed most; sideways among the edges into one node'],
+  ['Comparison', ['z', 'Shift z', '0'], 'larger, smaller, the whole in the window'],
   ['Panel', ['←', '→'], 'on the tabs: the next view; on a map: the next cell, its numbers below it'],
   ['Panel', ['↑', '↓', 'Enter'], 'move along a list, choose; on a map: open the cell'],
   ['Prompts', ['↑', '↓', 'Enter'], 'move along the list, open a prompt'],

@@ -2,6 +2,7 @@
 
 import { nodeName, tokenAt } from './describe.js';
 import { headsInto, neuronsInto } from './expand.js';
+import { BLOCK_LEVEL, hasPlace, isBlockLevel } from './places.js';
 import { parseNode } from './routes.js';
 
 /**
@@ -28,6 +29,7 @@ export function whyNot(key, { route, data, index, expansion }) {
       ? `${where} opens into nothing: neither attention nor MLP into it is on the route at this threshold.`
       : `${where} opens into neurons, and its MLP is not on the route at this threshold. Its heads are at L${layer} mid.`;
   }
+  if (isBlockLevel(index, layer)) return `${where} does not open into neurons. ${BLOCK_LEVEL}`;
   const found = expansion(key);
   if (!found || found instanceof Error || neuronsInto(route, key, found).length) return '';
   return `${where} opens into neurons, and none of its MLP is stored here.`;
@@ -35,5 +37,7 @@ export function whyNot(key, { route, data, index, expansion }) {
 
 /** What to say about nodes that the address opens and that show nothing. @param {About} about */
 export function unopened(about) {
-  return about.open.split(',').filter(Boolean).map((key) => whyNot(key, about)).filter(Boolean).slice(0, 2).join(' ');
+  const of = { index: about.index, nTokens: about.data.prompt.n_tokens };
+  const there = about.open.split(',').filter((key) => key && hasPlace(key, of)); // what is not is said above the graph
+  return there.map((key) => whyNot(key, about)).filter(Boolean).slice(0, 2).join(' ');
 }

@@ -21,14 +21,10 @@ export function isBlockLevel(index, layer) {
 }
 
 /**
- * What to say about the nodes that an address opens.
+ * What to say about nodes that an address opens and that do not exist.
  * @param {string[]} open @param {{ index: RunIndex, nTokens: number }} of @returns {string[]}
  */
 export function openNotes(open, of) {
   const gone = open.filter((key) => !hasPlace(key, of));
-  const whole = open.filter((key) => hasPlace(key, of) && key.includes('.post.') && isBlockLevel(of.index, Number(key.split('.')[0])));
-  return [
-    gone.length ? `There is no ${gone.join(' or ')} in this prompt, so it is not opened.` : '',
-    whole.length ? `L${whole[0].split('.')[0]} post does not open into neurons. ${BLOCK_LEVEL}` : '',
-  ].filter(Boolean);
+  return gone.length ? [`There is no ${gone.join(' or ')} in this prompt, so it is not opened.`] : [];
 }

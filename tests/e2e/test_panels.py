@@ -356,7 +356,7 @@ def test_block_level_is_said_where_neurons_are_missing(page: Page, site):
     page.route("**/routes/index.json", mixed)
     page.goto(f"{site.url}#/routes/p/0?sel=0.mlp.12&open=0.post.12")
     expect(page.get_by_test_id("block-level")).to_contain_text("block level")
-    expect(page.get_by_test_id("notice")).to_contain_text("block level")
+    expect(page.locator(".stage")).to_contain_text("block level")
 
 
 @LIGHT
