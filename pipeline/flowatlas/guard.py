@@ -13,6 +13,8 @@ The sums are blind to what an MLP reads: resid_pre + attention + MLP is resid_po
 one. So block 0 runs once more with its heads silenced: its MLP must answer the same if the blocks are parallel, and only then.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -51,7 +53,7 @@ def check(model: Model, batch: Batch, reference: Tensor) -> dict[str, float]:
 
     def check_block(l: int, acts: Activations) -> None:
         for name, error in _layer_errors(model, acts, l, mask).items():
-            errors[name] = max(errors.get(name, 0.0), error)
+            errors[name] = max(errors.get(name, 0.0), error, key=_size)
         acts.forget_attention(l)
 
     with torch.inference_mode():
@@ -61,8 +63,8 @@ def check(model: Model, batch: Batch, reference: Tensor) -> dict[str, float]:
         errors["logits"] = _error(lens.logits(model.final, z, lens.constant(model.final)), reference, mask)
         silenced = _silenced(model, batch)
     tolerance = TOLERANCE[model.weights_dtype]
-    worst = max(errors, key=lambda name: errors[name])
-    if not errors[worst] <= tolerance:  # also when it is NaN
+    worst = max(errors, key=lambda name: _size(errors[name]))
+    if _size(errors[worst]) > tolerance:
         family = model.located.config.model_type
         raise GuardError(
             f"model {model.located.name} ({family}) does not add up: {worst} is off by {errors[worst]:.1e} of its size "
@@ -75,6 +77,11 @@ def check(model: Model, batch: Batch, reference: Tensor) -> dict[str, float]:
             "its routes could not be trusted, so nothing was written"
         )
     return errors
+
+
+def _size(error: float) -> float:
+    """An error that can be compared: NaN is the worst."""
+    return math.inf if math.isnan(error) else error
 
 
 def _silenced(model: Model, batch: Batch) -> float:
