@@ -47,7 +47,12 @@ def reference_logits(hf: nn.Module, batch: Batch) -> Tensor:
 
 
 def check(model: Model, batch: Batch, reference: Tensor) -> dict[str, float]:
-    """The errors by name. Raises GuardError, naming the worst, when one exceeds the tolerance of the weights' dtype."""
+    """The errors by name. Raises GuardError, naming the worst, when one exceeds the tolerance of the weights' dtype.
+
+    A prompt to which Hugging Face itself answers with NaN or infinity says nothing about us: it is left out here, and
+    rejected when its turn comes. Where no prompt is left, GuardError says where the first such value stands.
+    """
+    batch, reference = _finite(model, batch, reference)
     errors: dict[str, float] = {}
     mask = batch.mask.bool()
 
@@ -77,6 +82,28 @@ def check(model: Model, batch: Batch, reference: Tensor) -> dict[str, float]:
             "its routes could not be trusted, so nothing was written"
         )
     return errors
+
+
+def _finite(model: Model, batch: Batch, reference: Tensor) -> tuple[Batch, Tensor]:
+    """The prompts whose reference logits are finite."""
+    good = (torch.isfinite(reference).all(-1) | ~batch.mask.bool()).all(-1)
+    if bool(good.all()):
+        return batch, reference
+    if bool(good.any()):
+        return Batch(batch.ids[good], batch.mask[good], batch.lengths[good]), reference[good]
+    with torch.inference_mode():
+        acts, _ = activations.run(model, batch, lambda l, acts: acts.forget_attention(l))
+    bad = [(~torch.isfinite(x).all(-1) & batch.mask.bool()).nonzero() for x in acts.resid]
+    depth = next((depth for depth, places in enumerate(bad) if len(places)), None)
+    where = (
+        "in the logits" if depth is None else f"first at {model.stream.place(depth)}, position {int(bad[depth][0, 1])}"
+    )
+    mend = "are its weights whole?"
+    if model.weights_dtype == torch.float16:
+        mend = "float16 overflows early: try model.dtype=bfloat16 or float32"
+    raise GuardError(
+        f"model {model.located.name} answers every prompt of the first batch with NaN or infinity, {where}; {mend}"
+    )
 
 
 def _size(error: float) -> float:
