@@ -93,11 +93,8 @@ def _finite(model: Model, batch: Batch, reference: Tensor) -> tuple[Batch, Tenso
         return Batch(batch.ids[good], batch.mask[good], batch.lengths[good]), reference[good]
     with torch.inference_mode():
         acts, _ = activations.run(model, batch, lambda l, acts: acts.forget_attention(l))
-    bad = [(~torch.isfinite(x).all(-1) & batch.mask.bool()).nonzero() for x in acts.resid]
-    depth = next((depth for depth, places in enumerate(bad) if len(places)), None)
-    where = (
-        "in the logits" if depth is None else f"first at {model.stream.place(depth)}, position {int(bad[depth][0, 1])}"
-    )
+    first = next(iter(acts.not_finite(batch.mask).values()), None)
+    where = "in the logits" if first is None else f"first at {first}"
     mend = "are its weights whole?"
     if model.weights_dtype == torch.float16:
         mend = "float16 overflows early: try model.dtype=bfloat16 or float32"
