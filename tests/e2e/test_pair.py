@@ -204,7 +204,8 @@ def test_the_key_for_the_comparison_counts_before_the_partner_is_known(page: Pag
     """The graph is there first, and a reader who presses p at once is not asked to press it again."""
     page.add_init_script(
         "const now = fetch; window.fetch = async (...a) => {"
-        " if (String(a[0]?.url ?? a[0]).includes('/prompts')) await new Promise((go) => setTimeout(go, 1500)); return now(...a); };"
+        " if (String(a[0]?.url ?? a[0]).includes('/prompts')) await new Promise((go) => setTimeout(go, 1500));"
+        " return now(...a); };"
     )
     page.goto(f"{site.url}#/routes/p/0")
     expect(page.get_by_test_id("graph")).to_be_visible()
