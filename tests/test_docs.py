@@ -67,7 +67,7 @@ LAYERS = (
     "errors schema config validation clock files families",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
     " stream activations shards plan manifest",
-    "kernels contributions",
+    "kernels attention_kernel contributions",
     "routes components attention lens guard",
     "columns vocabulary block_rows extract writer",
     "compose overrides neuron_tokens job run dry status audit audit_rules site site_data server cli bench docs",
