@@ -63,8 +63,8 @@ lint: $(VENV)/.done ## ruff and pyright
 format: $(VENV)/.done ## let ruff write the code
 	@$(BIN)/ruff check --fix $(SOURCES); $(BIN)/ruff format $(SOURCES)
 
-bench: $(VENV)/.done ## speed as a multiple of the bare forward pass, memory, bytes per prompt
-	@$(BIN)/python -m flowatlas.bench
+bench: $(VENV)/.done ## speed as a multiple of the bare forward pass, growth, memory, bytes per prompt
+	@$(BIN)/python tests/measure_speed.py
 
 measure: $(VENV)/.done explorer/dist/index.html browser ## what the page costs: first paint, bytes, clicks, frames; written into docs/explorer.md
 	@$(BIN)/python tests/e2e/measure.py

@@ -1,5 +1,6 @@
 """The commands: exit codes, one-line errors, quick answers."""
 
+import re
 import subprocess
 import sys
 import time
@@ -181,3 +182,16 @@ def test_a_hub_that_answers_is_used(monkeypatch):
     monkeypatch.setattr(hub, "_reachable", lambda endpoint: True)
     assert not hub.settle_offline()
     assert "HF_HUB_OFFLINE" not in hub.os.environ
+
+
+def test_bench_tells_what_a_model_costs(runs, tmp_path, models):
+    (tmp_path / "prompts.txt").write_text("a cat\nthe dog sat on the mat\n")
+    done = runs("bench", f"model={models['gpt2']}", "dataset=prompts.txt", cwd=tmp_path)
+    assert (done.code, done.err) == (0, "")
+    (line,) = [line for line in done.out.splitlines() if line.startswith("2 x ")]
+    ratio, disk = (float(number) for number in re.findall(r"([\d.]+)(?:x| KB)", line.split("tokens", 1)[1])[:2])
+    assert ratio > 1
+    assert disk > 0
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "prompts.txt"]
+    wrong = runs("bench", "model=nowhere/at-all", "dataset=prompts.txt", cwd=tmp_path, env={"HF_HUB_OFFLINE": "1"})
+    assert wrong.code == 2

@@ -1,4 +1,4 @@
-"""`run.dry=true`: its figures against those of the run itself (bytes; seconds only as arithmetic), and that it writes nothing."""
+"""`run.dry=true`: its bytes against those of the run itself, its seconds as arithmetic, and that it writes nothing."""
 
 import re
 

@@ -10,7 +10,7 @@ from comparing import by, neurons_are_literal, routes_are_literal, rows_do_not_d
 from extraction import PROBE, config_of, extract, forward, load, prompt
 from flowatlas import activations, attention, checkpoints, models
 from flowatlas.activations import Batch
-from flowatlas.config import LensConfig, MapsConfig
+from flowatlas.config import LensConfig, MapsConfig, WritesConfig
 from flowatlas.extract import Extractor
 from tiny import FAMILIES, make_model
 
@@ -262,3 +262,13 @@ def test_attention_weights_of_one_block_exist_at_a_time(gpt2):
 
     activations.run(model, Batch.of([IDS]), after_block)
     assert held == [held[0]] * model.n_layers  # none is left behind as the pass goes on
+
+
+def test_without_the_writes_of_heads_nothing_else_changes(gpt2):
+    prompts = [prompt(IDS, (3, 6), 0), prompt(SHORT, None, 1)]
+    everything = extract(gpt2, prompts, floor=FLOOR)
+    without = extract(gpt2, prompts, floor=FLOOR, writes=WritesConfig(heads=False))
+    of_heads = [row for row in everything["writes"] if row["component"] == "head"]
+    assert of_heads
+    assert without.pop("writes") == [row for row in everything.pop("writes") if row["component"] != "head"]
+    assert without == everything

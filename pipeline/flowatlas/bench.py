@@ -1,4 +1,4 @@
-"""`make bench`: what the analysis costs, as a multiple of the bare forward pass on the same batches.
+"""`flowatlas bench`: what the analysis costs, as a multiple of the bare forward pass on the same batches.
 
 Both are timed in one process, turn about, and the medians are compared, so that a slow machine or a busy neighbour moves
 both. The bare forward is Hugging Face's own model with its default attention, which unembeds every position. Ours is
@@ -6,29 +6,26 @@ the whole of it: forward with hooks, shares, walk, lenses, writes, neurons, effe
 The neurons' tokens, made once per model, are not counted.
 """
 
-import argparse
-import contextlib
 import statistics
-import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
 
-from flowatlas import checkpoints, models
+from flowatlas import checkpoints, memory
 from flowatlas.activations import Batch
-from flowatlas.compose import asset
-from flowatlas.config import Config, DatasetConfig, ModelConfig
 from flowatlas.extract import Extractor
-from flowatlas.prompts import Encoder, Prompt, open_dataset
+from flowatlas.job import Job, make_batches
+from flowatlas.prompts import Prompt
+from flowatlas.run import load_guarded
 from flowatlas.schema import TABLES
-from flowatlas.tokens import load_tokenizer, resolve_bos
 from flowatlas.writer import conform, write_parquet
+
+_PROMPTS = 256  # of the dataset, at most
+_BATCHES = 3
 
 
 @dataclass(frozen=True)
@@ -39,129 +36,100 @@ class Work:
     prompts: list[Prompt]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m flowatlas.bench", description="Speed of the analysis against the bare forward pass."
-    )
-    parser.add_argument("--repeats", type=int, default=5, help="timed turns of each (default 5)")
-    parser.add_argument("--threads", type=int, default=2, help="threads of torch and numba (default 2)")
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    print(f"float32, {args.threads} threads, median of {args.repeats}; x = times the bare Hugging Face forward\n")
-    print(f"{'work':44} {'forward':>9} {'ours':>9} {'ratio':>7}  {'stages (x)':52} {'peak':>8} {'disk':>10}")
-    with tempfile.TemporaryDirectory() as folder:
-        _random_gpt2(Path(folder))
-        _report(Path(folder), _random_work(), args.repeats)
-    demo = Path(asset("models/demo"))
-    _report(demo, _demo_work(demo), args.repeats)
+@dataclass(frozen=True)
+class Measured:
+    """Medians in seconds; the stages' means in seconds; bytes of memory above the model, and of Parquet."""
+
+    forward: float
+    ours: float
+    stages: dict[str, float]
+    peak: int
+    disk: int
+
+    @property
+    def ratio(self) -> float:
+        return self.ours / self.forward
 
 
-def _report(folder: Path, works: list[Work], repeats: int) -> None:
-    from transformers import AutoModelForCausalLM
+class Bench:
+    """Times an extractor against the same model without it."""
 
-    config = Config(ModelConfig(str(folder), device="cpu"), DatasetConfig(path="-"))
-    bare = cast(Any, AutoModelForCausalLM).from_pretrained(folder).eval()
-    model, _ = models.load(checkpoints.locate(config.model), config.model, lambda hf: None)
-    extractor = Extractor(model, config)
-    for work in works:
-        print(_line(work, bare, extractor, repeats), flush=True)
+    def __init__(self, bare: nn.Module, extractor: Extractor, repeats: int):
+        self._bare, self._extractor, self._repeats = bare, extractor, repeats
+
+    def __call__(self, work: Work) -> Measured:
+        extractor, forward, ours, disk = self._extractor, [], [], 0
+        device = extractor.model.device
+        batch = Batch.of([prompt.token_ids for prompt in work.prompts], device)
+        settle = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+        self._forward(batch)
+        self._extract(work.prompts)  # compiles the kernels, and brings the mapped weights into memory
+        with memory.peak(device) as peak:
+            self._extract(work.prompts)
+        extractor.clock.clear()
+        for _ in range(self._repeats):
+            forward.append(_seconds(self._forward, batch, settle=settle)[0])
+            seconds, disk = _seconds(self._extract, work.prompts, settle=settle)
+            ours.append(seconds)
+        stages = {name: seconds / self._repeats for name, seconds in extractor.clock.items()}
+        return Measured(statistics.median(forward), statistics.median(ours), stages, peak[0], disk)
+
+    def _forward(self, batch: Batch) -> None:
+        with torch.inference_mode():
+            self._bare(batch.ids, attention_mask=batch.mask, use_cache=False)
+
+    def _extract(self, prompts: list[Prompt]) -> int:
+        """Returns the bytes of the tables as Parquet."""
+        tables, _ = self._extractor(prompts)
+        size = 0
+        with self._extractor.clock.stage("parquet"):
+            for name, table in tables.items():
+                buffer = BytesIO()
+                write_parquet(buffer, conform(table, TABLES[name]))
+                size += buffer.tell()
+        return size
 
 
-def _line(work: Work, bare: nn.Module, extractor: Extractor, repeats: int) -> str:
-    batch = Batch.of([prompt.token_ids for prompt in work.prompts])
-    forward, ours, size = [], [], 0
-    _forward(bare, batch)
-    _extract(extractor, work.prompts[:1])  # compiles the kernels, and brings the mapped weights into memory
-    with _peak_memory() as peak:
-        _extract(extractor, work.prompts)
-    extractor.clock.clear()
-    for _ in range(repeats):
-        forward.append(_seconds(_forward, bare, batch)[0])
-        seconds, size = _seconds(_extract, extractor, work.prompts)
-        ours.append(seconds)
-    base, whole = statistics.median(forward), statistics.median(ours)
-    stages = {name: seconds / repeats / base for name, seconds in extractor.clock.items()}
-    shown = " ".join(f"{name} {share:.2f}" for name, share in stages.items())
-    per_prompt = size / len(work.prompts) / 1e3
+def print_bench(job: Job, repeats: int = 5) -> None:
+    """Measure the job's model on the shortest, the middle and the longest batch of its dataset's first prompts."""
+    memory.keep_freed_memory()
+    prompts = []
+    for row in job.dataset.rows():
+        item = job.encoder.encode(row)
+        prompts += [item] if isinstance(item, Prompt) else []
+        if len(prompts) == _PROMPTS:
+            break
+    batches = make_batches(prompts, job.batch_tokens, job.located.rope_switch)
+    chosen = sorted({0, len(batches) // 2, len(batches) - 1})
+    model, _ = load_guarded(job, batches[0])
+    bare, _ = checkpoints.read(job.located, job.config.model)
+    checkpoints.attend_by_default(bare)
+    bench = Bench(bare, Extractor(model, job.config), repeats)
+    dtype, threads = str(model.weights_dtype).removeprefix("torch."), torch.get_num_threads()
+    print(f"{job.located.name}: {dtype} on {model.device}, {threads} threads, median of {repeats}; {HEADING}")
+    for batch in (batches[i] for i in chosen):
+        length = max(len(prompt.token_ids) for prompt in batch)
+        print(line(work := Work(f"{len(batch)} x {length} tokens", batch), bench(work)), flush=True)
+
+
+HEADING = (
+    "x = times the bare Hugging Face forward\n\n"
+    f"{'work':44} {'forward':>9} {'ours':>9} {'ratio':>7}  {'tokens/s':>9} {'peak':>8} {'disk a prompt':>14}  stages (x)"
+)
+
+
+def line(work: Work, found: Measured) -> str:
+    """One line of the report."""
+    tokens = sum(len(prompt.token_ids) for prompt in work.prompts)
+    stages = " ".join(f"{name} {seconds / found.forward:.2f}" for name, seconds in found.stages.items())
     return (
-        f"{work.name:44} {base * 1e3:6.0f} ms {whole * 1e3:6.0f} ms {whole / base:6.2f}x  {shown:52} "
-        f"{peak[0] / 1e6:5.0f} MB {per_prompt:7.1f} KB"
+        f"{work.name:44} {found.forward * 1e3:6.0f} ms {found.ours * 1e3:6.0f} ms {found.ratio:6.2f}x  "
+        f"{tokens / found.ours:9,.0f} {found.peak / 1e6:5.0f} MB {found.disk / len(work.prompts) / 1e3:11.1f} KB  {stages}"
     )
 
 
-def _forward(bare: nn.Module, batch: Batch) -> None:
-    with torch.inference_mode():
-        bare(batch.ids, attention_mask=batch.mask, use_cache=False)
-
-
-def _extract(extractor: Extractor, prompts: list[Prompt]) -> int:
-    """Returns the bytes of the tables as Parquet."""
-    tables, _ = extractor(prompts)
-    size = 0
-    with extractor.clock.stage("parquet"):
-        for name, table in tables.items():
-            buffer = BytesIO()
-            write_parquet(buffer, conform(table, TABLES[name]))
-            size += buffer.tell()
-    return size
-
-
-def _seconds(work: Any, *args: Any) -> tuple[float, Any]:
+def _seconds(work: Any, *args: Any, settle: Any) -> tuple[float, Any]:
     began = time.perf_counter()
     result = work(*args)
+    settle()
     return time.perf_counter() - began, result
-
-
-@contextlib.contextmanager
-def _peak_memory() -> Iterator[list[int]]:
-    """Bytes by which the process grew at most inside the block (Linux; 0 elsewhere)."""
-    peak = [0]
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # forgets the largest size so far
-        before = _status("VmRSS")
-        yield peak
-        peak[0] = max(0, _status("VmHWM") - before)
-    except OSError:
-        yield peak
-
-
-def _status(key: str) -> int:
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{key}:"))
-    return int(line.split()[1]) * 1024
-
-
-def _random_gpt2(folder: Path) -> None:
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    torch.manual_seed(0)
-    GPT2LMHeadModel(GPT2Config()).save_pretrained(folder)
-
-
-def _random_work() -> list[Work]:
-    works = []
-    for n_prompt, n_token, targets in ((32, 32, "last"), (16, 64, "last"), (8, 128, "last"), (4, 32, "all")):
-        generator = torch.Generator().manual_seed(n_token)
-        ids = torch.randint(0, 50257, (n_prompt, n_token), generator=generator).tolist()
-        explained = tuple(range(n_token)) if targets == "all" else (n_token - 1,)
-        prompts = [_prompt(i, tuple(row), explained) for i, row in enumerate(ids)]
-        works.append(Work(f"gpt2-small (random), {n_prompt} x {n_token} tokens, {targets}", prompts))
-    return works
-
-
-def _prompt(i: int, ids: tuple[int, ...], targets: tuple[int, ...]) -> Prompt:
-    return Prompt(i, str(i), "", None, None, None, None, ids, ("",) * len(ids), targets, None, None, None, None)
-
-
-def _demo_work(folder: Path, n_prompt: int = 64) -> list[Work]:
-    tokenizer = load_tokenizer(str(folder), None)
-    dataset = open_dataset(DatasetConfig(path=asset("prompts/demo.jsonl")), n_prompt)
-    works = []
-    for targets in ("last", "all"):
-        encoder = Encoder(tokenizer, resolve_bos(tokenizer, "auto"), 64, targets)
-        prompts = [item for row in dataset.rows() if isinstance(item := encoder.encode(row), Prompt)]
-        works.append(Work(f"demo model, {len(prompts)} prompts, {targets}", prompts))
-    return works
-
-
-if __name__ == "__main__":
-    main()

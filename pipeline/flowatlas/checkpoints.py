@@ -245,17 +245,23 @@ def default_attention(hf: Any) -> Iterator[None]:
 
     Not in half precision, where the two round differently and a router may choose other experts for it.
     """
-    if not getattr(hf, "_supports_sdpa", False) or hf.dtype in (torch.float16, torch.bfloat16):
-        yield
-        return
-    configs = {id(module.config): module.config for module in hf.modules() if hasattr(module, "config")}.values()
-    for config in configs:
-        config._attn_implementation = "sdpa"
-    try:
-        yield
-    finally:
-        for config in configs:
-            config._attn_implementation = "eager"
+    changed = hf.dtype not in (torch.float16, torch.bfloat16) and attend_by_default(hf)
+    yield
+    if changed:
+        _attend(hf, "eager")
+
+
+def attend_by_default(hf: Any) -> bool:
+    """Let the model attend as transformers does unless asked otherwise, as it was not loaded; returns whether it can."""
+    can = bool(getattr(hf, "_supports_sdpa", False))
+    if can:
+        _attend(hf, "sdpa")
+    return can
+
+
+def _attend(hf: nn.Module, how: str) -> None:
+    for config in {id(module.config): module.config for module in hf.modules() if hasattr(module, "config")}.values():
+        cast(Any, config)._attn_implementation = how
 
 
 def _read(located: Located, dtype: torch.dtype, places: dict[str, Any]) -> nn.Module:

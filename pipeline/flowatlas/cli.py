@@ -1,4 +1,4 @@
-"""The command line: `flowatlas run | status | check | site | serve`.
+"""The command line: `flowatlas run | bench | status | check | site | serve`.
 
 Every command imports what it needs when it is called, so that help and wrong input answer at once. A FlowatlasError
 ends as one line on stderr and its exit code; anything else is a bug and shows its traceback.
@@ -9,10 +9,13 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from flowatlas import __version__
 from flowatlas.errors import ConfigError, FlowatlasError
+
+if TYPE_CHECKING:
+    from flowatlas.config import Config
 
 INTERRUPTED = 130
 
@@ -37,6 +40,8 @@ def main(argv: list[str] | None = None) -> int:
 def _dispatch(args: list[str]) -> int:
     if args[:1] == ["run"]:  # Hydra's grammar, not argparse's
         return _run(args[1:])
+    if args[:1] == ["bench"]:
+        return _bench(args[1:])
     parsed = _parser().parse_args(args)
     command: Callable[[argparse.Namespace], int] | None = getattr(parsed, "command", None)
     if command is None:
@@ -46,17 +51,35 @@ def _dispatch(args: list[str]) -> int:
 
 
 def _run(args: list[str]) -> int:
-    from flowatlas.compose import run_config
-    from flowatlas.config import Config
+    def execute(config: "Config") -> int:
+        from flowatlas.run import execute
 
-    def task(config: Config) -> int:
+        return execute(config)
+
+    return _configured(args, execute)
+
+
+def _bench(args: list[str]) -> int:
+    def measure(config: "Config") -> int:
+        from flowatlas.bench import print_bench
+        from flowatlas.job import prepare
+
+        print_bench(prepare(config))
+        return 0
+
+    return _configured(args, measure)
+
+
+def _configured(args: list[str], work: Callable[["Config"], int]) -> int:
+    """Work that takes the keys of a run."""
+    from flowatlas.compose import run_config
+
+    def task(config: "Config") -> int:
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # what is wrong is one line of ours, not its reports
         from flowatlas.hub import require
 
         require(config)  # before transformers and datasets are imported, which takes seconds
-        from flowatlas.run import execute
-
-        return execute(config)
+        return work(config)
 
     return run_config(args, task, _report)
 
@@ -109,6 +132,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser)
     commands.add_parser(
         "run", help="extract a dataset's routes (Hydra: key=value; flowatlas run --help)", add_help=False
+    )
+    commands.add_parser(
+        "bench", help="what a model's analysis costs beside its forward pass (keys as for run)", add_help=False
     )
     status = commands.add_parser("status", help="progress of a run, shard by shard")
     check = commands.add_parser("check", help="audit a finished run: files, hashes, counts, shares")

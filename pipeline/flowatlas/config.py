@@ -102,9 +102,10 @@ class LensConfig:
 
 @dataclass
 class WritesConfig:
-    """Tokens kept per component and sign."""
+    """Tokens kept per component and sign; `heads`: of single heads too, each of which takes an unembedding of its own."""
 
     top_k: int = 8
+    heads: bool = True
 
 
 @dataclass

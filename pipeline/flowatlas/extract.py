@@ -144,7 +144,8 @@ class _Extraction:
         on_route = reach.summed > 0
         self.block_rows.add_attention(l, shares, reach)
         self.block_rows.add_step("resid_attn", l, shares.residual, reach)
-        self._head_writes(l, weights, shares.heads, on_route)
+        if self.config.writes.heads:
+            self._head_writes(l, weights, shares.heads, on_route)
         stored = shares.stored + routes.above(shares.residual, floor)
         if shares.mlp is not None:
             self.block_rows.add_step("mlp", l, shares.mlp, reach)
