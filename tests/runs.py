@@ -31,7 +31,7 @@ WATCHED = (
     "flowatlas.vocabulary:Vocabulary.read_nodes",
     "os:replace",
     "flowatlas.neuron_tokens:_compute",
-    "flowatlas.run:write_manifest",
+    "flowatlas.finish:write_manifest",
 )
 
 
@@ -77,7 +77,8 @@ class Runs:
     ) -> int:
         """Start `flowatlas ARGS`; returns its pid.
 
-        At the moment `at` (`name` or `name 2`, counted from 0; `23` is the 23rd of all) it does `die`, `fail` or `disk_full`.
+        At the moment `at` (`name` or `name 2`, counted from 0; `23` is the 23rd of all) it does `die`, `fail` or `disk_full`;
+        at any of them when `at` names several, parted by commas.
         """
         self._n += 1
         log = str(Path(self._folder.name) / str(self._n))
@@ -148,7 +149,7 @@ def _watch(log: int, at: str, does: str) -> None:
     def watched(name: str, function: Callable) -> Callable:
         def call(*args: Any, **kwargs: Any) -> Any:
             label = "/".join(Path(args[1]).parts[-2:]) if name == "os:replace" else name.rpartition(":")[2]
-            if at in (label, f"{label} {met[label]}", str(met.total())):
+            if {*at.split(",")} & {label, f"{label} {met[label]}", str(met.total())}:
                 if does == "die":
                     os.kill(os.getpid(), signal.SIGKILL)
                 met[label] += 1

@@ -64,13 +64,14 @@ def test_modules_import_only_downwards(module):
 
 
 LAYERS = (
-    "errors schema config validation clock files families",
+    "errors schema config validation clock files families signals",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
-    " stream activations shards plan manifest",
+    " stream activations shards plan manifest workers claims",
     "kernels contributions",
     "routes components attention lens guard",
     "columns vocabulary block_rows extract writer",
-    "compose overrides neuron_tokens job run dry status audit audit_rules site site_data server cli bench docs",
+    "compose overrides neuron_tokens job poison task finish run dry sbatch local submit progress status audit"
+    " audit_rules site site_data server cli bench docs",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 

@@ -13,6 +13,7 @@ from flowatlas.prompts import Prompt, Reject
 from flowatlas.run import load_guarded
 from flowatlas.schema import TABLES
 from flowatlas.shards import Ledger, shard_ranges
+from flowatlas.status import human_seconds
 from flowatlas.writer import conform, write_parquet
 
 _MEASURED_SECONDS = 10.0
@@ -36,7 +37,7 @@ def print_plan(job: Job) -> None:
     seconds, size, measured = _measure(job, prompts)
     factor = sum(tokens) / measured
     print(
-        f"time      about {_duration(seconds * factor)} in all on this machine (from {measured} tokens in {seconds:.1f} s)"
+        f"time      about {human_seconds(seconds * factor)} in all on this machine (from {measured} tokens in {seconds:.1f} s)"
     )
     print(f"disk      about {size * factor / 1e6:.1f} MB ({size * factor / len(prompts) / 1e3:.0f} KB a prompt)")
     print(f"memory    {_peak_bytes() / 1e9:.1f} GB at most so far")
@@ -87,9 +88,3 @@ def _weights(job: Job) -> int:
 def _peak_bytes() -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -3,16 +3,14 @@
 1. Everything that can be wrong is looked at before any weight is loaded: the model's config, the tokenizer, the dataset.
 2. The plan is compared with the one there, if any; the shards that are done are left alone.
 3. The model is loaded and guarded on the first batch. Only then is a new run's plan written, so that a model that is
-   refused leaves nothing behind. Each missing shard is extracted and written whole.
-4. When no shard is missing, the model's own tables and the manifest make the run complete.
+   refused leaves nothing behind. Shards that no other process is at are claimed, extracted and written whole (`task.py`).
+4. When no shard is missing, the model's own tables and the manifest make the run complete (`finish.py`).
 """
 
-import contextlib
 import platform
 import sys
 import time
-import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,24 +19,23 @@ import pyarrow as pa
 import torch
 from tqdm import tqdm
 
-from flowatlas import guard, models, neuron_tokens, shards
+from flowatlas import claims, finish, guard, models, poison, shards, signals, workers
+from flowatlas.claims import Claim
 from flowatlas.config import Config, as_dict, identity
 from flowatlas.devices import pick_device
 from flowatlas.errors import DatasetError, RunConflict, UnfinishedError
 from flowatlas.extract import Extractor
-from flowatlas.files import remove, write_json_atomically
 from flowatlas.job import Job, count_text, first_batch, make_batches, prepare
-from flowatlas.manifest import find_manifest, is_current, open_plan, write_manifest
+from flowatlas.manifest import open_plan
 from flowatlas.models import Model
 from flowatlas.plan import Plan
 from flowatlas.prompts import Prompt, Reject
 from flowatlas.schema import TABLES
 from flowatlas.shards import Ledger
-from flowatlas.tokens import special_ids, token_texts
+from flowatlas.task import Task
 from flowatlas.writer import write_shard
 
 _LIBRARIES = ("flowatlas", "torch", "transformers", "transformer_lens", "pyarrow", "numba")
-ERRORS = "errors"  # the folder in a run for the tracebacks of failed shards
 
 
 def execute(config: Config) -> int:
@@ -52,29 +49,40 @@ def execute(config: Config) -> int:
         return 0
     started = time.monotonic()
     loaded = Loaded(job)
-    plan = open_plan(
-        job.run_dir, {**identity(config), "tokenizer": job.located.tokenizer_hash()}, job.located.weights_hash(),
-        job.fingerprint, config.run.shard_size, job.batch_tokens, as_dict(config), job.dataset.name,
-        before_creating=loaded.load,
-    )  # fmt: skip
-    worker = Worker(job, plan, loaded)
-    failed = worker.work(_own_shards(config, plan))
-    if failed:
-        some = "; ".join(f"shard {shard}: {reason}" for shard, reason in list(failed.items())[:3])
-        raise UnfinishedError(
-            f"{len(failed)} shards failed and can be tried again with the same command ({some}); "
-            f"their tracebacks are in {job.run_dir / ERRORS}"
-        )
-    manifest = worker.finish()
+    plan = open_run(job, loaded.load)
+    manifest = _carry_out(job, plan, loaded)
     print(_summary(job.run_dir, plan, manifest, time.monotonic() - started))
     if manifest is not None and not manifest["counts"]["prompts"]:
         raise DatasetError(f"no prompt of {job.dataset.name} could be processed: see {job.run_dir}/rejects")
     return 0
 
 
-def _own_shards(config: Config, plan: Plan) -> list[int]:
-    every, tasks = range(len(plan.shards)), config.run.tasks or 1
-    return [shard for shard in every if shard % tasks == (config.run.task or 0)]
+def open_run(job: Job, before_creating: Callable[[], object] = lambda: None) -> Plan:
+    """The plan in the run folder, made or compared; `before_creating` and errors as in `open_plan`."""
+    identity_of = {**identity(job.config), "tokenizer": job.located.tokenizer_hash()}
+    return open_plan(
+        job.run_dir, identity_of, job.located.weights_hash(), job.fingerprint, job.config.run.shard_size,
+        job.batch_tokens, as_dict(job.config), job.dataset.name, before_creating=before_creating,
+    )  # fmt: skip
+
+
+def _carry_out(job: Job, plan: Plan, loaded: "Loaded") -> dict[str, Any] | None:
+    """Do what is missing and no other process is at; returns the manifest, or None while others have shards to do."""
+    signals.set_warning(job.config.cluster.warning)
+    me, folder = workers.me(), job.run_dir / claims.FOLDER
+    hearts = folder / "alive"
+    board = claims.Claims(claims.Folder(folder), me, workers.Watch(hearts, me).alive)
+    manifest, waits = None, job.config.run.tasks is None
+    with workers.Heart(hearts, me), Worker(job, plan, loaded) as worker:
+        task = Task(job.run_dir, plan, job.config.run, board, loaded.load, worker.do, loaded.check)
+        while task.work():
+            manifest = finish.finish(job, plan, board, lambda: loaded.load().model)
+            if manifest is not None or not waits:
+                break
+            task.wait()
+    if manifest is not None:
+        finish.clear(job.run_dir)
+    return manifest
 
 
 class Loaded:
@@ -84,13 +92,15 @@ class Loaded:
         self.job = job
         self._extractor: Extractor | None = None
         self.guard: dict[str, float] = {}
+        self._proven: list[Prompt] = []
 
     def load(self) -> Extractor:
         """Raises ModelError, GuardError, UnfinishedError (no memory)."""
         if self._extractor is None:
             began = time.perf_counter()
+            self._proven = first_batch(self.job)
             try:
-                model, self.guard = load_guarded(self.job, first_batch(self.job))
+                model, self.guard = load_guarded(self.job, self._proven)
             except (torch.OutOfMemoryError, MemoryError) as error:
                 raise UnfinishedError(
                     f"no memory for model {self.job.located.name}: free some, or give a smaller model.dtype or another "
@@ -99,6 +109,14 @@ class Loaded:
             self._extractor = Extractor(model, self.job.config)
             self._extractor.clock.add("load", time.perf_counter() - began)
         return self._extractor
+
+    def check(self, error: BaseException) -> None:
+        """After an error: raises UnfinishedError when even a prompt that passed the guard cannot be computed any more."""
+        poison.require_health(self.load(), self._proven[0], error)
+
+    def sift(self, prompts: list[Prompt], claim: Claim) -> tuple[list[Prompt], list[Reject]]:
+        """The good ones of a shard that keeps failing, and the poisoned ones."""
+        return poison.sift(prompts, claim, self.load(), self._proven[0])
 
     def take_seconds(self) -> dict[str, float]:
         """Seconds by stage since they were last taken."""
@@ -110,33 +128,23 @@ class Loaded:
 
 
 class Worker:
-    """Carries out shards; the model is loaded when the first one needs it."""
+    """Computes shards that are claimed, and shows how far it is; a context, in which the progress bar is there."""
 
     def __init__(self, job: Job, plan: Plan, loaded: Loaded):
-        self.job, self.plan, self.loaded, self.ledger = job, plan, loaded, Ledger(job.run_dir)
+        self.job, self.plan, self.loaded = job, plan, loaded
         self._tokens = 0
 
-    def work(self, own: list[int]) -> dict[int, str]:
-        """Do the shards that are missing; returns why, for those that failed (their traceback lies in RUN/errors)."""
-        missing = [shard for shard in own if self.ledger.finished(shard) is None]
-        failed: dict[int, str] = {}
-        if missing:
-            self.loaded.load()
-        total = sum(len(self.plan.shards[shard]) for shard in missing)
-        with _progress(self.job.config, total) as bar:
-            for shard in missing:
-                record = self.job.run_dir / ERRORS / f"{shards.part_name(shard)}.json"
-                try:
-                    self._do(shard, bar)
-                    remove(record)  # of an earlier attempt
-                except (RuntimeError, MemoryError) as error:  # torch's own, out of memory among them: one shard's fate
-                    failed[shard] = (str(error).strip() or type(error).__name__).splitlines()[0]
-                    write_json_atomically(record, {"traceback": traceback.format_exc()})
-        with contextlib.suppress(OSError):  # it is not there, or shards of other tasks have failed
-            (self.job.run_dir / ERRORS).rmdir()
-        return failed
+    def __enter__(self) -> "Worker":
+        marked = Ledger(self.job.run_dir).marked()
+        total = sum(len(rows) for shard, rows in enumerate(self.plan.shards) if shard not in marked)
+        self._bar = _progress(self.job.config, total)
+        return self
 
-    def _do(self, shard: int, bar: tqdm) -> None:
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def do(self, shard: int, claim: Claim) -> None:
+        """Compute and write a shard. Raises RuntimeError and MemoryError of torch, LostError, InputErrors, UnfinishedError."""
         rows_of = self.plan.shards[shard]
         began = time.perf_counter()
         rows = list(self.job.dataset.rows(rows_of.start, rows_of.stop))
@@ -148,15 +156,18 @@ class Worker:
         encoded = [self.job.encoder.encode(row) for row in rows]
         rejects = [item for item in encoded if isinstance(item, Reject)]
         prompts = [item for item in encoded if isinstance(item, Prompt)]
-        bar.update(len(rejects))
+        if claim.state.isolate:
+            prompts, poisoned = self.loaded.sift(prompts, claim)
+            rejects += poisoned
+        self._bar.update(len(rejects))
         seconds = {"read": time.perf_counter() - began}
         batches, parts = make_batches(prompts, self.plan.batch_tokens, self.job.located.rope_switch), []
         for batch in batches:
             tables, refused = self.loaded.load()(batch)
             parts.append(tables)
             rejects += refused
-            bar.update(len(batch))
-            self._show(bar, sum(len(p.token_ids) for p in batch))
+            self._bar.update(len(batch))
+            self._show(self._bar, sum(len(p.token_ids) for p in batch))
         info = {
             "first_row": rows_of.start,
             "n_rows": len(rows),
@@ -166,23 +177,9 @@ class Worker:
             "guard": self.loaded.guard,
             "versions": versions(),
         }
+        claim.publish()
         write_shard(self.job.run_dir, shard, _together(parts, rejects), info)
-
-    def finish(self) -> dict[str, Any] | None:
-        """Make the run complete when no shard is missing; None while other tasks have shards to do."""
-        job, plan = self.job, self.plan
-        if len(self.ledger.done(range(len(plan.shards)))) < len(plan.shards):
-            return None
-        manifest = find_manifest(job.run_dir, plan)
-        if manifest is not None and is_current(job.run_dir, manifest, self.ledger):
-            return manifest
-        model = self.loaded.load().model
-        texts, special = token_texts(job.tokenizer, model.vocab_size), special_ids(job.tokenizer)
-        neuron_tokens.write_vocab(job.run_dir, model, texts, special)
-        neuron_tokens.write_neuron_tokens(job.run_dir, model, plan.weights_hash, job.config.writes.top_k)
-        return write_manifest(
-            job.run_dir, plan, self.ledger, {"model": model.describe(), "input": job.encoder.describe()}
-        )
+        claim.done()
 
     def _show(self, bar: tqdm, n_tokens: int) -> None:
         self._tokens += n_tokens

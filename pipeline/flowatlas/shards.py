@@ -90,6 +90,13 @@ class Ledger:
         """Where the marker of a shard lies."""
         return self.run_dir / "shards" / f"{part_name(shard)}.json"
 
+    def marked(self) -> set[int]:
+        """Shards that have a marker, whatever it says: one look into one folder, however many there are."""
+        try:
+            return {int(path.stem.removeprefix("part-")) for path in self.run_dir.glob("shards/part-*.json")}
+        except (OSError, ValueError):
+            return set()
+
     def marker(self, shard: int) -> dict | None:
         """What the marker says, whether or not it fits the plan; None when it is missing or damaged."""
         try:

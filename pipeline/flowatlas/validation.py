@@ -6,7 +6,7 @@ import math
 import re
 from typing import Any
 
-from flowatlas.config import MISSING, Config, DatasetConfig, ModelConfig, RunConfig
+from flowatlas.config import MISSING, ClusterConfig, Config, DatasetConfig, ModelConfig, RunConfig
 from flowatlas.errors import ConfigError
 
 DTYPES = ("float32", "float64", "bfloat16", "float16", "auto")
@@ -18,6 +18,7 @@ def validate(config: Config) -> Config:
     _validate_model(config.model)
     _validate_dataset(config.dataset)
     _validate_run(config.run)
+    _validate_cluster(config.cluster)
     for key, floor in (("routes.floor", config.routes.floor), ("maps.floor", config.maps.floor)):
         if not (isinstance(floor, int | float) and math.isfinite(floor) and 0 < floor < 1):
             raise _bad(key, floor, "a number between 0 and 1, both excluded")
@@ -108,6 +109,8 @@ def _validate_run(run: RunConfig) -> None:
     _at_least("run.seed", run.seed, 0)
     if run.progress not in ("auto", True, False):
         raise _bad("run.progress", run.progress, "auto, true or false")
+    if run.resume not in (None, "failed"):
+        raise _bad("run.resume", run.resume, "failed, or null")
     if run.dir is not None and not run.dir.strip():
         raise _bad("run.dir", run.dir, "a folder")
     if run.tasks is None:
@@ -119,6 +122,21 @@ def _validate_run(run: RunConfig) -> None:
         raise ConfigError(f"run.tasks={run.tasks} is given without run.task, this task's number from 0")
     if not 0 <= run.task < run.tasks:
         raise _bad("run.task", run.task, f"0..{run.tasks - 1} when run.tasks is {run.tasks}")
+
+
+def _validate_cluster(cluster: ClusterConfig) -> None:
+    if cluster.kind not in (None, "local", "slurm"):
+        raise _bad("cluster.kind", cluster.kind, "local or slurm")
+    for key in ("tasks", "parallel", "cpus"):
+        if (value := getattr(cluster, key)) is not None:
+            _at_least(f"cluster.{key}", value, 1)
+    _at_least("cluster.warning", cluster.warning, 30)
+    lines = {"setup": cluster.setup, "options": cluster.options}
+    words = ("partition", "account", "qos", "time", "memory", "gpus", "constraint", "exclude", "command")
+    lines |= {word: [str(getattr(cluster, word))] for word in words}
+    for key, values in lines.items():
+        if any("\n" in value for value in values):
+            raise _bad(f"cluster.{key}", ", ".join(values), "without line breaks: it becomes a line of a script")
 
 
 def _validated_targets(targets: Any) -> str | list[int]:

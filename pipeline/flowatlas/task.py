@@ -1,0 +1,153 @@
+"""What one process of a run does: shard after shard, as long as one is missing that no other process is at.
+
+A task of several (`run.tasks`) ends when all that is missing is held by others. A process that does a whole run waits for
+them instead, and takes over what they lose: when it ends well, the run is complete.
+"""
+
+import contextlib
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from flowatlas import shards, signals
+from flowatlas.claims import GIVE_UP_DEATHS, Claim, Claims, LostError, State
+from flowatlas.config import RunConfig
+from flowatlas.errors import UnfinishedError
+from flowatlas.files import remove, write_json_atomically
+from flowatlas.plan import Plan
+from flowatlas.poison import ERRORS, first_line
+from flowatlas.shards import Ledger
+
+RECORDS = "errors"  # the folder in a run for the tracebacks of failed shards
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds between two looks at what others do
+
+
+class Task:
+    """`ready` is called before the first claim (it loads the model: nobody should wait for a shard that waits for that),
+    `do` computes a claimed shard and writes it, `check` raises UnfinishedError when this process cannot go on."""
+
+    def __init__(
+        self,
+        run_dir: Path,
+        plan: Plan,
+        config: RunConfig,
+        claims: Claims,
+        ready: Callable[[], object],
+        do: Callable[[int, Claim], None],
+        check: Callable[[BaseException], None],
+    ) -> None:
+        self.run_dir, self.plan, self.ledger, self.claims = run_dir, plan, Ledger(run_dir), claims
+        self._config, self._ready, self._do, self._check = config, ready, do, check
+        self._is_ready = False
+        self._shards = {claim_name(plan, shard): shard for shard in range(len(plan.shards))}
+        self._damaged: set[str] = set()  # done, but their files are not there any more
+        self._retried: set[str] = set()
+        self._pause = _FIRST_PAUSE
+
+    def work(self) -> bool:
+        """Do what can be done; True when no shard of the run is missing, False when others are at what is.
+
+        Raises UnfinishedError for shards that are given up, StoppedError after the scheduler's warning.
+        """
+        while missing := self._missing():
+            signals.stop_if_warned(f"{len(missing)} of {len(self._shards)} shards are not done")
+            self._get_ready(missing)
+            if claim := self._next(missing):
+                self._pause = _FIRST_PAUSE
+                self._attempt(claim)
+            elif not self.claims.held(missing):
+                self._report(missing)
+            elif self._config.tasks is not None:
+                return False
+            else:
+                self.wait()
+        return True
+
+    def wait(self) -> None:
+        """Leave others time; longer from one call to the next."""
+        time.sleep(self._pause)
+        self._pause = min(self._pause * 1.5, _LONGEST_PAUSE)
+
+    def _missing(self) -> list[str]:
+        """Names of the shards to be done. Files are looked into only when every shard has a marker: there may be many."""
+        marked = self.ledger.marked()
+        missing = [name for name, shard in self._shards.items() if shard not in marked]
+        if not missing:
+            missing = [name for name, shard in self._shards.items() if self.ledger.finished(shard) is None]
+            self._damaged = set(missing)
+        return missing
+
+    def _get_ready(self, missing: list[str]) -> None:
+        again = self._damaged or self._config.resume == "failed"
+        if not self._is_ready and (again or self.claims.any_free(missing)):
+            self._ready()
+            self._is_ready = True
+
+    def _next(self, missing: list[str]) -> Claim | None:
+        task, tasks = self._config.task or 0, self._config.tasks or 1
+        own = range(len(missing) * task // tasks, len(missing) * (task + 1) // tasks)
+        return self.claims.take_any(missing, own) or self._next_again(missing)
+
+    def _next_again(self, missing: list[str]) -> Claim | None:
+        """One that was done and is damaged, or was given up and is to be tried once more."""
+        for name in missing:
+            retry = self._config.resume == "failed" and name not in self._retried and self.claims.state(name).given_up
+            if (retry or name in self._damaged) and (claim := self.claims.take(name, again=True)):
+                self._retried.add(name)
+                return claim
+        return None
+
+    def _attempt(self, claim: Claim) -> None:
+        shard = self._shards[claim.name]
+        record = record_path(self.run_dir, shard)
+        try:
+            self._do(shard, claim)
+            remove(record)  # of an earlier attempt
+            with contextlib.suppress(OSError):  # it is not there, or other shards have failed
+                record.parent.rmdir()
+        except LostError:
+            pass  # whoever took it over does it
+        except ERRORS as error:
+            self._failed(claim, record, error)
+        except BaseException:
+            claim.drop()
+            raise
+
+    def _failed(self, claim: Claim, record: Path, error: BaseException) -> None:
+        details = {"reason": first_line(error), "worker": str(self.claims.me), "log": self.claims.me.log}
+        try:
+            write_json_atomically(record, {**details, "traceback": "".join(traceback.format_exception(error))})
+            self._check(error)
+            claim.fail(first_line(error))
+        except LostError:
+            pass
+        except BaseException:
+            claim.drop()
+            raise
+
+    def _report(self, given_up: list[str]) -> None:
+        """Raises UnfinishedError: nobody is at what is missing, and it is not to be tried again by itself."""
+        states = [(self._shards[name], self.claims.state(name)) for name in given_up]
+        if not all(state.given_up for _, state in states):
+            return  # something has become free a moment ago
+        some = "; ".join(f"shard {shard}: {why_given_up(state)}" for shard, state in states[:3])
+        raise UnfinishedError(
+            f"{len(states)} shards failed ({some}); what is known of them is in {self.run_dir / RECORDS}, and "
+            "run.resume=failed with the same command tries them again"
+        )
+
+
+def claim_name(plan: Plan, shard: int) -> str:
+    """The name under which a shard is claimed; another one when its rows are others (a dataset that has grown)."""
+    return f"{shards.part_name(shard)}-{plan.shard_hashes[shard][:8]}"
+
+
+def record_path(run_dir: Path, shard: int) -> Path:
+    """Where the traceback of a shard's last failure lies."""
+    return run_dir / RECORDS / f"{shards.part_name(shard)}.json"
+
+
+def why_given_up(state: State) -> str:
+    """One line of what made a shard fail for good."""
+    return f"{state.deaths} processes died at it" if state.deaths >= GIVE_UP_DEATHS else state.reason
