@@ -201,10 +201,10 @@ class Claims:
         """
         begun = self._store.begun() | self._states.keys()
         first = [names[i] for i in own if names[i] not in begun]
-        for name in first + self._shuffled([name for name in names if name not in begun]):
+        for name in first + self._from_anywhere([name for name in names if name not in begun]):
             if claim := self.take(name):
                 return claim
-        old = self._shuffled([name for name in names if name in begun])
+        old = self._from_anywhere([name for name in names if name in begun])
         for name in sorted(old, key=lambda name: self.state(name).failures):
             if claim := self.take(name):
                 return claim
@@ -225,6 +225,7 @@ class Claims:
             return not self._alive(state.holder)
         return again or not (state.done or state.given_up)
 
-    def _shuffled(self, names: list[str]) -> list[str]:
-        """So that many processes that look for work at once do not all reach for the same piece."""
-        return self._random.sample(names, len(names))
+    def _from_anywhere(self, names: list[str]) -> list[str]:
+        """Begun at a random place, so that many processes that look for work at once do not all reach for the same."""
+        first = self._random.randrange(len(names)) if names else 0
+        return names[first:] + names[:first]

@@ -181,7 +181,7 @@ NOT_IDENTITY = frozenset(
         *("dataset.name", "dataset.path", "dataset.hub", "dataset.config", "dataset.split"),
         *("run.dir", "run.limit", "run.seed", "run.task", "run.tasks"),
         *("run.resume", "run.dry", "run.progress"),
-        "cluster",  # the whole section
+        *(f"cluster.{key.name}" for key in dataclasses.fields(ClusterConfig)),
     ]
 )
 
@@ -198,8 +198,11 @@ def identity(config: Config) -> dict[str, Any]:
         out = {}
         for key in sorted(values):
             name = f"{prefix}{key}"
-            if name not in NOT_IDENTITY:
-                out[key] = kept(f"{name}.", values[key]) if isinstance(values[key], dict) else values[key]
+            if name in NOT_IDENTITY:
+                continue
+            value = kept(f"{name}.", values[key]) if isinstance(values[key], dict) else values[key]
+            if value != {}:
+                out[key] = value
         return out
 
     return kept("", as_dict(config))

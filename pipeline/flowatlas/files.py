@@ -97,8 +97,10 @@ def create_exclusively(path: Path, data: bytes, first_wins: bool = False) -> boo
         except FileExistsError:
             return temporary.stat().st_nlink > 1  # it was ours: the server's answer was lost, and the request repeated
         except OSError as error:
-            if error.errno not in _NO_LINKS or path.exists():
+            if error.errno not in _NO_LINKS:
                 raise
+            if path.exists():
+                return False
             if first_wins:
                 return _create_in_place(path, data)
             os.replace(temporary, path)

@@ -10,6 +10,8 @@ from flowatlas.config import MISSING, ClusterConfig, Config, DatasetConfig, Mode
 from flowatlas.errors import ConfigError
 
 DTYPES = ("float32", "float64", "bfloat16", "float16", "auto")
+_SLURM_WORDS = ("partition", "account", "qos", "time", "memory", "gpus", "constraint", "exclude")
+_SLURM_ONLY = (*_SLURM_WORDS, "parallel", "cpus", "setup", "options")
 _SIZE = re.compile(r"\d+(\.\d+)? ?([KMGT]i?B)?")
 
 
@@ -131,9 +133,14 @@ def _validate_cluster(cluster: ClusterConfig) -> None:
         if (value := getattr(cluster, key)) is not None:
             _at_least(f"cluster.{key}", value, 1)
     _at_least("cluster.warning", cluster.warning, 30)
+    default = ClusterConfig()
+    for key in _SLURM_ONLY if cluster.kind == "local" else ():
+        if getattr(cluster, key) != getattr(default, key):
+            raise ConfigError(
+                f"cluster.{key} is for cluster=slurm: local tasks are processes of this machine, as it is"
+            )
     lines = {"setup": cluster.setup, "options": cluster.options}
-    words = ("partition", "account", "qos", "time", "memory", "gpus", "constraint", "exclude", "command")
-    lines |= {word: [str(getattr(cluster, word))] for word in words}
+    lines |= {word: [str(getattr(cluster, word))] for word in (*_SLURM_WORDS, "command")}
     for key, values in lines.items():
         if any("\n" in value for value in values):
             raise _bad(f"cluster.{key}", ", ".join(values), "without line breaks: it becomes a line of a script")
