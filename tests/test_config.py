@@ -111,7 +111,7 @@ def test_every_yaml_composes(name):
         (["cluster.tasks=0"], "cluster.tasks=0"),
         (["cluster.partiton=gpu"], "did you mean cluster.partition?"),
         (["cluster.warning=5"], "at least 30"),
-        (["cluster.setup=['a\\nb']"], "cluster.setup"),
+        (["cluster.setup=['a\nb']"], "cluster.setup"),
         (["cluster=local", "cluster.partition=gpu"], "cluster.partition is for cluster=slurm"),
         (["model.dtype=float8"], "one of float32, float64, bfloat16, float16"),
         (["model.dtype=int8"], "quantised weights are not supported"),

@@ -114,6 +114,8 @@ def test_an_array_survives_what_clusters_do(
 
 def test_what_slurm_refuses_is_one_line(cluster: Cluster, tmp_path: Path, models: dict[str, Path]) -> None:
     run = Submitted(cluster, tmp_path, models["gpt2"])
-    refused = run.flowatlas("submit", *run.arguments, "run.dir=run", "cluster=slurm", "cluster.partition=none")
+    refused = run.flowatlas(
+        "submit", *run.arguments, "run.dir=run", "cluster=slurm", "cluster.gpus=0", "cluster.partition=none"
+    )
     assert refused.returncode == 1
     assert re.fullmatch(r"flowatlas: sbatch --parsable refused: .*partition.*\n", refused.stderr)

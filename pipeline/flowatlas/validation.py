@@ -143,7 +143,7 @@ def _validate_cluster(cluster: ClusterConfig) -> None:
     lines |= {word: [str(getattr(cluster, word))] for word in (*_SLURM_WORDS, "command")}
     for key, values in lines.items():
         if any("\n" in value for value in values):
-            raise _bad(f"cluster.{key}", ", ".join(values), "without line breaks: it becomes a line of a script")
+            raise _bad(f"cluster.{key}", repr(", ".join(values)), "without line breaks: it becomes a line of a script")
 
 
 def _validated_targets(targets: Any) -> str | list[int]:
