@@ -67,7 +67,7 @@ LAYERS = (
     "errors schema config validation clock files families signals",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
     " stream activations shards plan manifest workers claims",
-    "kernels contributions",
+    "kernels attention_kernel contributions",
     "routes components attention lens guard",
     "columns vocabulary block_rows extract writer",
     "compose overrides neuron_tokens job poison task finish run dry sbatch local submit progress status audit"

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from flowatlas.audit import check
+from flowatlas.cli import main
 from runs import Runs, hashes, write_prompts
 from slurm_cluster import Cluster, lacking, until
 
@@ -47,7 +48,7 @@ class Submitted:
     def submit(self, *more: str, seconds: float) -> list[str]:
         """The numbers of the jobs."""
         command = f"{sys.executable} {Path(__file__).with_name('slow_flowatlas.py')}"
-        how = ["cluster=slurm", "cluster.gpus=0", "cluster.tasks=4", f'cluster.command="{command}"', *more]
+        how = ["cluster=slurm", "cluster.gpus=0", f'cluster.command="{command}"', *more]
         done = self.flowatlas("submit", *self.arguments, "run.dir='a run'", *how, seconds=seconds)
         assert (done.returncode, done.stderr) == (0, "")
         return json.loads((self.run_dir / "slurm" / "jobs.json").read_text())["submitted"][-1]["jobs"]
@@ -67,10 +68,12 @@ class Submitted:
 
 
 def test_an_array_survives_what_clusters_do(
-    cluster: Cluster, runs: Runs, tmp_path: Path, models: dict[str, Path]
-) -> None:
+    cluster: Cluster, runs: Runs, tmp_path: Path, models: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("SLURM_CONF", cluster.environment["SLURM_CONF"])
     run = Submitted(cluster, tmp_path, models["gpt2"])
-    first, second, closing = run.submit(seconds=2.0)
+    first, second, closing = run.submit("cluster.tasks=4", seconds=2.0)
     until(lambda: len(run.at_work()) == 3, "three tasks are in a shard")
     assert run.at_work().keys() == {f"{first}_0", f"{first}_1", f"{first}_2"}
     assert (cluster.jobs()[f"{second}_0"], cluster.jobs()[closing]) == ("PENDING", "PENDING")
@@ -89,10 +92,10 @@ def test_an_array_survives_what_clusters_do(
 
     cluster.start_now(f"{first}_1")
     until(lambda: f"{first}_1" in run.at_work(), "the warned task goes on")
-    status = run.flowatlas("status", run.run_dir.name)
-    assert status.returncode == 1
-    assert re.search(rf"^running  .*shard \d+ \(job {first}_1 on n\d\)", status.stdout, re.M)
-    assert re.search(r"^jobs     .*1 failed", status.stdout, re.M)
+    assert main(["status", str(run.run_dir)]) == 1
+    status = capsys.readouterr().out
+    assert re.search(rf"^running  .*shard \d+ \(job {first}_1 on n\d\)", status, re.M)
+    assert re.search(r"^jobs     .*1 failed", status, re.M)
 
     cluster.call("scancel", first, second, closing)
     until(lambda: not {"RUNNING", "COMPLETING", "PENDING"} & set(cluster.jobs().values()), "all is cancelled")
@@ -100,14 +103,15 @@ def test_an_array_survives_what_clusters_do(
     assert 0 < n_done < ROWS // SHARD
     kept = {path: path.stat().st_ino for path in run.run_dir.glob("shards/*.json")}
 
-    *_, closing = run.submit(seconds=0.0)
+    array, closing = run.submit("cluster.tasks=2", seconds=0.0)
+    assert array not in (first, second)
     until(lambda: cluster.jobs()[closing] == "COMPLETED", "the closing job has ended")
     assert {path: path.stat().st_ino for path in kept} == kept, "what was done was not done again"
     undisturbed = runs("run", *run.arguments, "run.dir=alone", cwd=tmp_path)
     assert (undisturbed.code, undisturbed.err) == (0, "")
     assert hashes(run.run_dir) == hashes(tmp_path / "alone")
     assert check(run.run_dir) == []
-    assert run.flowatlas("status", run.run_dir.name, "--watch").returncode == 0
+    assert main(["status", str(run.run_dir), "--watch"]) == 0
     again = run.flowatlas("submit", *run.arguments, "run.dir='a run'", "cluster=slurm")
     assert "is complete: nothing to submit" in again.stdout
 

@@ -161,6 +161,13 @@ def test_a_dry_submission_prints_and_writes_nothing(
         (["cluster=slurm", "run.dry=true"], 2, "cluster.dry=true"),
         (["cluster=slurm", "-m"], 2, "submit takes one run at a time"),
         (["cluster=slurm", "routes.floor=7"], 2, "routes.floor=7.0"),
+        (["cluster=pbs"], 2, "cluster/pbs"),
+        (["cluster.kind=pbs"], 2, "cluster.kind=pbs is not allowed: it must be local or slurm"),
+        (["cluster.tasks=0"], 2, "cluster.tasks=0"),
+        (["cluster.partiton=gpu"], 2, "did you mean cluster.partition?"),
+        (["cluster.warning=5"], 2, "at least 30"),
+        (["cluster.setup=['a\nb']"], 2, "cluster.setup='a\\nb' is not allowed"),
+        (["cluster=local", "cluster.partition=gpu"], 2, "cluster.partition is for cluster=slurm"),
         (["cluster=slurm"], 1, "scontrol cannot be started (No such file or directory): is this a node of a cluster?"),
     ],
 )

@@ -24,12 +24,18 @@ from typing import Any, Protocol
 
 from flowatlas.errors import UnfinishedError
 from flowatlas.files import create_exclusively, json_text, read_json
+from flowatlas.shards import part_name
 from flowatlas.workers import Worker
 
 FOLDER = "claims"
 ISOLATE_FAILURES, GIVE_UP_FAILURES = 2, 3  # the third attempt tries the prompts one by one; there is no fourth
 ISOLATE_DEATHS, GIVE_UP_DEATHS = 3, 8  # processes die for reasons of their own, so more of them are needed
 CRASHES = 2  # a prompt on which so many processes died when they tried it alone is to blame
+
+
+def claim_name(shard: int, rows_hash: str) -> str:
+    """The name under which a shard is claimed; another one when its rows are others (a dataset that has grown)."""
+    return f"{part_name(shard)}-{rows_hash[:8]}"
 
 
 class Store(Protocol):
@@ -100,6 +106,11 @@ class State:
     @property
     def given_up(self) -> bool:
         return self.holder is None and (self.failures >= GIVE_UP_FAILURES or self.deaths >= GIVE_UP_DEATHS)
+
+    @property
+    def why(self) -> str:
+        """One line of what made it fail."""
+        return f"{self.deaths} processes died at it" if self.deaths >= GIVE_UP_DEATHS else self.reason
 
     def after(self, entry: dict[str, Any]) -> "State":
         """The state after one more entry."""

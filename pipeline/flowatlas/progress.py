@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from flowatlas import claims, workers
-from flowatlas.claims import Claims, State
+from flowatlas.claims import Claims, State, claim_name
 from flowatlas.files import read_json
 from flowatlas.plan import Plan
-from flowatlas.shards import Ledger
-from flowatlas.task import claim_name, record_path, why_given_up
+from flowatlas.shards import Ledger, record_path
 
 _RECENT = 600.0  # seconds over which the speed is taken
 
@@ -46,7 +45,7 @@ def look(run_dir: Path, plan: Plan, missing: list[int]) -> tuple[list[Busy], lis
     board = Claims(claims.Folder(folder), me, watch.alive)
     busy, failures = [], []
     for shard in missing:
-        state = board.state(claim_name(plan, shard))
+        state = board.state(claim_name(shard, plan.shard_hashes[shard]))
         if (holder := state.holder) is not None:
             busy.append(Busy(shard, str(holder), holder.log, watch.alive(holder)))
         elif state.failures or state.given_up:
@@ -60,7 +59,7 @@ def _failure(run_dir: Path, shard: int, state: State) -> Failure:
         log = read_json(record).get("log")
     except (OSError, ValueError):
         log = None
-    return Failure(shard, why_given_up(state), state.given_up, record, log)
+    return Failure(shard, state.why, state.given_up, record, log)
 
 
 def prompts_per_second(run_dir: Path, markers: list[dict[str, Any]]) -> float | None:

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 from flowatlas.files import canonical_json, read_json, write_json_atomically
 from flowatlas.schema import LATER_TABLES, TABLES
 
+RECORDS = "errors"  # the folder in a run for what is known of shards that failed
+
 
 class Rows(Protocol):
     """What is asked of a dataset here: its rows, numbered from 0, streamed. Rows are dataclasses."""
@@ -70,6 +72,11 @@ def part_name(shard: int) -> str:
 def part_path(run_dir: Path, table: str, shard: int) -> Path:
     """Where a shard's rows of a table lie."""
     return run_dir / table / f"{part_name(shard)}.parquet"
+
+
+def record_path(run_dir: Path, shard: int) -> Path:
+    """Where the traceback of a shard's last failure lies."""
+    return run_dir / RECORDS / f"{part_name(shard)}.json"
 
 
 class Ledger:

@@ -10,16 +10,15 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from flowatlas import shards, signals
-from flowatlas.claims import GIVE_UP_DEATHS, Claim, Claims, LostError, State
+from flowatlas import signals
+from flowatlas.claims import Claim, Claims, LostError, claim_name
 from flowatlas.config import RunConfig
 from flowatlas.errors import UnfinishedError
 from flowatlas.files import remove, write_json_atomically
 from flowatlas.plan import Plan
 from flowatlas.poison import ERRORS, first_line
-from flowatlas.shards import Ledger
+from flowatlas.shards import RECORDS, Ledger, record_path
 
-RECORDS = "errors"  # the folder in a run for the tracebacks of failed shards
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds between two looks at what others do
 
 
@@ -40,7 +39,7 @@ class Task:
         self.run_dir, self.plan, self.ledger, self.claims = run_dir, plan, Ledger(run_dir), claims
         self._config, self._ready, self._do, self._check = config, ready, do, check
         self._is_ready = False
-        self._shards = {claim_name(plan, shard): shard for shard in range(len(plan.shards))}
+        self._shards = {claim_name(shard, plan.shard_hashes[shard]): shard for shard in range(len(plan.shards))}
         self._damaged: set[str] = set()  # done, but their files are not there any more
         self._retried: set[str] = set()
         self._pause = _FIRST_PAUSE
@@ -131,23 +130,8 @@ class Task:
         states = [(self._shards[name], self.claims.state(name)) for name in given_up]
         if not all(state.given_up for _, state in states):
             return  # something has become free a moment ago
-        some = "; ".join(f"shard {shard}: {why_given_up(state)}" for shard, state in states[:3])
+        some = "; ".join(f"shard {shard}: {state.why}" for shard, state in states[:3])
         raise UnfinishedError(
             f"{len(states)} shards failed ({some}); what is known of them is in {self.run_dir / RECORDS}, and "
             "run.resume=failed with the same command tries them again"
         )
-
-
-def claim_name(plan: Plan, shard: int) -> str:
-    """The name under which a shard is claimed; another one when its rows are others (a dataset that has grown)."""
-    return f"{shards.part_name(shard)}-{plan.shard_hashes[shard][:8]}"
-
-
-def record_path(run_dir: Path, shard: int) -> Path:
-    """Where the traceback of a shard's last failure lies."""
-    return run_dir / RECORDS / f"{shards.part_name(shard)}.json"
-
-
-def why_given_up(state: State) -> str:
-    """One line of what made a shard fail for good."""
-    return f"{state.deaths} processes died at it" if state.deaths >= GIVE_UP_DEATHS else state.reason
