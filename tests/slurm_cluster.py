@@ -17,6 +17,7 @@ from getpass import getuser
 from pathlib import Path
 
 DAEMONS = ("munged", "slurmctld", "slurmd", "sbatch")
+_PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"  # where Debian has daemons, which not everybody looks through
 WAIT = 90.0  # seconds: long, because the machine may be busy; what is waited for usually comes at once
 
 _CONF = """\
@@ -62,7 +63,7 @@ class Cluster:
 
     def __init__(self, folder: Path, n_nodes: int, largest_array: int) -> None:
         self.folder, self.n_nodes, self.largest_array = folder, n_nodes, largest_array
-        self.environment = {"SLURM_CONF": str(folder / "slurm.conf")}
+        self.environment = {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": _PATH}
 
     def __enter__(self) -> "Cluster":
         try:
@@ -144,7 +145,7 @@ class Cluster:
 
 def lacking() -> list[str]:
     """The programs of Slurm that are not installed."""
-    return [name for name in DAEMONS if shutil.which(name) is None]
+    return [name for name in DAEMONS if shutil.which(name, path=_PATH) is None]
 
 
 def until(true: Callable[[], object], what: str, seconds: float = WAIT) -> None:
@@ -156,7 +157,7 @@ def until(true: Callable[[], object], what: str, seconds: float = WAIT) -> None:
 
 
 def _version() -> tuple[int, ...]:
-    printed = subprocess.run(["slurmd", "-V"], capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(["slurmd", "-V"], capture_output=True, text=True, check=True, env={"PATH": _PATH}).stdout
     return tuple(map(int, re.findall(r"\d+", printed)[:2]))
 
 

@@ -98,6 +98,17 @@ def test_a_shard_that_cannot_be_done_is_given_up_and_tried_again_on_demand(
     assert not (tmp_path / "run" / "errors").exists()
 
 
+def test_what_is_claimed_as_done_but_has_no_marker_is_done_again(
+    run: Callable[..., Done], tmp_path: Path, expected: dict
+) -> None:
+    assert run(SHARD, at="edges/part-00002.parquet").code < 0
+    (tmp_path / "run" / "shards" / "part-00000.json").unlink()
+    again = run(SHARD)
+    assert (again.code, again.err) == (0, "")
+    assert again.moments.count("Extractor.__call__") == 2
+    assert hashes(tmp_path / "run") == expected
+
+
 def test_a_warning_lets_the_shard_end_and_no_other_begin(
     run: Callable[..., Done], tmp_path: Path, expected: dict
 ) -> None:

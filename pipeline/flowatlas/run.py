@@ -79,7 +79,7 @@ def _carry_out(job: Job, plan: Plan, loaded: "Loaded") -> dict[str, Any] | None:
             manifest = finish.finish(job, plan, board, lambda: loaded.load().model)
             if manifest is not None or not waits:
                 break
-            task.wait()
+            task.wait("the end of the run")
     if manifest is not None:
         finish.clear(job.run_dir)
     return manifest

@@ -41,7 +41,8 @@ class Task:
         self._is_ready = False
         self._shards = {claim_name(shard, plan.shard_hashes[shard]): shard for shard in range(len(plan.shards))}
         self._damaged: set[str] = set()  # done, but their files are not there any more
-        self._retried: set[str] = set()
+        self._landed: set[str] = set()  # done, though this node does not list their markers yet
+        self._given_up: dict[str, int] = {}  # and how many entries their claims had when that was noticed first
         self._pause = _FIRST_PAUSE
 
     def work(self) -> bool:
@@ -56,22 +57,24 @@ class Task:
                 self._pause = _FIRST_PAUSE
                 self._attempt(claim)
             elif not self.claims.held(missing):
-                self._report(missing)
+                self._look_closer(missing)
             elif self._config.tasks is not None:
                 return False
             else:
-                self.wait()
+                self.wait(f"{len(missing)} shards")
         return True
 
-    def wait(self) -> None:
-        """Leave others time; longer from one call to the next."""
+    def wait(self, what: str) -> None:
+        """Leave others time for what they are at; longer from one call to the next."""
+        if self._pause == _FIRST_PAUSE:
+            print(f"{self.run_dir}: waiting for other processes, which are at {what}", flush=True)
         time.sleep(self._pause)
         self._pause = min(self._pause * 1.5, _LONGEST_PAUSE)
 
     def _missing(self) -> list[str]:
         """Names of the shards to be done. Files are looked into only when every shard has a marker: there may be many."""
-        marked = self.ledger.marked()
-        missing = [name for name, shard in self._shards.items() if shard not in marked]
+        marked, landed = self.ledger.marked(), self._landed
+        missing = [name for name, shard in self._shards.items() if shard not in marked and name not in landed]
         if not missing:
             missing = [name for name, shard in self._shards.items() if self.ledger.finished(shard) is None]
             self._damaged = set(missing)
@@ -89,12 +92,14 @@ class Task:
         return self.claims.take_any(missing, own) or self._next_again(missing)
 
     def _next_again(self, missing: list[str]) -> Claim | None:
-        """One that was done and is damaged, or was given up and is to be tried once more."""
+        """One that was done and is damaged, or was given up and is to be tried once more (by one process, not by each)."""
         for name in missing:
-            retry = self._config.resume == "failed" and name not in self._retried and self.claims.state(name).given_up
-            if (retry or name in self._damaged) and (claim := self.claims.take(name, again=True)):
-                self._retried.add(name)
-                return claim
+            state = self.claims.state(name)
+            retry = state.given_up and self._given_up.setdefault(name, state.n) == state.n
+            if name in self._damaged or (retry and self._config.resume == "failed"):
+                self._damaged.discard(name)
+                if claim := self.claims.take(name, again=True):
+                    return claim
         return None
 
     def _attempt(self, claim: Claim) -> None:
@@ -125,12 +130,19 @@ class Task:
             claim.drop()
             raise
 
-    def _report(self, given_up: list[str]) -> None:
-        """Raises UnfinishedError: nobody is at what is missing, and it is not to be tried again by itself."""
-        states = [(self._shards[name], self.claims.state(name)) for name in given_up]
-        if not all(state.given_up for _, state in states):
-            return  # something has become free a moment ago
-        some = "; ".join(f"shard {shard}: {state.why}" for shard, state in states[:3])
+    def _look_closer(self, missing: list[str]) -> None:
+        """Nobody is at what is missing, and it is not free: it was done, or given up.
+
+        Raises UnfinishedError for what was given up.
+        """
+        states = {name: self.claims.state(name) for name in missing}
+        for name, state in states.items():
+            if state.done:  # its marker is not listed yet, or it was removed
+                is_there = self.ledger.finished(self._shards[name]) is not None
+                (self._landed if is_there else self._damaged).add(name)
+        if not all(state.given_up for state in states.values()):
+            return
+        some = "; ".join(f"shard {self._shards[name]}: {state.why}" for name, state in list(states.items())[:3])
         raise UnfinishedError(
             f"{len(states)} shards failed ({some}); what is known of them is in {self.run_dir / RECORDS}, and "
             "run.resume=failed with the same command tries them again"

@@ -113,16 +113,11 @@ class Watch:
     def __init__(self, folder: Path, myself: Worker, clock: Callable[[], float] = time.monotonic) -> None:
         self._folder, self._me, self._clock = folder, myself, clock
         self._seen: dict[str, tuple[float | None, float]] = {}  # by id: the beat, and since when it is unchanged
-        self._dead: set[str] = set()
         self._jobs: dict[str, tuple[float, bool | None]] = {}
 
     def alive(self, worker: Worker) -> bool:
-        """False only when it is known to be dead."""
-        if worker.id == self._me.id:
-            return True
-        if worker.id not in self._dead and self._has_died(worker):
-            self._dead.add(worker.id)
-        return worker.id not in self._dead
+        """False only when it is known to be dead; one whose heart beats again after all lives again."""
+        return worker.id == self._me.id or not self._has_died(worker)
 
     def _has_died(self, worker: Worker) -> bool:
         if worker.machine and worker.machine == self._me.machine:
