@@ -49,6 +49,23 @@ def test_the_keys_it_names_exist():
     assert not unknown
 
 
+def test_the_page_of_clusters_names_every_key_and_its_file_is_understood(tmp_path):
+    page = (ROOT / "docs" / "clusters.md").read_text()
+    assert set(re.findall(r"`(cluster\.\w+)`", page)) == {key for key in known_keys() if key.startswith("cluster.")}
+    lab = tmp_path / "cluster" / "lab.yaml"
+    lab.parent.mkdir()
+    example = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert example
+    lab.write_text(example[1])
+    seen = []
+    run_config(
+        ["model=demo", "dataset=demo", "cluster=lab", "--config-dir", str(tmp_path)], lambda c: seen.append(c) or 0, id
+    )
+    cluster = seen[0].cluster
+    assert (cluster.kind, cluster.tasks, cluster.time, cluster.gpus) == ("slurm", 16, "4:00:00", 1)
+    assert cluster.setup == ["module load cuda", "export HF_HOME=$SCRATCH/hf"]
+
+
 @pytest.mark.parametrize(
     "module", sorted(p.stem for p in (ROOT / "pipeline" / "flowatlas").glob("*.py") if p.stem[0] != "_")
 )

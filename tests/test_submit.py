@@ -165,6 +165,7 @@ def test_a_dry_submission_prints_and_writes_nothing(
         (["cluster.kind=pbs"], 2, "cluster.kind=pbs is not allowed: it must be local or slurm"),
         (["cluster.tasks=0"], 2, "cluster.tasks=0"),
         (["cluster.partiton=gpu"], 2, "did you mean cluster.partition?"),
+        (["cluster.time=14400"], 2, "such as 4:00:00 or 1-12:00:00, in quotes where it stands in a file"),
         (["cluster.warning=5"], 2, "at least 30"),
         (["cluster.setup=['a\nb']"], 2, "cluster.setup='a\\nb' is not allowed"),
         (["cluster=local", "cluster.partition=gpu"], 2, "cluster.partition is for cluster=slurm"),

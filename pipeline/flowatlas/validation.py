@@ -133,6 +133,10 @@ def _validate_cluster(cluster: ClusterConfig) -> None:
         if (value := getattr(cluster, key)) is not None:
             _at_least(f"cluster.{key}", value, 1)
     _at_least("cluster.warning", cluster.warning, 30)
+    if cluster.time is not None and not re.fullmatch(r"\d+-\d+(:\d+){0,2}|\d+(:\d+){1,2}", cluster.time):
+        raise _bad(  # a bare 4:00:00 in a YAML file is the number 14400, which Slurm would take for minutes
+            "cluster.time", cluster.time, "such as 4:00:00 or 1-12:00:00, in quotes where it stands in a file"
+        )
     default = ClusterConfig()
     for key in _SLURM_ONLY if cluster.kind == "local" else ():
         if getattr(cluster, key) != getattr(default, key):
