@@ -83,12 +83,12 @@ def test_modules_import_only_downwards(module):
 LAYERS = (
     "errors schema config validation clock files families signals",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
-    " stream activations shards plan manifest workers claims",
+    " stream activations shards plan manifest memory workers claims",
     "kernels attention_kernel contributions",
     "routes components attention lens guard",
     "columns vocabulary block_rows extract writer",
-    "compose overrides neuron_tokens job poison task finish run dry sbatch local submit progress status audit"
-    " audit_rules site site_data server cli bench docs",
+    "compose overrides neuron_tokens job fitting progress poison task finish run dry sbatch local submit activity status"
+    " audit audit_rules site site_data server cli bench docs",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 

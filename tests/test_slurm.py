@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from flowatlas.cli import main
 from runs import Runs, hashes, write_prompts
 from slurm_cluster import Cluster, lacking, until
 
-ROWS, SHARD = 32, 2
+ROWS, SHARD = 160, 2  # so many shards that there are some left whatever happens first
 
 
 @pytest.fixture(scope="module")
@@ -30,27 +29,20 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 class Submitted:
-    """A run that is submitted from `folder`, and looked at from outside."""
+    """A run that is submitted from the working directory, a folder of the test's own."""
 
-    def __init__(self, cluster: Cluster, folder: Path, model: Path) -> None:
-        self.cluster, self.folder, self.run_dir = cluster, folder, folder / "a run"
-        write_prompts(folder / "prompts.jsonl", ROWS)
+    def __init__(self, model: Path) -> None:
+        self.run_dir = Path("a run").resolve()
+        write_prompts(Path("prompts.jsonl"), ROWS)
         self.arguments = [f"model={model}", "dataset=prompts.jsonl", f"run.shard_size={SHARD}"]
 
-    def flowatlas(self, *args: str, seconds: float = 0.0) -> subprocess.CompletedProcess:
-        settings = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "FLOWATLAS_SLOW": str(seconds)}
-        settings["FLOWATLAS_CACHE"] = str(self.folder / "cache")
-        return subprocess.run(
-            [sys.executable, "-m", "flowatlas.cli", *args], cwd=self.folder, capture_output=True, text=True,
-            env={**os.environ, **self.cluster.environment, **settings}, check=False, timeout=200,
-        )  # fmt: skip
-
-    def submit(self, *more: str, seconds: float) -> list[str]:
-        """The numbers of the jobs."""
+    def submit(self, *more: str) -> int:
         command = f"{sys.executable} {Path(__file__).with_name('slow_flowatlas.py')}"
         how = ["cluster=slurm", "cluster.gpus=0", f'cluster.command="{command}"', *more]
-        done = self.flowatlas("submit", *self.arguments, "run.dir='a run'", *how, seconds=seconds)
-        assert (done.returncode, done.stderr) == (0, "")
+        return main(["submit", *self.arguments, "run.dir='a run'", *how])
+
+    def jobs(self) -> list[str]:
+        """The numbers of the jobs that were submitted last."""
         return json.loads((self.run_dir / "slurm" / "jobs.json").read_text())["submitted"][-1]["jobs"]
 
     def at_work(self) -> dict[str, int]:
@@ -67,18 +59,28 @@ class Submitted:
         return [json.loads(entry.read_text())["event"] for entry in self.run_dir.glob("claims/part-*.*[0-9]")]
 
 
+@pytest.fixture
+def run(cluster: Cluster, tmp_path: Path, models: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Submitted:
+    monkeypatch.chdir(tmp_path)
+    settings = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", "FLOWATLAS_CACHE": str(tmp_path / "cache")}
+    for name, value in (cluster.environment | settings).items():
+        monkeypatch.setenv(name, value)
+    return Submitted(models["gpt2"])
+
+
 def test_an_array_survives_what_clusters_do(
-    cluster: Cluster, runs: Runs, tmp_path: Path, models: dict[str, Path],
+    cluster: Cluster, run: Submitted, runs: Runs, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture,
 ) -> None:  # fmt: skip
-    monkeypatch.setenv("SLURM_CONF", cluster.environment["SLURM_CONF"])
-    run = Submitted(cluster, tmp_path, models["gpt2"])
-    first, second, closing = run.submit("cluster.tasks=4", seconds=2.0)
-    until(lambda: len(run.at_work()) == 3, "three tasks are in a shard")
-    assert run.at_work().keys() == {f"{first}_0", f"{first}_1", f"{first}_2"}
+    monkeypatch.setenv("FLOWATLAS_SLOW", "3")
+    assert run.submit("cluster.tasks=4") == 0
+    first, second, closing = run.jobs()
+    pids: dict[str, int] = {}
+    until(lambda: pids.update(run.at_work()) or len(pids) == 3, "three tasks are in a shard")
+    assert pids.keys() == {f"{first}_0", f"{first}_1", f"{first}_2"}
     assert (cluster.jobs()[f"{second}_0"], cluster.jobs()[closing]) == ("PENDING", "PENDING")
 
-    os.kill(run.at_work()[f"{first}_0"], signal.SIGKILL)
+    os.kill(pids[f"{first}_0"], signal.SIGKILL)
     until(lambda: cluster.jobs()[f"{first}_0"] == "FAILED", "the killed task has failed")
 
     cluster.call("scancel", "--batch", "--signal=USR1", f"{first}_1")  # as before the end of its time
@@ -103,7 +105,9 @@ def test_an_array_survives_what_clusters_do(
     assert 0 < n_done < ROWS // SHARD
     kept = {path: path.stat().st_ino for path in run.run_dir.glob("shards/*.json")}
 
-    array, closing = run.submit("cluster.tasks=2", seconds=0.0)
+    monkeypatch.setenv("FLOWATLAS_SLOW", "0")
+    assert run.submit("cluster.tasks=2") == 0
+    array, closing = run.jobs()
     assert array not in (first, second)
     until(lambda: cluster.jobs()[closing] == "COMPLETED", "the closing job has ended")
     assert {path: path.stat().st_ino for path in kept} == kept, "what was done was not done again"
@@ -112,14 +116,10 @@ def test_an_array_survives_what_clusters_do(
     assert hashes(run.run_dir) == hashes(tmp_path / "alone")
     assert check(run.run_dir) == []
     assert main(["status", str(run.run_dir), "--watch"]) == 0
-    again = run.flowatlas("submit", *run.arguments, "run.dir='a run'", "cluster=slurm")
-    assert "is complete: nothing to submit" in again.stdout
+    assert run.submit() == 0
+    assert "is complete: nothing to submit" in capsys.readouterr().out
 
 
-def test_what_slurm_refuses_is_one_line(cluster: Cluster, tmp_path: Path, models: dict[str, Path]) -> None:
-    run = Submitted(cluster, tmp_path, models["gpt2"])
-    refused = run.flowatlas(
-        "submit", *run.arguments, "run.dir=run", "cluster=slurm", "cluster.gpus=0", "cluster.partition=none"
-    )
-    assert refused.returncode == 1
-    assert re.fullmatch(r"flowatlas: sbatch --parsable refused: .*partition.*\n", refused.stderr)
+def test_what_slurm_refuses_is_one_line(run: Submitted, capsys: pytest.CaptureFixture) -> None:
+    assert run.submit("cluster.partition=none") == 1
+    assert re.fullmatch(r"flowatlas: sbatch --parsable refused: .*partition.*\n", capsys.readouterr().err)

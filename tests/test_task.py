@@ -125,7 +125,18 @@ def test_a_warning_in_the_last_shard_ends_well(run: Callable[..., Done], tmp_pat
     assert hashes(tmp_path / "run") == expected
 
 
-@pytest.mark.parametrize("moment", ["Extractor.__call__ 1", "edges/part-00001.parquet", "run/manifest.json"])
+def test_what_is_being_written_when_the_end_comes_is_still_written(
+    run: Callable[..., Done], tmp_path: Path, expected: dict
+) -> None:
+    ended = run(SHARD, at="edges/part-00002.parquet", does="SIGTERM")
+    assert (ended.code, one_line(ended.err)) == (143, True)
+    assert entries(tmp_path) == ["take", "publish", "done"] * 3
+    late = run(SHARD)
+    assert (late.code, "Extractor.__call__" in late.moments) == (0, False)
+    assert hashes(tmp_path / "run") == expected
+
+
+@pytest.mark.parametrize("moment", ["Extractor.__call__ 1", "run/manifest.json"])
 def test_termination_gives_back_what_is_at_hand(
     run: Callable[..., Done], tmp_path: Path, expected: dict, moment: str
 ) -> None:

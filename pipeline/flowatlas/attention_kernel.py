@@ -20,8 +20,10 @@ from torch import Tensor
 from flowatlas.kernels import SUM_MAY_REORDER, TORCH_BUDGET, run_kernel
 
 _QUERY_BLOCK = 8  # queries that share one read of a value vector; their wholes fit the first-level cache
+_ROWS = 32
+_KEYS = 64
 _SHORT = 80  # keys up to which preparing the second way costs more than it saves
-_ORDERED = 6  # one coordinate in so many is put in order; a pair that reaches beyond takes the left side
+_ORDERED = 12  # one coordinate in so many is put in order; a pair that reaches beyond takes the left side
 
 
 class Values(NamedTuple):
@@ -91,7 +93,7 @@ def _directly(whole, pattern, u, lengths, start, out):  # pragma: no cover - com
         for j in range(last + offset):
             for h in range(n_head):
                 for i in range(max(first, j - offset), last):
-                    out[b, h, i, j] = _proximity(whole[b, i], pattern[b, h, i, j], u[h, b, j])
+                    out[b, h, i, j] = _proximity(whole, u, pattern[b, h, i, j], b, h, i, j)
 
 
 @njit(parallel=True, fastmath=SUM_MAY_REORDER, cache=True)
@@ -99,45 +101,53 @@ def _corrected(whole, pattern, u, reach, smallest, coordinate, lengths, start, o
     """`out` comes with sign(y) . u; reach [head, batch, key] is max|u|; smallest, coordinate [batch, query, ordered]."""
     batch, n_head, n_query, _ = pattern.shape
     n_ordered = smallest.shape[2]
+    n_blocks = (n_query + _ROWS - 1) // _ROWS
     offset = start[0]
     zero = whole.dtype.type(0)
-    for work in prange(batch * n_query):
-        b = work % batch
-        i = n_query - 1 - work // batch
-        seen = i + offset + 1 if i + offset < lengths[b] else 0
-        least, most = smallest[b, i, 0], smallest[b, i, n_ordered - 1]
-        for h in range(n_head):
-            for j in range(seen):
-                a = pattern[b, h, i, j]
-                size = abs(a) * reach[h, b, j]
-                near = a * out[b, h, i, j]
-                if size > most:
-                    near = _proximity(whole[b, i], a, u[h, b, j])
-                elif size > least:
-                    near -= 2 * _beyond(whole[b, i], a, u[h, b, j], size, smallest[b, i], coordinate[b, i])
-                out[b, h, i, j] = max(near, zero)
-            out[b, h, i, seen:] = zero
+    for work in prange(batch * n_blocks * n_head):
+        h = work % n_head
+        b = work // n_head % batch
+        first = (n_blocks - 1 - work // n_head // batch) * _ROWS
+        last = min(first + _ROWS, n_query)
+        until = min(last, lengths[b] - offset)
+        for tile in range(0, until + offset, _KEYS):
+            for i in range(max(first, tile - offset), until):
+                least, most = smallest[b, i, 0], smallest[b, i, n_ordered - 1]
+                for j in range(tile, min(tile + _KEYS, i + offset + 1)):
+                    a = pattern[b, h, i, j]
+                    size = abs(a) * reach[h, b, j]
+                    near = a * out[b, h, i, j]
+                    if size > most:
+                        near = _proximity(whole, u, a, b, h, i, j)
+                    elif size > least:
+                        near -= 2 * _beyond(whole, u, smallest, coordinate, a, size, b, h, i, j)
+                    out[b, h, i, j] = max(near, zero)
+        for i in range(first, last):
+            out[b, h, i, i + offset + 1 if i < until else 0 :] = zero
 
 
+# Whole arrays and places in them are passed: a slice would count references, which costs more than these loops.
 @njit(fastmath=SUM_MAY_REORDER, inline="always")
-def _proximity(y, a, u):  # pragma: no cover - compiled
+def _proximity(whole, u, a, b, h, i, j):  # pragma: no cover - compiled
     """Coordinate by coordinate, not as a difference of two norms: a small part keeps its digits."""
-    total = y.dtype.type(0)
-    for c in range(len(y)):
-        total += abs(y[c]) - abs(y[c] - a * u[c])
-    return max(total, y.dtype.type(0))
+    total = whole.dtype.type(0)
+    for c in range(whole.shape[2]):
+        y = whole[b, i, c]
+        total += abs(y) - abs(y - a * u[h, b, j, c])
+    return max(total, whole.dtype.type(0))
 
 
 @njit(fastmath=SUM_MAY_REORDER, inline="always")
-def _beyond(y, a, u, size, smallest, coordinate):  # pragma: no cover - compiled
+def _beyond(whole, u, smallest, coordinate, a, size, b, h, i, j):  # pragma: no cover - compiled
     """Sum of max(0, s p - |y|), where it can be more than 0."""
-    over = y.dtype.type(0)
-    for place in range(len(smallest)):
-        if smallest[place] >= size:
+    over = whole.dtype.type(0)
+    for place in range(smallest.shape[2]):
+        y = smallest[b, i, place]
+        if y >= size:
             break
-        c = coordinate[place]
-        part = a * u[c]
-        over += max((part if y[c] >= 0 else -part) - smallest[place], y.dtype.type(0))
+        c = coordinate[b, i, place]
+        part = a * u[h, b, j, c]
+        over += max((part if whole[b, i, c] >= 0 else -part) - y, whole.dtype.type(0))
     return over
 
 

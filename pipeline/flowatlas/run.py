@@ -8,27 +8,29 @@
 """
 
 import platform
-import sys
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import torch
-from tqdm import tqdm
 
 from flowatlas import claims, finish, guard, models, poison, shards, signals, workers
-from flowatlas.claims import Claim
+from flowatlas.claims import Claim, LostError
 from flowatlas.config import Config, as_dict, identity
 from flowatlas.devices import pick_device
 from flowatlas.errors import DatasetError, RunConflict, UnfinishedError
 from flowatlas.extract import Extractor
+from flowatlas.fitting import Fitting
 from flowatlas.job import Job, count_text, first_batch, make_batches, prepare
 from flowatlas.manifest import open_plan
+from flowatlas.memory import keep_freed_memory
 from flowatlas.models import Model
 from flowatlas.plan import Plan
+from flowatlas.progress import Progress
 from flowatlas.prompts import Prompt, Reject
 from flowatlas.schema import TABLES
 from flowatlas.shards import Ledger
@@ -42,6 +44,7 @@ def execute(config: Config) -> int:
     """Carry out `flowatlas run`; returns the exit code 0, or raises (see errors.py for the codes)."""
     job = prepare(config)
     config = job.config
+    keep_freed_memory()
     if config.run.dry:
         from flowatlas.dry import print_plan
 
@@ -74,7 +77,7 @@ def _carry_out(job: Job, plan: Plan, loaded: "Loaded") -> dict[str, Any] | None:
     board = claims.Claims(claims.Folder(folder), me, workers.Watch(hearts, me).alive)
     manifest, waits = None, job.config.run.tasks is None
     with workers.Heart(hearts, me), Worker(job, plan, loaded) as worker:
-        task = Task(job.run_dir, plan, job.config.run, board, loaded.load, worker.do, loaded.check)
+        task = Task(job.run_dir, plan, job.config.run, board, worker)
         while task.work():
             manifest = finish.finish(job, plan, board, lambda: loaded.load().model)
             if manifest is not None or not waits:
@@ -92,15 +95,15 @@ class Loaded:
         self.job = job
         self._extractor: Extractor | None = None
         self.guard: dict[str, float] = {}
-        self._proven: list[Prompt] = []
+        self.proven: list[Prompt] = []
 
     def load(self) -> Extractor:
         """Raises ModelError, GuardError, UnfinishedError (no memory)."""
         if self._extractor is None:
             began = time.perf_counter()
-            self._proven = first_batch(self.job)
+            self.proven = first_batch(self.job)
             try:
-                model, self.guard = load_guarded(self.job, self._proven)
+                model, self.guard = load_guarded(self.job, self.proven)
             except (torch.OutOfMemoryError, MemoryError) as error:
                 raise UnfinishedError(
                     f"no memory for model {self.job.located.name}: free some, or give a smaller model.dtype or another "
@@ -109,14 +112,6 @@ class Loaded:
             self._extractor = Extractor(model, self.job.config)
             self._extractor.clock.add("load", time.perf_counter() - began)
         return self._extractor
-
-    def check(self, error: BaseException) -> None:
-        """After an error: raises UnfinishedError when even a prompt that passed the guard cannot be computed any more."""
-        poison.require_health(self.load(), self._proven[0], error)
-
-    def sift(self, prompts: list[Prompt], claim: Claim) -> tuple[list[Prompt], list[Reject]]:
-        """The good ones of a shard that keeps failing, and the poisoned ones."""
-        return poison.sift(prompts, claim, self.load(), self._proven[0])
 
     def take_seconds(self) -> dict[str, float]:
         """Seconds by stage since they were last taken."""
@@ -128,23 +123,45 @@ class Loaded:
 
 
 class Worker:
-    """Computes shards that are claimed, and shows how far it is; a context, in which the progress bar is there."""
+    """Computes claimed shards, one being written while the next is extracted; a context, in which its progress is shown."""
 
     def __init__(self, job: Job, plan: Plan, loaded: Loaded):
         self.job, self.plan, self.loaded = job, plan, loaded
-        self._tokens = 0
+        self._fitting: Fitting[Any] | None = None
 
     def __enter__(self) -> "Worker":
         marked = Ledger(self.job.run_dir).marked()
         total = sum(len(rows) for shard, rows in enumerate(self.plan.shards) if shard not in marked)
-        self._bar = _progress(self.job.config, total)
+        self._progress, self._writing = Progress(total, self.job.config.run.progress), Writing(self.job.run_dir)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
+    def __exit__(self, *raised: object) -> None:
+        try:
+            self._writing.__exit__(*raised)
+        finally:
+            self._progress.__exit__()
+
+    def ready(self) -> None:
+        """Load the model. Raises ModelError, GuardError, UnfinishedError."""
+        self._fit()
 
     def do(self, shard: int, claim: Claim) -> None:
-        """Compute and write a shard. Raises RuntimeError and MemoryError of torch, LostError, InputErrors, UnfinishedError."""
+        """Extract a shard and hand it over to be written.
+
+        Raises RuntimeError and MemoryError of torch, LostError, RunConflict, and what writing the one before raised.
+        """
+        self._writing.put(shard, claim, *self._extract(shard, claim))
+
+    def settle(self) -> bool:
+        """Wait until all is written; False when it was already. Raises UnfinishedError."""
+        return self._writing.settle()
+
+    def check(self, error: BaseException) -> None:
+        """Raises UnfinishedError when, after an error, nothing can be computed any more."""
+        poison.require_health(self.loaded.load(), self.loaded.proven[0], error)
+
+    def _extract(self, shard: int, claim: Claim) -> tuple[dict[str, pa.Table], dict[str, Any]]:
+        """The shard's tables, and what its marker says of them."""
         rows_of = self.plan.shards[shard]
         began = time.perf_counter()
         rows = list(self.job.dataset.rows(rows_of.start, rows_of.stop))
@@ -157,17 +174,16 @@ class Worker:
         rejects = [item for item in encoded if isinstance(item, Reject)]
         prompts = [item for item in encoded if isinstance(item, Prompt)]
         if claim.state.isolate:
-            prompts, poisoned = self.loaded.sift(prompts, claim)
+            prompts, poisoned = poison.sift(prompts, claim, self.loaded.load(), self.loaded.proven[0])
             rejects += poisoned
-        self._bar.update(len(rejects))
+        self._progress.add(len(rejects))
         seconds = {"read": time.perf_counter() - began}
-        batches, parts = make_batches(prompts, self.plan.batch_tokens, self.job.located.rope_switch), []
-        for batch in batches:
-            tables, refused = self.loaded.load()(batch)
-            parts.append(tables)
-            rejects += refused
-            self._bar.update(len(batch))
-            self._show(self._bar, sum(len(p.token_ids) for p in batch))
+        parts = []
+        for batch in make_batches(prompts, self.plan.batch_tokens, self.job.located.rope_switch):
+            for piece, (tables, refused) in self._fit()(batch):
+                parts.append(tables)
+                rejects += refused
+                self._progress.add(len(piece), sum(len(p.token_ids) for p in piece), self.loaded.load().clock)
         info = {
             "first_row": rows_of.start,
             "n_rows": len(rows),
@@ -177,15 +193,53 @@ class Worker:
             "guard": self.loaded.guard,
             "versions": versions(),
         }
-        claim.publish()
-        write_shard(self.job.run_dir, shard, _together(parts, rejects), info)
-        claim.done()
+        return _together(parts, rejects), info
 
-    def _show(self, bar: tqdm, n_tokens: int) -> None:
-        self._tokens += n_tokens
-        elapsed = bar.format_dict["elapsed"] or 0
-        if elapsed:
-            bar.set_postfix_str(f"{self._tokens / elapsed:,.0f} tokens/s", refresh=False)
+    def _fit(self) -> Fitting[Any]:
+        if self._fitting is None:
+            self._fitting = Fitting(self.loaded.load(), self._progress.say)
+        return self._fitting
+
+
+class Writing:
+    """Writes shards in a thread of its own, one behind the extraction."""
+
+    def __init__(self, run_dir: Path):
+        self._run_dir = run_dir
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="writing")
+        self._last: Future[None] | None = None
+
+    def __enter__(self) -> "Writing":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._thread.shutdown()
+        if raised[0] is None:
+            self.settle()
+
+    def put(self, shard: int, claim: Claim, tables: dict[str, pa.Table], info: dict[str, Any]) -> None:
+        """Hand a shard over once the one before is on disk; raises what writing that one raised."""
+        self.settle()
+        self._last = self._thread.submit(self._write, shard, claim, tables, info)
+
+    def settle(self) -> bool:
+        """Wait for the last one; False when nothing was being written. Raises what writing it raised."""
+        last, self._last = self._last, None
+        if last is not None:
+            last.result()
+        return last is not None
+
+    def _write(self, shard: int, claim: Claim, tables: dict[str, pa.Table], info: dict[str, Any]) -> None:
+        try:
+            claim.publish()
+            write_shard(self._run_dir, shard, tables, info)
+            claim.done()
+            shards.forget_failure(self._run_dir, shard)
+        except LostError:
+            pass  # whoever took it over writes it
+        except BaseException:
+            claim.drop()
+            raise
 
 
 def load_guarded(job: Job, batch: list[Prompt]) -> tuple[Model, dict[str, float]]:
@@ -210,12 +264,6 @@ def _together(parts: list[dict[str, pa.Table]], rejects: Iterable[Reject]) -> di
     refused = sorted(rejects, key=lambda reject: reject.prompt_id)
     columns = {name: [getattr(reject, name) for reject in refused] for name in TABLES["rejects"].schema.names}
     return {**joined, "rejects": TABLES["rejects"].from_columns(columns)}
-
-
-def _progress(config: Config, total: int) -> tqdm:
-    wanted = config.run.progress
-    hide = None if wanted == "auto" else not wanted  # None: hidden where nobody looks
-    return tqdm(total=total, unit=" prompts", desc="flowatlas run", disable=hide, file=sys.stderr, smoothing=0.1)
 
 
 def _summary(run_dir: Path, plan: Plan, manifest: dict[str, Any] | None, seconds: float) -> str:

@@ -4,13 +4,14 @@ A shard is done when its marker `shards/part-00017.json` is there, belongs to th
 the shard's rows) and the files it names have the sizes it names. The marker is written after its tables.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from flowatlas.files import canonical_json, read_json, write_json_atomically
+from flowatlas.files import canonical_json, read_json, remove, write_json_atomically
 from flowatlas.schema import LATER_TABLES, TABLES
 
 RECORDS = "errors"  # the folder in a run for what is known of shards that failed
@@ -77,6 +78,14 @@ def part_path(run_dir: Path, table: str, shard: int) -> Path:
 def record_path(run_dir: Path, shard: int) -> Path:
     """Where the traceback of a shard's last failure lies."""
     return run_dir / RECORDS / f"{part_name(shard)}.json"
+
+
+def forget_failure(run_dir: Path, shard: int) -> None:
+    """Remove what an earlier attempt at a shard left, now that it is done."""
+    record = record_path(run_dir, shard)
+    remove(record)
+    with contextlib.suppress(OSError):  # it is not there, or other shards have failed
+        record.parent.rmdir()
 
 
 class Ledger:

@@ -5,10 +5,10 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
-from flowatlas import progress
+from flowatlas import activity
+from flowatlas.activity import Busy, Failure
 from flowatlas.manifest import find_manifest, read_plan, summary
 from flowatlas.plan import Plan
-from flowatlas.progress import Busy, Failure
 from flowatlas.shards import Ledger
 
 BAR = 30
@@ -47,8 +47,8 @@ def status(run_dir: Path, known: dict[int, dict[str, Any]] | None = None) -> Sta
     missing = [shard for shard, marker in markers.items() if not marker]
     content = summary(run_dir, plan, [marker for marker in markers.values() if marker])
     complete = not missing and find_manifest(run_dir, plan) is not None
-    busy, failures = progress.look(run_dir, plan, missing)
-    speed = progress.prompts_per_second(run_dir, [marker for marker in markers.values() if marker])
+    busy, failures = activity.look(run_dir, plan, missing)
+    speed = activity.prompts_per_second(run_dir, [marker for marker in markers.values() if marker])
     return Status(plan, done, missing, content, complete, busy, failures, speed)
 
 
@@ -96,7 +96,7 @@ def _work(run_dir: Path, now: Status) -> list[str]:
         again = "given up" if failure.final else "to be tried again"
         place = f"{failure.record}, {failure.log}" if failure.log else str(failure.record)
         lines.append(f"         shard {failure.shard}: {failure.reason} ({again}; see {place})")
-    if jobs := progress.jobs_line(run_dir):
+    if jobs := activity.jobs_line(run_dir):
         lines.append(f"jobs     {jobs}")
     if now.speed and any(b.lives for b in now.busy):
         left = sum(len(now.plan.shards[shard]) for shard in now.missing) / now.speed

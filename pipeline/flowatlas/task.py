@@ -4,17 +4,16 @@ A task of several (`run.tasks`) ends when all that is missing is held by others.
 them instead, and takes over what they lose: when it ends well, the run is complete.
 """
 
-import contextlib
 import time
 import traceback
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from flowatlas import signals
 from flowatlas.claims import Claim, Claims, LostError, claim_name
 from flowatlas.config import RunConfig
 from flowatlas.errors import UnfinishedError
-from flowatlas.files import remove, write_json_atomically
+from flowatlas.files import write_json_atomically
 from flowatlas.plan import Plan
 from flowatlas.poison import ERRORS, first_line
 from flowatlas.shards import RECORDS, Ledger, record_path
@@ -22,22 +21,29 @@ from flowatlas.shards import RECORDS, Ledger, record_path
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0  # seconds between two looks at what others do
 
 
-class Task:
-    """`ready` is called before the first claim (it loads the model: nobody should wait for a shard that waits for that),
-    `do` computes a claimed shard and writes it, `check` raises UnfinishedError when this process cannot go on."""
+class Work(Protocol):
+    """What a task has done to shards. Each may raise InputErrors and UnfinishedError, which end the task."""
 
-    def __init__(
-        self,
-        run_dir: Path,
-        plan: Plan,
-        config: RunConfig,
-        claims: Claims,
-        ready: Callable[[], object],
-        do: Callable[[int, Claim], None],
-        check: Callable[[BaseException], None],
-    ) -> None:
+    def ready(self) -> None:
+        """Called before the first claim (it loads the model: nobody should wait for a shard that waits for that)."""
+
+    def do(self, shard: int, claim: Claim) -> None:
+        """Compute a claimed shard and have it written, perhaps later; raises LostError, or one of ERRORS when it failed."""
+
+    def settle(self) -> bool:
+        """Wait until everything is written; False when it was already."""
+        ...
+
+    def check(self, error: BaseException) -> None:
+        """Raises UnfinishedError when, after an error, this process cannot go on."""
+
+
+class Task:
+    """A process of a run in `run_dir`, with its claims and its work."""
+
+    def __init__(self, run_dir: Path, plan: Plan, config: RunConfig, claims: Claims, work: Work) -> None:
         self.run_dir, self.plan, self.ledger, self.claims = run_dir, plan, Ledger(run_dir), claims
-        self._config, self._ready, self._do, self._check = config, ready, do, check
+        self._config, self._work = config, work
         self._is_ready = False
         self._shards = {claim_name(shard, plan.shard_hashes[shard]): shard for shard in range(len(plan.shards))}
         self._damaged: set[str] = set()  # done, but their files are not there any more
@@ -51,11 +57,16 @@ class Task:
         Raises UnfinishedError for shards that are given up, StoppedError after the scheduler's warning.
         """
         while missing := self._missing():
-            signals.stop_if_warned(f"{len(missing)} of {len(self._shards)} shards are not done")
+            if signals.warned():
+                if self._work.settle():
+                    continue  # and count again
+                signals.stop_if_warned(f"{len(missing)} of {len(self._shards)} shards are not done")
             self._get_ready(missing)
             if claim := self._next(missing):
                 self._pause = _FIRST_PAUSE
                 self._attempt(claim)
+            elif self._work.settle():
+                continue  # what is missing may have been on its way to disk
             elif not self.claims.held(missing):
                 self._look_closer(missing)
             elif self._config.tasks is not None:
@@ -83,7 +94,7 @@ class Task:
     def _get_ready(self, missing: list[str]) -> None:
         again = self._damaged or self._config.resume == "failed"
         if not self._is_ready and (again or self.claims.any_free(missing)):
-            self._ready()
+            self._work.ready()
             self._is_ready = True
 
     def _next(self, missing: list[str]) -> Claim | None:
@@ -104,16 +115,12 @@ class Task:
 
     def _attempt(self, claim: Claim) -> None:
         shard = self._shards[claim.name]
-        record = record_path(self.run_dir, shard)
         try:
-            self._do(shard, claim)
-            remove(record)  # of an earlier attempt
-            with contextlib.suppress(OSError):  # it is not there, or other shards have failed
-                record.parent.rmdir()
+            self._work.do(shard, claim)
         except LostError:
             pass  # whoever took it over does it
         except ERRORS as error:
-            self._failed(claim, record, error)
+            self._failed(claim, record_path(self.run_dir, shard), error)
         except BaseException:
             claim.drop()
             raise
@@ -122,7 +129,7 @@ class Task:
         details = {"reason": first_line(error), "worker": str(self.claims.me), "log": self.claims.me.log}
         try:
             write_json_atomically(record, {**details, "traceback": "".join(traceback.format_exception(error))})
-            self._check(error)
+            self._work.check(error)
             claim.fail(first_line(error))
         except LostError:
             pass
