@@ -29,6 +29,8 @@ LIFE, STILL = 3600.0, 400.0  # seconds: a task's mean life, and how long one sta
 RESTARTED, STANDS_STILL = 0.8, 0.01  # probabilities: of a new life after a death, and of standing still in a shard
 RESTART = 120.0
 
+Event = tuple[float, int, Generator[float, None, Any]]  # when, whose, and the process that goes on then
+
 
 @dataclasses.dataclass
 class Outcome:
@@ -99,7 +101,7 @@ class Simulation:
         self._missing_of, self._missing_now = -1.0, [""]
 
     def run(self) -> Outcome:
-        events: list[tuple[float, int, Generator[float]]] = []
+        events: list[Event] = []
         for task in range(self.n_tasks):
             heapq.heappush(events, (self.random.uniform(0, 300), task, self._task(task)))
         while events:
@@ -109,7 +111,7 @@ class Simulation:
         self.outcome.hours = self.server.now / 3600
         return self.outcome
 
-    def _go_through(self, events: list[tuple[float, int, Generator[float]]]) -> None:
+    def _go_through(self, events: list[Event]) -> None:
         while events:
             self.server.now, number, process = heapq.heappop(events)
             wait = next(process, None)
