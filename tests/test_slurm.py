@@ -15,7 +15,7 @@ from flowatlas.cli import main
 from runs import Runs, hashes, write_prompts
 from slurm_cluster import Cluster, lacking, until
 
-ROWS, SHARD = 160, 2  # so many shards that there are some left whatever happens first
+ROWS, SHARD = 64, 2  # so many shards that some are left, whatever happens first
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_an_array_survives_what_clusters_do(
     cluster: Cluster, run: Submitted, runs: Runs, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture,
 ) -> None:  # fmt: skip
-    monkeypatch.setenv("FLOWATLAS_SLOW", "3")
+    monkeypatch.setenv("FLOWATLAS_SLOW", "6")
     assert run.submit("cluster.tasks=4") == 0
     first, second, closing = run.jobs()
     pids: dict[str, int] = {}

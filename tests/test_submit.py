@@ -150,6 +150,9 @@ def test_a_dry_submission_prints_and_writes_nothing(
     assert out.count("apptainer exec \\\n    --nv \\\n    a.sif \\\n    flowatlas \\\n    run \\\n    model=demo") == 2
     assert f"'run.dir='\"'\"'{tmp_path}/run'\"'\"''" in out
     assert "cluster.tasks" not in out
+    assert main([*GOOD, f"run.dir={tmp_path}/run", "cluster=local", "cluster.tasks=2", "cluster.dry=true"]) == 0
+    *tasks, closing = capsys.readouterr().out.splitlines()
+    assert [line.removeprefix(closing) for line in tasks] == [" run.task=0 run.tasks=2", " run.task=1 run.tasks=2"]
     assert list(tmp_path.iterdir()) == []
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from flowatlas import claims, workers
+from flowatlas import claims, sbatch, workers
 from flowatlas.claims import Claims, State, claim_name
 from flowatlas.files import read_json
 from flowatlas.plan import Plan
@@ -80,7 +80,7 @@ def prompts_per_second(run_dir: Path, markers: list[dict[str, Any]]) -> float | 
 def jobs_line(run_dir: Path) -> str | None:
     """How many jobs of what was submitted Slurm has, by their state; None when it cannot be asked or has none."""
     try:
-        submitted = read_json(run_dir / "slurm" / "jobs.json")["submitted"]
+        submitted = read_json(run_dir / sbatch.FOLDER / sbatch.JOBS)["submitted"]
         jobs = [job for entry in submitted for job in entry["jobs"]]
         asked = subprocess.run(
             ["squeue", "--noheader", "--array", "--format=%T", "--states=all", f"--jobs={','.join(jobs)}"],

@@ -27,6 +27,17 @@ def default_tasks() -> int:
     return max(len(_gpus()), 1)
 
 
+def commands(cluster: ClusterConfig, args: list[str], tasks: int) -> list[list[str]]:
+    """The command of each task, and at last that of the whole run, which does what they may have left."""
+    whole = [
+        *(shlex.split(cluster.command) if cluster.command else [sys.executable, "-m", "flowatlas.cli"]),
+        "run",
+        *args,
+    ]
+    each = [[*whole, f"run.task={task}", f"run.tasks={tasks}"] for task in range(tasks)]
+    return [*each, whole] if cluster.closing else each
+
+
 def run_tasks(run_dir: Path, cluster: ClusterConfig, args: list[str], tasks: int) -> int:
     """Run the tasks to their end, then once more as one process for what they may have left; returns 0.
 
@@ -38,26 +49,17 @@ def run_tasks(run_dir: Path, cluster: ClusterConfig, args: list[str], tasks: int
     print(
         f"{tasks} tasks, what they print: {folder}/task-*.log; see how far they are: flowatlas status {run_dir} --watch"
     )
-    commands = [[*_flowatlas(cluster), *args, f"run.task={task}", f"run.tasks={tasks}"] for task in range(tasks)]
-    logs = [folder / f"task-{task}.log" for task in range(tasks)]
-    codes = _wait(
-        [_start(command, log, task, tasks) for task, (command, log) in enumerate(zip(commands, logs, strict=True))]
-    )
+    every = commands(cluster, args, tasks)
+    ended = _wait([_start(every[task], folder / f"task-{task}.log", task, tasks) for task in range(tasks)])
     if cluster.closing and not signals.warned():
-        logs.append(folder / "closing.log")
-        codes = [*[0] * tasks, *_wait([_start([*_flowatlas(cluster), *args], logs[-1], 0, 1)])]
+        ended = _wait([_start(every[-1], folder / "closing.log", 0, 1)])
     signals.stop_if_warned("its tasks have ended")
-    failed = [str(log) for log, code in zip(logs, codes, strict=True) if code]
+    failed = [log for log, code in ended.items() if code]
     if failed:
-        raise UnfinishedError(
-            f"{len(failed)} of {len(logs)} processes failed, see {', '.join(failed[:3])}: {_last_line(failed[0])}"
-        )
-    print(_last_line(str(logs[-1])))
+        logs = ", ".join(map(str, failed[:3]))
+        raise UnfinishedError(f"{len(failed)} of {len(ended)} processes failed, see {logs}: {_last_line(failed[0])}")
+    print(_last_line(list(ended)[-1]))
     return 0
-
-
-def _flowatlas(cluster: ClusterConfig) -> list[str]:
-    return [*(shlex.split(cluster.command) if cluster.command else [sys.executable, "-m", "flowatlas.cli"]), "run"]
 
 
 def _gpus() -> list[str]:
@@ -68,19 +70,19 @@ def _gpus() -> list[str]:
     return [str(gpu) for gpu in range(torch.cuda.device_count())]
 
 
-def _start(command: list[str], log: Path, task: int, tasks: int) -> subprocess.Popen:
+def _start(command: list[str], log: Path, task: int, tasks: int) -> tuple[Path, subprocess.Popen]:
     environment, gpus = {**os.environ, "FLOWATLAS_LOG": str(log)}, _gpus()
     if gpus:
         environment["CUDA_VISIBLE_DEVICES"] = gpus[task % len(gpus)]
     else:  # else each would take all cores, and they would wait for each other at every operation
         environment.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // tasks, 1)))
     with unfinished(log), log.open("ab") as output:
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)
+        return log, subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)
 
 
-def _wait(processes: list[subprocess.Popen]) -> list[int]:
-    """Their exit codes; a scheduler's warning, and its end, go on to all of them."""
-    told = False
+def _wait(started: list[tuple[Path, subprocess.Popen]]) -> dict[Path, int]:
+    """Their exit codes by log; a scheduler's warning, and its end, go on to all of them."""
+    processes, told = [process for _, process in started], False
     try:
         while any(process.poll() is None for process in processes):
             if signals.warned() and not told:
@@ -92,7 +94,7 @@ def _wait(processes: list[subprocess.Popen]) -> list[int]:
         for process in processes:
             process.wait()
         raise
-    return [process.returncode for process in processes]
+    return {log: process.returncode for log, process in started}
 
 
 def _tell(processes: list[subprocess.Popen], number: signal.Signals) -> None:
@@ -101,6 +103,6 @@ def _tell(processes: list[subprocess.Popen], number: signal.Signals) -> None:
             process.send_signal(number)
 
 
-def _last_line(log: str) -> str:
-    lines = Path(log).read_text(errors="replace").strip().splitlines()
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
     return lines[-1] if lines else "it printed nothing"

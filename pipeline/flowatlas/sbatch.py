@@ -6,6 +6,7 @@ from pathlib import Path
 
 from flowatlas.config import ClusterConfig, slug
 
+FOLDER, JOBS = "slurm", "jobs.json"  # in the run folder: scripts and logs; in that, what has been submitted
 _OPTIONS = ("partition", "account", "qos", "time", "constraint", "exclude")
 
 _ARRAY = """\

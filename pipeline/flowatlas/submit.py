@@ -19,10 +19,9 @@ from flowatlas.files import read_json, replacing, write_json_atomically
 from flowatlas.job import Job, prepare
 from flowatlas.manifest import find_manifest, now
 from flowatlas.overrides import quoted
-from flowatlas.sbatch import Script
+from flowatlas.sbatch import FOLDER, JOBS, Script
 from flowatlas.shards import Ledger, shard_ranges
 
-FOLDER, JOBS = "slurm", "jobs.json"  # in the run folder: scripts and logs; in that, what has been submitted
 _LARGEST = 1001  # tasks of an array where the cluster cannot be asked: Slurm's own default
 
 
@@ -43,6 +42,9 @@ def submit(config: Config, args: list[str]) -> int:
     tasks = min(config.cluster.tasks or local.default_tasks(), max(missing, 1))
     own = task_arguments(args, job)
     if config.cluster.kind == "local":
+        if config.cluster.dry:
+            print("\n".join(map(shlex.join, local.commands(config.cluster, own, tasks))))
+            return 0
         return local.run_tasks(job.run_dir, config.cluster, own, tasks)
     return _slurm(job, own, tasks)
 
