@@ -211,3 +211,22 @@ def test_local_tasks_that_fail_are_named(run: Callable[..., Done], runs, tmp_pat
     failed = runs("submit", *how, "model=demo", "dataset=prompts.jsonl", "run.dir=failing", cwd=tmp_path)
     assert failed.code == 1
     assert "closing.log: out of luck" in failed.err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGUSR1, 75), (signal.SIGTERM, 143)])
+def test_signals_go_on_to_local_tasks(
+    run: Callable[..., Done], runs, tmp_path: Path, number: signal.Signals, code: int
+):
+    run()  # writes the prompts
+    (tmp_path / "wait.sh").write_text(
+        f"trap 'touch $$.told; exit {code}' {number.name.removeprefix('SIG')}; touch $$.ready; while :; do sleep 0.05; done"
+    )
+    how = ["cluster=local", "cluster.tasks=2", "cluster.command=sh wait.sh"]
+    pid = runs.start(
+        "submit", *how, "model=demo", "dataset=prompts.jsonl", "run.dir=r", "run.shard_size=1", cwd=tmp_path
+    )
+    while len(list(tmp_path.glob("*.ready"))) < 2:
+        time.sleep(0.01)
+    os.kill(pid, number)
+    assert runs.wait(pid).code == code
+    assert len(list(tmp_path.glob("*.told"))) == 2
