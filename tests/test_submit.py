@@ -13,7 +13,7 @@ import pytest
 from flowatlas.cli import main
 from flowatlas.config import ClusterConfig
 from flowatlas.sbatch import array_scripts, closing_script
-from runs import Done, hashes
+from runs import Done, hashes, write_prompts
 
 # Notes its arguments and every signal; ends with the code in FAKE_CODE at the first one, or at once when FAKE_CODE is "now".
 FAKE = """#!/bin/bash
@@ -190,17 +190,24 @@ def test_what_cannot_be_submitted_is_one_line(
     assert err.count("\n") == 1
 
 
-def test_tasks_on_this_machine(run: Callable[..., Done], runs, tmp_path: Path, models: dict[str, Path]) -> None:
-    command = ["submit", f"model={models['gpt2']}", "dataset=prompts.jsonl", "run.dir=run", "run.shard_size=2"]
-    how = ["cluster=local", "cluster.tasks=2", "cluster.closing=false"]
-    settings = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+def test_a_dataset_that_has_grown_is_submitted_again(
+    run: Callable[..., Done], runs, tmp_path: Path, models: dict[str, Path]
+) -> None:
     assert run("run.dir=alone", "run.shard_size=2").code == 0
-    done = runs(*command, *how, cwd=tmp_path, env=settings)
+    write_prompts(tmp_path / "prompts.jsonl", 5)
+    command = [f"model={models['gpt2']}", "dataset=prompts.jsonl", "run.dir=run", "run.shard_size=2"]
+    assert runs("run", *command, cwd=tmp_path).code == 0
+    markers = (tmp_path / "run" / "shards" / f"part-0000{shard}.json" for shard in range(2))
+    kept = {marker: marker.stat().st_ino for marker in markers}
+    write_prompts(tmp_path / "prompts.jsonl", 10)
+    how = ["cluster=local", "cluster.tasks=2", "cluster.closing=false"]
+    done = runs("submit", *command, *how, cwd=tmp_path, env={"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"})
     assert (done.code, done.err) == (0, "")
     assert hashes(tmp_path / "run") == hashes(tmp_path / "alone")
+    assert {marker: marker.stat().st_ino for marker in kept} == kept
     logs = sorted((tmp_path / "run" / "local").glob("*.log"))
     assert [log.name for log in logs] == ["task-0.log", "task-1.log"]
-    again = runs(*command, *how, cwd=tmp_path)
+    again = runs("submit", *command, *how, cwd=tmp_path)
     assert "is complete: nothing to submit" in again.out
 
 
