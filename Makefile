@@ -1,5 +1,5 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`. `make help` lists the rest.
-# What they need and do not find (Python packages, npm packages, a browser for the tests) they install.
+# What they need and do not find (Python packages, npm packages, a browser and Slurm for the tests) they install.
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 SOURCES := pipeline tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup explorer demo demo-model test test-python test-explorer lint format bench measure screenshots browser clean
+.PHONY: help setup explorer demo demo-model test test-python test-explorer lint format bench measure screenshots browser slurm clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,7 +54,7 @@ test: lint test-explorer test-python ## everything: linters, types, Python, Java
 test-explorer: explorer/node_modules/.done
 	@cd explorer && npm run --silent check && npm test --silent
 
-test-python: $(VENV)/.done explorer/dist/index.html browser
+test-python: $(VENV)/.done explorer/dist/index.html browser slurm
 	@$(BIN)/python -m pytest
 
 lint: $(VENV)/.done ## ruff and pyright
@@ -81,6 +81,19 @@ browser:
 				chromium fonts-dejavu-core fonts-noto-color-emoji >/dev/null; \
 		else \
 			echo "the browser tests need Chromium: install it (Debian: apt-get install chromium fonts-noto-color-emoji)"; exit 1; \
+		fi; }
+
+# Slurm for the test that submits to a real one: the one that is there, else Debian's where we may install it. The test
+# starts a cluster of its own, in a folder of its own. Where there is none to be had: make test FLOWATLAS_NO_SLURM=1
+slurm:
+	@export PATH="$$PATH:/usr/sbin"; test -n "$$FLOWATLAS_NO_SLURM" || { command -v slurmctld && command -v slurmd && command -v sbatch && command -v munged; } >/dev/null || { \
+		if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+			echo "installing Slurm"; \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+				slurmctld slurmd slurm-client munge >/dev/null; \
+		else \
+			echo "the cluster test needs Slurm: install it (Debian: apt-get install slurmctld slurmd slurm-client munge)," \
+				"or leave the test out with FLOWATLAS_NO_SLURM=1"; exit 1; \
 		fi; }
 
 clean: ## remove everything that make made

@@ -31,7 +31,7 @@ WATCHED = (
     "flowatlas.vocabulary:Vocabulary.read_nodes",
     "os:replace",
     "flowatlas.neuron_tokens:_compute",
-    "flowatlas.run:write_manifest",
+    "flowatlas.finish:write_manifest",
 )
 
 
@@ -77,7 +77,8 @@ class Runs:
     ) -> int:
         """Start `flowatlas ARGS`; returns its pid.
 
-        At the moment `at` (`name` or `name 2`, counted from 0; `23` is the 23rd of all) it does `die`, `fail` or `disk_full`.
+        At the moment `at` (`name` or `name 2`, counted from 0; `23` is the 23rd of all; `prompt 5` and `batch of 4` whenever
+        the extractor is given such) it does `die`, `fail` or `disk_full`, or gets a signal (`SIGUSR1`) and goes on.
         """
         self._n += 1
         log = str(Path(self._folder.name) / str(self._n))
@@ -148,13 +149,15 @@ def _watch(log: int, at: str, does: str) -> None:
     def watched(name: str, function: Callable) -> Callable:
         def call(*args: Any, **kwargs: Any) -> Any:
             label = "/".join(Path(args[1]).parts[-2:]) if name == "os:replace" else name.rpartition(":")[2]
-            if at in (label, f"{label} {met[label]}", str(met.total())):
-                if does == "die":
-                    os.kill(os.getpid(), signal.SIGKILL)
-                met[label] += 1
-                raise (
-                    RuntimeError("out of luck") if does == "fail" else OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                )
+            moments = {label, f"{label} {met[label]}", str(met.total())}
+            if label == "Extractor.__call__":
+                moments |= {f"batch of {len(args[1])}", *(f"prompt {prompt.prompt_id}" for prompt in args[1])}
+            if at in moments:
+                if does in ("fail", "disk_full"):
+                    met[label] += 1
+                    no_space = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    raise RuntimeError("out of luck") if does == "fail" else no_space
+                os.kill(os.getpid(), signal.SIGKILL if does == "die" else signal.Signals[does])
             os.write(log, f"{label}\n".encode())
             met[label] += 1
             return function(*args, **kwargs)

@@ -103,9 +103,12 @@ def test_wrong_command_lines(capsys, args, message):
 
 @pytest.mark.parametrize(("complete", "code"), [(True, 0), (False, 1)])
 def test_status(monkeypatch, capsys, complete, code):
-    stand_in(monkeypatch, "flowatlas.status", main_lines=lambda run: ([f"run {run}", "b"], complete))
+    stand_in(monkeypatch, "flowatlas.status", main_lines=lambda run: ([f"run {run}", "b"], complete),
+             watch=lambda run, out: out.write(f"watched {run}\n") and complete)  # fmt: skip
     assert main(["status", "RUN"]) == code
     assert capsys.readouterr().out == "run RUN\nb\n"
+    assert main(["status", "RUN", "--watch"]) == code
+    assert capsys.readouterr().out == "watched RUN\n"
 
 
 def test_check(monkeypatch, capsys):
@@ -152,7 +155,7 @@ def test_help_and_config_errors_answer_without_torch(args):
 def test_a_reader_that_stops_reading_is_no_error(monkeypatch):
     program = (
         "import sys, types; m = types.ModuleType('flowatlas.status')\n"
-        "m.main_lines = lambda run: (['x' * 1000] * 1000, True)\n"
+        "m.main_lines, m.watch = lambda run: (['x' * 1000] * 1000, True), None\n"
         "sys.modules['flowatlas.status'] = m\nfrom flowatlas.cli import main; sys.exit(main(['status', 'R']))"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

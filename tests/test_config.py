@@ -76,7 +76,7 @@ def yaml_files() -> list[str]:
 @pytest.mark.parametrize("name", yaml_files())
 def test_every_yaml_composes(name):
     group, _, option = name.partition("/")
-    need = {"model": ["dataset=demo"], "dataset": ["model=demo"]}.get(group, [])
+    need = {"model": ["dataset=demo"], "dataset": ["model=demo"], "cluster": GOOD}.get(group, [])
     compose(f"{group}={option}", *need)
 
 
@@ -105,6 +105,7 @@ def test_every_yaml_composes(name):
         (["run.shard_size=0"], "run.shard_size=0"),
         (["run.limit=0"], "run.limit=0"),
         (["run.progress=loud"], "run.progress=loud"),
+        (["run.resume=all"], "run.resume=all is not allowed: it must be failed, or null"),
         (["model.dtype=float8"], "one of float32, float64, bfloat16, float16"),
         (["model.dtype=int8"], "quantised weights are not supported"),
         (["model.device=tpu"], "model.device=tpu"),
@@ -272,6 +273,7 @@ def test_identity_holds_what_changes_results_and_nothing_else():
         "dataset.config",
     }
     same |= {"dataset.split", "run.dir", "run.limit", "run.task", "run.tasks", "run.dry", "run.progress"}
+    same |= {"run.resume", *(key for key in keys if key.startswith("cluster."))}
     for key in keys:
         other = Config(ModelConfig("a"), DatasetConfig(path="p.txt"))
         node = other

@@ -49,6 +49,23 @@ def test_the_keys_it_names_exist():
     assert not unknown
 
 
+def test_the_page_of_clusters_names_every_key_and_its_file_is_understood(tmp_path):
+    page = (ROOT / "docs" / "clusters.md").read_text()
+    assert set(re.findall(r"`(cluster\.\w+)`", page)) == {key for key in known_keys() if key.startswith("cluster.")}
+    lab = tmp_path / "cluster" / "lab.yaml"
+    lab.parent.mkdir()
+    example = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert example
+    lab.write_text(example[1])
+    seen = []
+    run_config(
+        ["model=demo", "dataset=demo", "cluster=lab", "--config-dir", str(tmp_path)], lambda c: seen.append(c) or 0, id
+    )
+    cluster = seen[0].cluster
+    assert (cluster.kind, cluster.tasks, cluster.time, cluster.gpus) == ("slurm", 16, "4:00:00", 1)
+    assert cluster.setup == ["module load cuda", "export HF_HOME=$SCRATCH/hf"]
+
+
 @pytest.mark.parametrize(
     "module", sorted(p.stem for p in (ROOT / "pipeline" / "flowatlas").glob("*.py") if p.stem[0] != "_")
 )
@@ -64,14 +81,14 @@ def test_modules_import_only_downwards(module):
 
 
 LAYERS = (
-    "errors schema config validation clock files families",
+    "errors schema config validation clock files families signals",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
-    " stream activations shards plan manifest memory",
+    " stream activations shards plan manifest memory workers claims",
     "kernels attention_kernel contributions",
     "routes components attention lens guard",
     "columns vocabulary block_rows extract writer",
-    "compose overrides neuron_tokens job fitting progress run dry status audit audit_rules site site_data server cli"
-    " bench docs",
+    "compose overrides neuron_tokens job fitting progress poison task finish run dry sbatch local submit activity status"
+    " audit audit_rules site site_data server cli bench docs",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 

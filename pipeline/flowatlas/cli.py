@@ -1,4 +1,4 @@
-"""The command line: `flowatlas run | bench | status | check | site | serve`.
+"""The command line: `flowatlas run | submit | bench | status | check | site | serve`.
 
 Every command imports what it needs when it is called, so that help and wrong input answer at once. A FlowatlasError
 ends as one line on stderr and its exit code; anything else is a bug and shows its traceback.
@@ -9,19 +9,17 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-from flowatlas import __version__
+from flowatlas import __version__, signals
+from flowatlas.config import Config
 from flowatlas.errors import ConfigError, FlowatlasError
-
-if TYPE_CHECKING:
-    from flowatlas.config import Config
 
 INTERRUPTED = 130
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 done, 1 unfinished, 2 wrong input, 130 interrupted."""
+    """Run one command and return its exit code: 0 done, 1 unfinished, 2 wrong input, 75 warned, 130 interrupted, 143 ended."""
     args = sys.argv[1:] if argv is None else argv
     try:
         code = _dispatch(args)
@@ -29,8 +27,10 @@ def main(argv: list[str] | None = None) -> int:
         return code
     except FlowatlasError as error:
         return _report(error)
+    except signals.Terminated:
+        return _say("terminated; what was at hand is given back, the same command goes on", signals.TERMINATED)
     except KeyboardInterrupt:
-        resume = "; the same command goes on where it stopped" if args[:1] == ["run"] else ""
+        resume = "; the same command goes on where it stopped" if args[:1] in (["run"], ["submit"]) else ""
         return _say(f"interrupted{resume}", INTERRUPTED)
     except BrokenPipeError:  # `flowatlas status RUN | head`: the reader has seen enough
         _close_stdout()
@@ -40,6 +40,8 @@ def main(argv: list[str] | None = None) -> int:
 def _dispatch(args: list[str]) -> int:
     if args[:1] == ["run"]:  # Hydra's grammar, not argparse's
         return _run(args[1:])
+    if args[:1] == ["submit"]:
+        return _submit(args[1:])
     if args[:1] == ["bench"]:
         return _bench(args[1:])
     parsed = _parser().parse_args(args)
@@ -51,42 +53,62 @@ def _dispatch(args: list[str]) -> int:
 
 
 def _run(args: list[str]) -> int:
-    def execute(config: "Config") -> int:
+    from flowatlas.compose import run_config
+
+    def task(config: Config) -> int:
+        _prepare(config)
         from flowatlas.run import execute
 
         return execute(config)
 
-    return _configured(args, execute)
+    signals.catch()
+    return run_config(args, task, _report)
+
+
+def _submit(args: list[str]) -> int:
+    from flowatlas.compose import run_config
+
+    def task(config: Config) -> int:
+        _prepare(config)
+        from flowatlas.submit import submit
+
+        return submit(config, args)
+
+    if {"-m", "--multirun"} & set(args):
+        raise ConfigError(
+            "submit takes one run at a time; `flowatlas run -m hydra/launcher=submitit_slurm` sweeps over many"
+        )
+    signals.catch()
+    return run_config(args, task, _report)
+
+
+def _prepare(config: Config) -> None:
+    """Before transformers and datasets are imported, which takes seconds."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # what is wrong is one line of ours, not its reports
+    from flowatlas.hub import require
+
+    require(config)
 
 
 def _bench(args: list[str]) -> int:
-    def measure(config: "Config") -> int:
+    from flowatlas.compose import run_config
+
+    def task(config: Config) -> int:
+        _prepare(config)
         from flowatlas.bench import print_bench
         from flowatlas.job import prepare
 
         print_bench(prepare(config))
         return 0
 
-    return _configured(args, measure)
-
-
-def _configured(args: list[str], work: Callable[["Config"], int]) -> int:
-    """Work that takes the keys of a run."""
-    from flowatlas.compose import run_config
-
-    def task(config: "Config") -> int:
-        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # what is wrong is one line of ours, not its reports
-        from flowatlas.hub import require
-
-        require(config)  # before transformers and datasets are imported, which takes seconds
-        return work(config)
-
     return run_config(args, task, _report)
 
 
 def _status(args: argparse.Namespace) -> int:
-    from flowatlas.status import main_lines
+    from flowatlas.status import main_lines, watch
 
+    if args.watch:
+        return 0 if watch(args.run, sys.stdout) else 1
     lines, complete = main_lines(args.run)
     _print(lines)
     return 0 if complete else 1
@@ -126,7 +148,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="flowatlas",
         description="Information flow routes of language model predictions, over whole datasets.",
-        epilog="exit codes: 0 done, 1 unfinished or problems found, 2 wrong input, 130 interrupted",
+        epilog="exit codes: 0 done, 1 unfinished or problems found, 2 wrong input, 75 stopped at a scheduler's "
+        "warning, 130 interrupted, 143 terminated",
     )
     parser.add_argument("--version", action="version", version=f"flowatlas {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser)
@@ -134,9 +157,13 @@ def _parser() -> argparse.ArgumentParser:
         "run", help="extract a dataset's routes (Hydra: key=value; flowatlas run --help)", add_help=False
     )
     commands.add_parser(
+        "submit", help="start a run's tasks on a cluster (as run, with cluster=slurm or local)", add_help=False
+    )
+    commands.add_parser(
         "bench", help="what a model's analysis costs beside its forward pass (keys as for run)", add_help=False
     )
     status = commands.add_parser("status", help="progress of a run, shard by shard")
+    status.add_argument("--watch", action="store_true", help="show it again and again until the run is complete")
     check = commands.add_parser("check", help="audit a finished run: files, hashes, counts, shares")
     for command, function in ((status, _status), (check, _check)):
         command.add_argument("run", type=Path, metavar="RUN", help="a run folder")

@@ -71,7 +71,10 @@ class DatasetConfig:
 
 @dataclass
 class RunConfig:
-    """Where and how: `limit` prompts at most, `task` (from 0) of `tasks` in an array, `dry`: plan only."""
+    """Where and how: `limit` prompts at most, `task` (from 0) of `tasks` in an array, `dry`: plan only.
+
+    `resume`: failed, to try shards once more that were given up.
+    """
 
     dir: str | None = None
     limit: int | None = None
@@ -80,8 +83,40 @@ class RunConfig:
     seed: int = 0
     task: int | None = None
     tasks: int | None = None
+    resume: str | None = None
     dry: bool = False
     progress: bool | str = "auto"
+
+
+@dataclass
+class ClusterConfig:
+    """How `flowatlas submit` starts tasks; null leaves a thing to the cluster.
+
+    `kind`: slurm, or local (this machine). `tasks` processes in all, at most `parallel` of them at once; `gpus` for each,
+    a number or a kind and a number (a100:1). `time` as Slurm writes it (4:00:00); `warning`: seconds before the end of its
+    time at which a task is told. `setup`: lines of shell before flowatlas starts; `options`: further options of sbatch;
+    `command`: how flowatlas is called, the installed one if null. `closing`: a last job, after all tasks, that does what
+    they may have left. `dry`: print the files and submit nothing.
+    """
+
+    kind: str | None = None
+    tasks: int | None = None
+    parallel: int | None = None
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    time: str | None = None
+    memory: str | None = None
+    cpus: int | None = None
+    gpus: int | str | None = None
+    constraint: str | None = None
+    exclude: str | None = None
+    options: list[str] = field(default_factory=list)
+    setup: list[str] = field(default_factory=list)
+    command: str | None = None
+    warning: int = 120
+    closing: bool = True
+    dry: bool = False
 
 
 @dataclass
@@ -135,6 +170,7 @@ class Config:
     writes: WritesConfig = field(default_factory=WritesConfig)
     neurons: NeuronsConfig = field(default_factory=NeuronsConfig)
     maps: MapsConfig = field(default_factory=MapsConfig)
+    cluster: ClusterConfig = field(default_factory=ClusterConfig)
 
 
 # Keys that change no number of the result (nothing draws at random yet): where things lie, who does which part, and what
@@ -144,7 +180,9 @@ NOT_IDENTITY = frozenset(
         *("model.name", "model.revision", "model.base", "model.adapter"),
         *("model.device", "model.device_map", "model.max_memory"),
         *("dataset.name", "dataset.path", "dataset.hub", "dataset.config", "dataset.split"),
-        *("run.dir", "run.limit", "run.seed", "run.task", "run.tasks", "run.dry", "run.progress"),
+        *("run.dir", "run.limit", "run.seed", "run.task", "run.tasks"),
+        *("run.resume", "run.dry", "run.progress"),
+        *(f"cluster.{key.name}" for key in dataclasses.fields(ClusterConfig)),
     ]
 )
 
@@ -161,10 +199,11 @@ def identity(config: Config) -> dict[str, Any]:
         out = {}
         for key in sorted(values):
             name = f"{prefix}{key}"
-            if isinstance(values[key], dict):
-                out[key] = kept(f"{name}.", values[key])
-            elif name not in NOT_IDENTITY:
-                out[key] = values[key]
+            if name in NOT_IDENTITY:
+                continue
+            value = kept(f"{name}.", values[key]) if isinstance(values[key], dict) else values[key]
+            if value != {}:
+                out[key] = value
         return out
 
     return kept("", as_dict(config))

@@ -18,6 +18,7 @@ from flowatlas.prompts import Prompt, Reject
 from flowatlas.run import load_guarded
 from flowatlas.schema import TABLES
 from flowatlas.shards import Ledger, shard_ranges
+from flowatlas.status import human_seconds
 from flowatlas.writer import conform, write_parquet
 
 _MEASURED_SECONDS = 10.0
@@ -62,7 +63,7 @@ def print_plan(job: Job) -> None:
         f"shards    {len(ranges)} of {job.config.run.shard_size} rows, {done} done; batches of {job.batch_tokens} tokens"
     )
     cost, measured = _measure(job, prompts, reading)
-    print(f"time      about {_duration(cost.seconds)} in all on this machine (measured on {measured} prompts)")
+    print(f"time      about {human_seconds(cost.seconds)} in all on this machine (measured on {measured} prompts)")
     print(f"disk      about {cost.disk / 1e6:.1f} MB ({cost.disk / len(prompts) / 1e3:.0f} KB a prompt)")
     print(f"memory    about {cost.memory / 1e9:.1f} GB at most")
 
@@ -150,9 +151,3 @@ def _weights(job: Job) -> int:
 def _peak_bytes() -> int:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -10,6 +10,7 @@
     │   ├── RunConflict           a run folder that belongs to another model, dataset or config
     │   └── RunError              a run folder that is missing, incomplete or of another schema
     └── UnfinishedError       exit 1: the work was right but did not get done (a shard failed, a disk was full)
+        └── StoppedError          exit 75: stopped at a scheduler's warning; the same command goes on
 
 A message is one line: what is wrong, where, and how to mend it. A prompt that cannot be processed is not an error:
 it becomes a row of `rejects`.
@@ -58,3 +59,9 @@ class RunError(InputError):
 
 class UnfinishedError(FlowatlasError):
     """Shards are missing or failed although the input was right."""
+
+
+class StoppedError(UnfinishedError):
+    """A scheduler said that the time is nearly over, and there is more to do."""
+
+    exit_code = 75

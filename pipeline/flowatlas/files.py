@@ -79,8 +79,12 @@ def unfinished(path: Path) -> Iterator[None]:
         raise UnfinishedError(f"cannot write {path}: {reason}; mend that and give the same command again") from error
 
 
-def create_exclusively(path: Path, data: bytes) -> bool:
-    """Write `path` only if nobody has; True when this call made it. Of many processes exactly one gets True."""
+def create_exclusively(path: Path, data: bytes, first_wins: bool = False) -> bool:
+    """Write `path` only if nobody has; True when this call made it. Of many processes exactly one gets True.
+
+    On a file system without hard links the last of several simultaneous writers wins, and all read it back; with
+    `first_wins` exactly one gets True there too, but a reader may find the file empty for a moment.
+    """
     temporary = temporary_path(path)
     with unfinished(path):
         try:
@@ -91,15 +95,28 @@ def create_exclusively(path: Path, data: bytes) -> bool:
             _flush(path.parent)
             return True
         except FileExistsError:
-            return False
+            return temporary.stat().st_nlink > 1  # it was ours: the server's answer was lost, and the request repeated
         except OSError as error:
-            if error.errno not in _NO_LINKS or path.exists():
+            if error.errno not in _NO_LINKS:
                 raise
-            # A file system without hard links: the last of several simultaneous writers wins, and all read it back.
+            if path.exists():
+                return False
+            if first_wins:
+                return _create_in_place(path, data)
             os.replace(temporary, path)
             return True
         finally:
             remove(temporary)
+
+
+def _create_in_place(path: Path, data: bytes) -> bool:
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+    except FileExistsError:
+        return False
+    _flush(path)
+    return True
 
 
 def canonical_json(obj: object) -> bytes:

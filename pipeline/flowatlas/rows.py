@@ -1,7 +1,8 @@
 """Rows of a dataset, and what becomes of them: a `Prompt` for the model, or a `Reject` with a reason.
 
 Reasons: no_text, not_utf8, bad_json, bad_row, bad_targets (found here and by the readers); too_long,
-target_out_of_range (found when the tokens are known, `encode.py`).
+target_out_of_range (found when the tokens are known, `encode.py`); failed, crashed (found when it is computed alone,
+`poison.py`).
 """
 
 import json

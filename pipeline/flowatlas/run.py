@@ -3,15 +3,13 @@
 1. Everything that can be wrong is looked at before any weight is loaded: the model's config, the tokenizer, the dataset.
 2. The plan is compared with the one there, if any; the shards that are done are left alone.
 3. The model is loaded and guarded on the first batch. Only then is a new run's plan written, so that a model that is
-   refused leaves nothing behind. Each missing shard is extracted and written whole.
-4. When no shard is missing, the model's own tables and the manifest make the run complete.
+   refused leaves nothing behind. Shards that no other process is at are claimed, extracted and written whole (`task.py`).
+4. When no shard is missing, the model's own tables and the manifest make the run complete (`finish.py`).
 """
 
-import contextlib
 import platform
 import time
-import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -20,16 +18,15 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from flowatlas import guard, models, neuron_tokens, shards
-from flowatlas.clock import Clock
+from flowatlas import claims, finish, guard, models, poison, shards, signals, workers
+from flowatlas.claims import Claim, LostError
 from flowatlas.config import Config, as_dict, identity
 from flowatlas.devices import pick_device
 from flowatlas.errors import DatasetError, RunConflict, UnfinishedError
 from flowatlas.extract import Extractor
-from flowatlas.files import remove, write_json_atomically
 from flowatlas.fitting import Fitting
 from flowatlas.job import Job, count_text, first_batch, make_batches, prepare
-from flowatlas.manifest import find_manifest, is_current, open_plan, write_manifest
+from flowatlas.manifest import open_plan
 from flowatlas.memory import keep_freed_memory
 from flowatlas.models import Model
 from flowatlas.plan import Plan
@@ -37,11 +34,10 @@ from flowatlas.progress import Progress
 from flowatlas.prompts import Prompt, Reject
 from flowatlas.schema import TABLES
 from flowatlas.shards import Ledger
-from flowatlas.tokens import special_ids, token_texts
+from flowatlas.task import Task
 from flowatlas.writer import write_shard
 
 _LIBRARIES = ("flowatlas", "torch", "transformers", "transformer_lens", "pyarrow", "numba")
-ERRORS = "errors"  # the folder in a run for the tracebacks of failed shards
 
 
 def execute(config: Config) -> int:
@@ -56,29 +52,40 @@ def execute(config: Config) -> int:
         return 0
     started = time.monotonic()
     loaded = Loaded(job)
-    plan = open_plan(
-        job.run_dir, {**identity(config), "tokenizer": job.located.tokenizer_hash()}, job.located.weights_hash(),
-        job.fingerprint, config.run.shard_size, job.batch_tokens, as_dict(config), job.dataset.name,
-        before_creating=loaded.load,
-    )  # fmt: skip
-    worker = Worker(job, plan, loaded)
-    failed = worker.work(_own_shards(config, plan))
-    if failed:
-        some = "; ".join(f"shard {shard}: {reason}" for shard, reason in list(failed.items())[:3])
-        raise UnfinishedError(
-            f"{len(failed)} shards failed and can be tried again with the same command ({some}); "
-            f"their tracebacks are in {job.run_dir / ERRORS}"
-        )
-    manifest = worker.finish()
+    plan = open_run(job, loaded.load)
+    manifest = _carry_out(job, plan, loaded)
     print(_summary(job.run_dir, plan, manifest, time.monotonic() - started))
     if manifest is not None and not manifest["counts"]["prompts"]:
         raise DatasetError(f"no prompt of {job.dataset.name} could be processed: see {job.run_dir}/rejects")
     return 0
 
 
-def _own_shards(config: Config, plan: Plan) -> list[int]:
-    every, tasks = range(len(plan.shards)), config.run.tasks or 1
-    return [shard for shard in every if shard % tasks == (config.run.task or 0)]
+def open_run(job: Job, before_creating: Callable[[], object] = lambda: None) -> Plan:
+    """The plan in the run folder, made or compared; `before_creating` and errors as in `open_plan`."""
+    identity_of = {**identity(job.config), "tokenizer": job.located.tokenizer_hash()}
+    return open_plan(
+        job.run_dir, identity_of, job.located.weights_hash(), job.fingerprint, job.config.run.shard_size,
+        job.batch_tokens, as_dict(job.config), job.dataset.name, before_creating=before_creating,
+    )  # fmt: skip
+
+
+def _carry_out(job: Job, plan: Plan, loaded: "Loaded") -> dict[str, Any] | None:
+    """Do what is missing and no other process is at; returns the manifest, or None while others have shards to do."""
+    signals.set_warning(job.config.cluster.warning)
+    me, folder = workers.me(), job.run_dir / claims.FOLDER
+    hearts = folder / "alive"
+    board = claims.Claims(claims.Folder(folder), me, workers.Watch(hearts, me).alive)
+    manifest, waits = None, job.config.run.tasks is None
+    with workers.Heart(hearts, me), Worker(job, plan, loaded) as worker:
+        task = Task(job.run_dir, plan, job.config.run, board, worker)
+        while task.work():
+            manifest = finish.finish(job, plan, board, lambda: loaded.load().model)
+            if manifest is not None or not waits:
+                break
+            task.wait("the end of the run")
+    if manifest is not None:
+        finish.clear(job.run_dir)
+    return manifest
 
 
 class Loaded:
@@ -88,13 +95,15 @@ class Loaded:
         self.job = job
         self._extractor: Extractor | None = None
         self.guard: dict[str, float] = {}
+        self.proven: list[Prompt] = []
 
     def load(self) -> Extractor:
         """Raises ModelError, GuardError, UnfinishedError (no memory)."""
         if self._extractor is None:
             began = time.perf_counter()
+            self.proven = first_batch(self.job)
             try:
-                model, self.guard = load_guarded(self.job, first_batch(self.job))
+                model, self.guard = load_guarded(self.job, self.proven)
             except (torch.OutOfMemoryError, MemoryError) as error:
                 raise UnfinishedError(
                     f"no memory for model {self.job.located.name}: free some, or give a smaller model.dtype or another "
@@ -114,33 +123,44 @@ class Loaded:
 
 
 class Worker:
-    """Carries out shards; the model is loaded when the first one needs it. One shard is written while the next is extracted."""
+    """Computes claimed shards, one being written while the next is extracted; a context, in which its progress is shown."""
 
     def __init__(self, job: Job, plan: Plan, loaded: Loaded):
-        self.job, self.plan, self.loaded, self.ledger = job, plan, loaded, Ledger(job.run_dir)
+        self.job, self.plan, self.loaded = job, plan, loaded
+        self._fitting: Fitting[Any] | None = None
 
-    def work(self, own: list[int]) -> dict[int, str]:
-        """Do the shards that are missing; returns why, for those that failed (their traceback lies in RUN/errors)."""
-        missing = [shard for shard in own if self.ledger.finished(shard) is None]
-        if not missing:
-            return {}
-        extractor, failed = self.loaded.load(), {}
-        total = sum(len(self.plan.shards[shard]) for shard in missing)
-        with Progress(total, self.job.config.run.progress) as progress, Writing(self.job.run_dir) as writing:
-            fitting = Fitting(extractor, progress.say)
-            for shard in missing:
-                try:
-                    writing.put(shard, *self._extract(shard, fitting, progress, extractor.clock))
-                except (RuntimeError, MemoryError) as error:  # torch's own, out of memory among them: one shard's fate
-                    failed[shard] = (str(error).strip() or type(error).__name__).splitlines()[0]
-                    write_json_atomically(_error_record(self.job.run_dir, shard), {"traceback": traceback.format_exc()})
-        with contextlib.suppress(OSError):  # it is not there, or shards of other tasks have failed
-            (self.job.run_dir / ERRORS).rmdir()
-        return failed
+    def __enter__(self) -> "Worker":
+        marked = Ledger(self.job.run_dir).marked()
+        total = sum(len(rows) for shard, rows in enumerate(self.plan.shards) if shard not in marked)
+        self._progress, self._writing = Progress(total, self.job.config.run.progress), Writing(self.job.run_dir)
+        return self
 
-    def _extract(
-        self, shard: int, fitting: Fitting, progress: Progress, clock: Clock
-    ) -> tuple[dict[str, pa.Table], dict[str, Any]]:
+    def __exit__(self, *raised: object) -> None:
+        try:
+            self._writing.__exit__(*raised)
+        finally:
+            self._progress.__exit__()
+
+    def ready(self) -> None:
+        """Load the model. Raises ModelError, GuardError, UnfinishedError."""
+        self._fit()
+
+    def do(self, shard: int, claim: Claim) -> None:
+        """Extract a shard and hand it over to be written.
+
+        Raises RuntimeError and MemoryError of torch, LostError, RunConflict, and what writing the one before raised.
+        """
+        self._writing.put(shard, claim, *self._extract(shard, claim))
+
+    def settle(self) -> bool:
+        """Wait until all is written; False when it was already. Raises UnfinishedError."""
+        return self._writing.settle()
+
+    def check(self, error: BaseException) -> None:
+        """Raises UnfinishedError when, after an error, nothing can be computed any more."""
+        poison.require_health(self.loaded.load(), self.loaded.proven[0], error)
+
+    def _extract(self, shard: int, claim: Claim) -> tuple[dict[str, pa.Table], dict[str, Any]]:
         """The shard's tables, and what its marker says of them."""
         rows_of = self.plan.shards[shard]
         began = time.perf_counter()
@@ -153,14 +173,17 @@ class Worker:
         encoded = [self.job.encoder.encode(row) for row in rows]
         rejects = [item for item in encoded if isinstance(item, Reject)]
         prompts = [item for item in encoded if isinstance(item, Prompt)]
-        progress.add(len(rejects))
+        if claim.state.isolate:
+            prompts, poisoned = poison.sift(prompts, claim, self.loaded.load(), self.loaded.proven[0])
+            rejects += poisoned
+        self._progress.add(len(rejects))
         seconds = {"read": time.perf_counter() - began}
         parts = []
         for batch in make_batches(prompts, self.plan.batch_tokens, self.job.located.rope_switch):
-            for piece, (tables, refused) in fitting(batch):
+            for piece, (tables, refused) in self._fit()(batch):
                 parts.append(tables)
                 rejects += refused
-                progress.add(len(piece), sum(len(p.token_ids) for p in piece), clock)
+                self._progress.add(len(piece), sum(len(p.token_ids) for p in piece), self.loaded.load().clock)
         info = {
             "first_row": rows_of.start,
             "n_rows": len(rows),
@@ -172,21 +195,10 @@ class Worker:
         }
         return _together(parts, rejects), info
 
-    def finish(self) -> dict[str, Any] | None:
-        """Make the run complete when no shard is missing; None while other tasks have shards to do."""
-        job, plan = self.job, self.plan
-        if len(self.ledger.done(range(len(plan.shards)))) < len(plan.shards):
-            return None
-        manifest = find_manifest(job.run_dir, plan)
-        if manifest is not None and is_current(job.run_dir, manifest, self.ledger):
-            return manifest
-        model = self.loaded.load().model
-        texts, special = token_texts(job.tokenizer, model.vocab_size), special_ids(job.tokenizer)
-        neuron_tokens.write_vocab(job.run_dir, model, texts, special)
-        neuron_tokens.write_neuron_tokens(job.run_dir, model, plan.weights_hash, job.config.writes.top_k)
-        return write_manifest(
-            job.run_dir, plan, self.ledger, {"model": model.describe(), "input": job.encoder.describe()}
-        )
+    def _fit(self) -> Fitting[Any]:
+        if self._fitting is None:
+            self._fitting = Fitting(self.loaded.load(), self._progress.say)
+        return self._fitting
 
 
 class Writing:
@@ -203,24 +215,31 @@ class Writing:
     def __exit__(self, *raised: object) -> None:
         self._thread.shutdown()
         if raised[0] is None:
-            self._settle()
+            self.settle()
 
-    def put(self, shard: int, tables: dict[str, pa.Table], info: dict[str, Any]) -> None:
+    def put(self, shard: int, claim: Claim, tables: dict[str, pa.Table], info: dict[str, Any]) -> None:
         """Hand a shard over once the one before is on disk; raises what writing that one raised."""
-        self._settle()
-        self._last = self._thread.submit(self._write, shard, tables, info)
+        self.settle()
+        self._last = self._thread.submit(self._write, shard, claim, tables, info)
 
-    def _settle(self) -> None:
-        if self._last is not None:
-            self._last.result()
+    def settle(self) -> bool:
+        """Wait for the last one; False when nothing was being written. Raises what writing it raised."""
+        last, self._last = self._last, None
+        if last is not None:
+            last.result()
+        return last is not None
 
-    def _write(self, shard: int, tables: dict[str, pa.Table], info: dict[str, Any]) -> None:
-        write_shard(self._run_dir, shard, tables, info)
-        remove(_error_record(self._run_dir, shard))  # of an earlier attempt
-
-
-def _error_record(run_dir: Path, shard: int) -> Path:
-    return run_dir / ERRORS / f"{shards.part_name(shard)}.json"
+    def _write(self, shard: int, claim: Claim, tables: dict[str, pa.Table], info: dict[str, Any]) -> None:
+        try:
+            claim.publish()
+            write_shard(self._run_dir, shard, tables, info)
+            claim.done()
+            shards.forget_failure(self._run_dir, shard)
+        except LostError:
+            pass  # whoever took it over writes it
+        except BaseException:
+            claim.drop()
+            raise
 
 
 def load_guarded(job: Job, batch: list[Prompt]) -> tuple[Model, dict[str, float]]:

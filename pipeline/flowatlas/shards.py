@@ -4,14 +4,17 @@ A shard is done when its marker `shards/part-00017.json` is there, belongs to th
 the shard's rows) and the files it names have the sizes it names. The marker is written after its tables.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from flowatlas.files import canonical_json, read_json, write_json_atomically
+from flowatlas.files import canonical_json, read_json, remove, write_json_atomically
 from flowatlas.schema import LATER_TABLES, TABLES
+
+RECORDS = "errors"  # the folder in a run for what is known of shards that failed
 
 
 class Rows(Protocol):
@@ -72,6 +75,19 @@ def part_path(run_dir: Path, table: str, shard: int) -> Path:
     return run_dir / table / f"{part_name(shard)}.parquet"
 
 
+def record_path(run_dir: Path, shard: int) -> Path:
+    """Where the traceback of a shard's last failure lies."""
+    return run_dir / RECORDS / f"{part_name(shard)}.json"
+
+
+def forget_failure(run_dir: Path, shard: int) -> None:
+    """Remove what an earlier attempt at a shard left, now that it is done."""
+    record = record_path(run_dir, shard)
+    remove(record)
+    with contextlib.suppress(OSError):  # it is not there, or other shards have failed
+        record.parent.rmdir()
+
+
 class Ledger:
     """Which shards of a run are done. Reads `plan.json` once, when made; markers are read each time."""
 
@@ -89,6 +105,13 @@ class Ledger:
     def path(self, shard: int) -> Path:
         """Where the marker of a shard lies."""
         return self.run_dir / "shards" / f"{part_name(shard)}.json"
+
+    def marked(self) -> set[int]:
+        """Shards that have a marker, whatever it says: one look into one folder, however many there are."""
+        try:
+            return {int(path.stem.removeprefix("part-")) for path in self.run_dir.glob("shards/part-*.json")}
+        except (OSError, ValueError):
+            return set()
 
     def marker(self, shard: int) -> dict | None:
         """What the marker says, whether or not it fits the plan; None when it is missing or damaged."""

@@ -6,10 +6,12 @@ import math
 import re
 from typing import Any
 
-from flowatlas.config import MISSING, Config, DatasetConfig, ModelConfig, RunConfig
+from flowatlas.config import MISSING, ClusterConfig, Config, DatasetConfig, ModelConfig, RunConfig
 from flowatlas.errors import ConfigError
 
 DTYPES = ("float32", "float64", "bfloat16", "float16", "auto")
+_SLURM_WORDS = ("partition", "account", "qos", "time", "memory", "gpus", "constraint", "exclude")
+_SLURM_ONLY = (*_SLURM_WORDS, "parallel", "cpus", "setup", "options")
 _SIZE = re.compile(r"\d+(\.\d+)? ?([KMGT]i?B)?")
 
 
@@ -18,6 +20,7 @@ def validate(config: Config) -> Config:
     _validate_model(config.model)
     _validate_dataset(config.dataset)
     _validate_run(config.run)
+    _validate_cluster(config.cluster)
     for key, floor in (("routes.floor", config.routes.floor), ("maps.floor", config.maps.floor)):
         if not (isinstance(floor, int | float) and math.isfinite(floor) and 0 < floor < 1):
             raise _bad(key, floor, "a number between 0 and 1, both excluded")
@@ -108,6 +111,8 @@ def _validate_run(run: RunConfig) -> None:
     _at_least("run.seed", run.seed, 0)
     if run.progress not in ("auto", True, False):
         raise _bad("run.progress", run.progress, "auto, true or false")
+    if run.resume not in (None, "failed"):
+        raise _bad("run.resume", run.resume, "failed, or null")
     if run.dir is not None and not run.dir.strip():
         raise _bad("run.dir", run.dir, "a folder")
     if run.tasks is None:
@@ -119,6 +124,30 @@ def _validate_run(run: RunConfig) -> None:
         raise ConfigError(f"run.tasks={run.tasks} is given without run.task, this task's number from 0")
     if not 0 <= run.task < run.tasks:
         raise _bad("run.task", run.task, f"0..{run.tasks - 1} when run.tasks is {run.tasks}")
+
+
+def _validate_cluster(cluster: ClusterConfig) -> None:
+    if cluster.kind not in (None, "local", "slurm"):
+        raise _bad("cluster.kind", cluster.kind, "local or slurm")
+    for key in ("tasks", "parallel", "cpus"):
+        if (value := getattr(cluster, key)) is not None:
+            _at_least(f"cluster.{key}", value, 1)
+    _at_least("cluster.warning", cluster.warning, 30)
+    if cluster.time is not None and not re.fullmatch(r"\d+-\d+(:\d+){0,2}|\d+(:\d+){1,2}", cluster.time):
+        raise _bad(  # a bare 4:00:00 in a YAML file is the number 14400, which Slurm would take for minutes
+            "cluster.time", cluster.time, "such as 4:00:00 or 1-12:00:00, in quotes where it stands in a file"
+        )
+    default = ClusterConfig()
+    for key in _SLURM_ONLY if cluster.kind == "local" else ():
+        if getattr(cluster, key) != getattr(default, key):
+            raise ConfigError(
+                f"cluster.{key} is for cluster=slurm: local tasks are processes of this machine, as it is"
+            )
+    lines = {"setup": cluster.setup, "options": cluster.options}
+    lines |= {word: [str(getattr(cluster, word))] for word in (*_SLURM_WORDS, "command")}
+    for key, values in lines.items():
+        if any("\n" in value for value in values):
+            raise _bad(f"cluster.{key}", repr(", ".join(values)), "without line breaks: it becomes a line of a script")
 
 
 def _validated_targets(targets: Any) -> str | list[int]:

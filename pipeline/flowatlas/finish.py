@@ -1,0 +1,59 @@
+"""The end of a run: when its last shard lands, what is made once of all of them, and the manifest that says so.
+
+Whichever process finds that no shard is missing does it, under a claim like that of a shard: another one that finds the
+same leaves it alone, and takes it over should the first one die.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flowatlas import claims, neuron_tokens
+from flowatlas.claims import Claims
+from flowatlas.files import remove
+from flowatlas.job import Job
+from flowatlas.manifest import find_manifest, is_current, write_manifest
+from flowatlas.models import Model
+from flowatlas.plan import Plan
+from flowatlas.shards import Ledger
+from flowatlas.tokens import special_ids, token_texts
+
+NAME = "finish"  # of the claim
+
+
+def finish(job: Job, plan: Plan, board: Claims, load: Callable[[], Model]) -> dict[str, Any] | None:
+    """The manifest of the run, all shards of which are done; None while another process is making it.
+
+    Raises UnfinishedError when the disk does not let it, or the dataset has grown meanwhile.
+    """
+    if manifest := _current(job.run_dir, plan):
+        return manifest
+    claim = board.take(NAME, again=True)
+    if claim is None:
+        return None
+    try:
+        manifest = _current(job.run_dir, plan) or _make(job, plan, load())
+        claim.done()
+    except BaseException:
+        claim.drop()
+        raise
+    return manifest
+
+
+def clear(run_dir: Path) -> None:
+    """Remove what processes of a complete run have agreed on."""
+    remove(run_dir / claims.FOLDER)
+
+
+def _current(run_dir: Path, plan: Plan) -> dict[str, Any] | None:
+    manifest = find_manifest(run_dir, plan)
+    return manifest if manifest is not None and is_current(run_dir, manifest, Ledger(run_dir)) else None
+
+
+def _make(job: Job, plan: Plan, model: Model) -> dict[str, Any]:
+    """Everything that is made of all shards together, and at last the manifest."""
+    texts, special = token_texts(job.tokenizer, model.vocab_size), special_ids(job.tokenizer)
+    neuron_tokens.write_vocab(job.run_dir, model, texts, special)
+    neuron_tokens.write_neuron_tokens(job.run_dir, model, plan.weights_hash, job.config.writes.top_k)
+    described = {"model": model.describe(), "input": job.encoder.describe()}
+    return write_manifest(job.run_dir, plan, Ledger(job.run_dir), described)
