@@ -1,4 +1,4 @@
-"""The command line: `flowatlas run | status | check | site | serve`.
+"""The command line: `flowatlas run | status | check | stats | site | serve`.
 
 Every command imports what it needs when it is called, so that help and wrong input answer at once. A FlowatlasError
 ends as one line on stderr and its exit code; anything else is a bug and shows its traceback.
@@ -78,6 +78,13 @@ def _check(args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
+def _stats(args: argparse.Namespace) -> int:
+    from flowatlas.stats import lines, make
+
+    _print(lines(make(args.run)))
+    return 0
+
+
 def _site(args: argparse.Namespace) -> int:
     from flowatlas.site import build_site
 
@@ -113,7 +120,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     status = commands.add_parser("status", help="progress of a run, shard by shard")
     check = commands.add_parser("check", help="audit a finished run: files, hashes, counts, shares")
-    for command, function in ((status, _status), (check, _check)):
+    stats = commands.add_parser("stats", help="statistics over the prompts of a run: importance, contrasts, roles, ...")
+    for command, function in ((status, _status), (check, _check), (stats, _stats)):
         command.add_argument("run", type=Path, metavar="RUN", help="a run folder")
         command.set_defaults(command=function)
     site = commands.add_parser("site", help="build a static site of one or more runs")

@@ -4,14 +4,16 @@ import re
 import sys
 from pathlib import Path
 
-from flowatlas.schema import markdown
+from flowatlas.schema import MODEL_TABLES, TABLES, markdown
+from flowatlas.schema_stats import STATS_TABLES
 
 _PLACE = re.compile(r"(<!-- tables: .*? -->\n).*(<!-- /tables -->)", re.DOTALL)
 
 
 def with_tables(readme: str) -> str:
     """The README's text with the part between its two marks made anew."""
-    return _PLACE.sub(lambda found: f"{found[1]}{markdown()}{found[2]}", readme)
+    tables = markdown(TABLES) + markdown(MODEL_TABLES, "model/") + markdown(STATS_TABLES, "stats/")
+    return _PLACE.sub(lambda found: f"{found[1]}{tables}{found[2]}", readme)
 
 
 if __name__ == "__main__":
