@@ -23,39 +23,45 @@ _POSITION = (
     "CASE WHEN pos < 2 THEN pos::VARCHAR ELSE (1 << floor(log2(pos))::INTEGER)::VARCHAR || '-' || "
     "((2 << floor(log2(pos))::INTEGER) - 1)::VARCHAR END"
 )
-_VALUES = {"position": _POSITION, "token": "kind", "piece": "piece"}
+_VALUES = {"position": f"({_POSITION})", "token": "kind", "piece": "piece"}
 
 
 def tables(corpus: Corpus) -> Iterator[tuple[str, Columns]]:
     """Rows of `by_kind`, as (table, columns), one split after the other."""
-    for split, value in _VALUES.items():
-        yield "by_kind", _split(corpus, split, None, _of_nodes(corpus, value))
+    _sum_nodes(corpus)
+    for split in _VALUES:
+        where = f"{split} IS NOT NULL"
+        counts = f"SELECT component, layer, bin, {split} AS value, n, n_prompts FROM node_counts WHERE {where}"
+        sums = f"SELECT component, layer, index, bin, {split} AS value, total FROM node_sums WHERE {where}"
+        yield "by_kind", _split(corpus, split, None, (sums, counts))
     for split, key, values in _prompt_splits(corpus):
         corpus.register("labels", values)
         yield "by_kind", _split(corpus, split, key, _of_prompts())
 
 
-def _of_nodes(corpus: Corpus, value: str) -> tuple[str, str]:
-    """SQL of sums (component, layer, index, bin, value, total) and of counts (component, layer, bin, value, n, n_prompts)."""
-    at = f"SELECT prompt_id, pos, {value} AS value FROM positions"
-    parallel = not corpus.one("SELECT count(*) FROM (SELECT 1 FROM nodes WHERE point = 'mid' LIMIT 1)")[0]
-    component = "CASE WHEN kind = 'mlp' THEN 'mlp' WHEN head < 0 THEN 'attn' ELSE 'head' END"
-    sums = (
-        f"SELECT {component} AS component, layer, greatest(head, 0) AS index, bin % {KIND_BINS} AS bin, value, "
-        f"sum(share::DOUBLE) AS total FROM edges JOIN ({at}) p ON p.prompt_id = edges.prompt_id AND p.pos = edges.dst "
-        "JOIN units ON units.prompt_id = edges.prompt_id WHERE edges.kind IN ('attn', 'mlp') GROUP BY ALL"
-    )
-    counts = (
-        f"SELECT point, layer, bin % {KIND_BINS} AS bin, value, count(*) AS n, count(DISTINCT nodes.prompt_id) AS n_prompts "
-        f"FROM nodes JOIN ({at}) p USING (prompt_id, pos) JOIN units USING (prompt_id) "
-        "WHERE reach_summed > 0 AND layer >= 0 GROUP BY ALL"
-    )
-    attention = "post" if parallel else "mid"
-    counts = (
-        "SELECT c.component, f.* EXCLUDE (point) FROM (VALUES ('mlp', 'post'), "
-        f"('head', '{attention}'), ('attn', '{attention}')) c(component, point) JOIN ({counts}) f USING (point)"
-    )
-    return sums, counts
+def _sum_nodes(corpus: Corpus) -> None:
+    """`node_sums` (component, layer, index, bin, total) and `node_counts` (..., n, n_prompts) by one split in each row."""
+    values = ", ".join(f"{value} AS {split}" for split, value in _VALUES.items())
+    at = f"SELECT prompt_id, pos, bin % {KIND_BINS} AS bin, {values} FROM positions JOIN units USING (prompt_id)"
+    any_mid = corpus.one("SELECT count(*) FROM (SELECT 1 FROM nodes WHERE point = 'mid' LIMIT 1)")[0]
+    into = "mid" if any_mid else "post"  # parallel blocks have no node after attention
+    corpus.execute(f"""
+        CREATE TEMP TABLE node_sums AS
+        SELECT CASE WHEN e.kind = 'mlp' THEN 'mlp' WHEN head < 0 THEN 'attn' ELSE 'head' END AS component, layer,
+            greatest(head, 0) AS index, bin, {", ".join(_VALUES)}, sum(share::DOUBLE) AS total
+        FROM edges e JOIN ({at}) p ON p.prompt_id = e.prompt_id AND p.pos = e.dst WHERE e.kind IN ('attn', 'mlp')
+        GROUP BY GROUPING SETS ({", ".join(f"(e.kind, head, layer, bin, {split})" for split in _VALUES)})
+    """)
+    corpus.execute(f"""
+        CREATE TEMP TABLE node_counts AS
+        SELECT c.component, f.* EXCLUDE (point)
+        FROM (VALUES ('mlp', 'post'), ('head', '{into}'), ('attn', '{into}')) c(component, point)
+        JOIN (
+            SELECT point, layer, bin, {", ".join(_VALUES)}, count(*) AS n, count(DISTINCT prompt_id) AS n_prompts
+            FROM nodes JOIN ({at}) p USING (prompt_id, pos) WHERE reach_summed > 0 AND layer >= 0
+            GROUP BY GROUPING SETS ({", ".join(f"(point, layer, bin, {split})" for split in _VALUES)})
+        ) f USING (point)
+    """)
 
 
 def _of_prompts() -> tuple[str, str]:

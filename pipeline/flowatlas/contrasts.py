@@ -25,7 +25,7 @@ def tables(family: Family) -> Iterator[tuple[str, Columns]]:
     names = family.corpus.groups
     if not names:
         return
-    every, cached = family.all(), lru_cache(maxsize=4)(family.group)
+    every, cached = family.all, lru_cache(maxsize=4)(family.group)
     for g, name in enumerate(names):
         sums = cached(g)
         if sums.n < every.n:

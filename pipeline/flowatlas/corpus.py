@@ -22,7 +22,7 @@ from flowatlas.site_data import RunReader
 
 MEMORY = "1GB"  # DuckDB's own limit; arrays of the statistics come on top
 THREADS = 4
-BINS = 1024  # units that are drawn in bootstraps and permutations; up to so many prompts, each is its own
+BINS = 512  # units that are drawn in bootstraps and permutations; up to so many prompts, each is its own
 UNGROUPED = -1
 N_TAUS = 5
 LEAST_TAU, LARGEST_TAU = 0.01, 0.5

@@ -39,18 +39,20 @@ def _sql(stored: str, seed: int) -> str:
     return f"""
         WITH peaks AS (
             SELECT {part}, prompt_id, max({_KEY}) AS key FROM ({stored}) GROUP BY {part}, prompt_id
-        ), drawn AS (
-            SELECT *, md5_number_lower(concat_ws('/', {part}, prompt_id, {int(seed)})) AS draw FROM peaks
         ), ranked AS (
-            SELECT *, row_number() OVER (PARTITION BY {part} ORDER BY key DESC, prompt_id) AS rank,
-                row_number() OVER (PARTITION BY {part} ORDER BY draw) AS lot, count(*) OVER (PARTITION BY {part}) AS n
-            FROM drawn
+            SELECT *, row_number() OVER (PARTITION BY {part} ORDER BY key DESC, prompt_id) AS rank FROM peaks
+        ), sizes AS (
+            SELECT {part}, count(*) AS n FROM peaks GROUP BY {part}
+        ), wanted AS (
+            SELECT {part}, n, 'top' AS choice, place, place AS rank FROM sizes, range(1, {TOP + 1}) t(place)
+            UNION ALL SELECT {part}, n, 'decile', step, (1 + round((n - 1) * step / {DECILES}))::BIGINT
+            FROM sizes, range({DECILES + 1}) t(step) WHERE n > {DECILES}
+            UNION ALL SELECT {part}, n, 'random', min(lot), rank FROM (
+                SELECT {part}, n, lot, 1 + (md5_number_lower(concat_ws('/', {part}, lot, {int(seed)})) % n)::BIGINT AS rank
+                FROM sizes, range(1, {RANDOM + 1}) t(lot)
+            ) GROUP BY {part}, n, rank
         ), chosen AS (
-            SELECT 'top' AS choice, rank AS place, * FROM ranked WHERE rank <= {TOP}
-            UNION ALL SELECT 'decile', step, ranked.*
-            FROM ranked JOIN range({DECILES + 1}) steps(step) ON rank = 1 + round((n - 1) * step / {DECILES})
-            WHERE n > {DECILES}
-            UNION ALL SELECT 'random', lot, * FROM ranked WHERE lot <= {RANDOM}
+            SELECT wanted.*, prompt_id, key FROM wanted JOIN ranked USING ({part}, rank)
         )
         SELECT {part}, choice, place, n AS n_prompts, prompt_id,
             {_MASK} - ((key >> {_BITS}) & {_MASK})::INTEGER AS dst, {_MASK} - (key & {_MASK})::INTEGER AS src,

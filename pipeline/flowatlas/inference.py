@@ -18,7 +18,7 @@ import numpy as np
 from scipy import special, stats
 
 BOOTSTRAPS = 1000
-PERMUTATIONS = 1999
+PERMUTATIONS = 999
 RARE = 10  # permutations that reach the difference, under which a tail is fitted
 
 Array = np.ndarray

@@ -42,7 +42,7 @@ def _roles(corpus: Corpus, source: str, rows: str) -> Columns:
     drawn = draw_units(corpus.rng("roles", source), max(1, len(units)))
     for k, role in enumerate(ROLE_RULES):
         piece: Columns = {"layer": totals["layer"], "head": totals["head"], "role": [role] * len(heads)}
-        for name in ("n_edges", "n_role", "n_prompts"):
+        for name in ("n_edges", "n_role"):
             piece[name] = np.bincount(column, found[f"{name}_{k}"].astype(float), len(heads))
         for score, weight in _WEIGHTS.items():
             dense = {}
@@ -60,20 +60,19 @@ def _roles(corpus: Corpus, source: str, rows: str) -> Columns:
 
 def _sums_sql(rows: str) -> str:
     """Sums by layer, head and bin: per role k the weights into positions that have such a source, and of hits."""
-    columns = ["count(*) AS n_all"]
+    columns = []
     for k, (hit, sources) in enumerate(ROLE_RULES.values()):
-        columns += [f"count(*) FILTER ({sources} > 0) AS n_edges_{k}", f"count(*) FILTER ({hit}) AS n_role_{k}"]
-        columns += [f"count(DISTINCT CASE WHEN {sources} > 0 THEN e.prompt_id END) AS n_prompts_{k}"]
+        possible = "" if sources == "1" else f" FILTER ({sources} > 0)"
+        columns += [f"count(*){possible} AS n_edges_{k}", f"count(*) FILTER ({hit}) AS n_role_{k}"]
         for weight in _WEIGHTS.values():
-            possible = f"FILTER ({sources} > 0)"
-            columns += [f"coalesce(sum({weight}::DOUBLE) {possible}, 0) AS all_{weight}_{k}"]
-            columns += [f"coalesce(sum({weight}::DOUBLE) FILTER ({hit}), 0) AS hit_{weight}_{k}"]
-            columns += [
-                f"coalesce(sum({weight}::DOUBLE * {sources} / (d.pos + 1)) {possible}, 0) AS chance_{weight}_{k}"
-            ]
-    return (
-        f"SELECT layer, head, bin % {ROLE_BINS} AS bin, {', '.join(columns)} "
-        f"FROM (SELECT * FROM {rows}) e JOIN positions d ON d.prompt_id = e.prompt_id AND d.pos = e.dst "
-        "JOIN positions s ON s.prompt_id = e.prompt_id AND s.pos = e.src JOIN units u ON u.prompt_id = e.prompt_id "
-        f"WHERE d.pos > 0 GROUP BY layer, head, bin % {ROLE_BINS}"
-    )
+            columns += [f"coalesce(sum({weight}){possible}, 0) AS all_{weight}_{k}"]
+            columns += [f"coalesce(sum({weight}) FILTER ({hit}), 0) AS hit_{weight}_{k}"]
+            columns += [f"coalesce(sum({weight} * {sources} / (d.pos + 1)){possible}, 0) AS chance_{weight}_{k}"]
+    return f"""
+        SELECT layer, head, bin % {ROLE_BINS} AS bin, count(*) AS n_all, {", ".join(columns)}
+        FROM (SELECT prompt_id, layer, head, dst, src, share::DOUBLE AS share, attention::DOUBLE AS attention FROM {rows}) e
+        JOIN positions d ON d.prompt_id = e.prompt_id AND d.pos = e.dst
+        JOIN positions s ON s.prompt_id = e.prompt_id AND s.pos = e.src
+        JOIN units u ON u.prompt_id = e.prompt_id
+        WHERE d.pos > 0 GROUP BY layer, head, bin % {ROLE_BINS}
+    """

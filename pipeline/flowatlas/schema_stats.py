@@ -106,7 +106,6 @@ _tables = (
         Column("n_edges", _i32, "edges (cells of maps) into positions that have a source of the role", range=">= 0"),
         Column("n_role", _i32, "of these, edges from such a source", range=">= 0"),
         Column("n_all", _i32, "all edges (cells) of the head, position 0 left out", range=">= 0"),
-        Column("n_prompts", _i32, "prompts with an edge among n_edges", unit="prompts", range=">= 0"),
     )),
     Table("by_kind", "a component among the positions or prompts of one kind", (
         *_part,

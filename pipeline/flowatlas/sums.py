@@ -6,6 +6,7 @@ A *family* is a list of components that are treated alike: `blocks` (heads, MLPs
 
 import dataclasses
 from collections.abc import Iterator
+from functools import cached_property, reduce
 
 import numpy as np
 
@@ -90,16 +91,14 @@ class Family:
             array[rows["c"]] = rows[name]
         return dense, totals
 
+    @cached_property
     def all(self) -> Sums:
         """The sums of all prompts."""
-        groups = [self.group(g) for g in self.corpus.codes[:1]]
-        for g in self.corpus.codes[1:]:
-            groups = [groups[0] + self.group(g)]
-        return groups[0]
+        return reduce(lambda one, other: one + other, map(self.group, self.corpus.codes))
 
     def scopes(self) -> Iterator[tuple[str | None, Sums]]:
         """All prompts (None), then group by group."""
-        yield None, self.all()
+        yield None, self.all
         for g, name in enumerate(self.corpus.groups):
             yield name, self.group(g)
 
