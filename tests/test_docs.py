@@ -8,7 +8,7 @@ import pytest
 from flowatlas import docs
 from flowatlas.compose import run_config
 from flowatlas.config import known_keys
-from flowatlas.schema_stats import STATS_TABLES
+from flowatlas.schema_stats import COMPARED_TABLES, STATS_TABLES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -16,7 +16,7 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_tables_of_columns_are_the_schemas():
     assert docs.with_tables(README) == README, "run: python -m flowatlas.docs"
-    assert README.count("<details>") == 13 + len(STATS_TABLES)
+    assert README.count("<details>") == 13 + len(STATS_TABLES) + len(COMPARED_TABLES)
 
 
 def test_links_lead_somewhere():
@@ -57,7 +57,7 @@ LAYERS = (
     "routes components lens guard",
     "columns vocabulary extract writer",
     "compose overrides neuron_tokens job run dry status audit audit_rules site site_data server cli bench docs "
-    "stats corpus sums importance contrasts pairs positions roles by_kind examples consensus prompt_map",
+    "stats corpus sums importance contrasts pairs positions roles by_kind examples consensus prompt_map atlas compare",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from flowatlas.errors import RunError, UnfinishedError
-from flowatlas.schema import TABLES
+from flowatlas.schema import TABLES, Table
 from flowatlas.shards import part_path
 from flowatlas.site_data import RunReader
 
@@ -46,8 +46,7 @@ class Corpus:
                 "preserve_insertion_order": False,
             }
         )
-        for name in TABLES:
-            self._view(name)
+        views(self.connection, self.reader)
 
     def __enter__(self) -> "Corpus":
         return self
@@ -58,15 +57,6 @@ class Corpus:
     def close(self) -> None:
         self.connection.close()
         self._spill.cleanup()
-
-    def _view(self, name: str) -> None:
-        run_dir = self.reader.run_dir
-        parts = [path for shard in self.reader.shards if (path := part_path(run_dir, name, shard)).exists()]
-        if parts:
-            files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in parts)
-            self.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{files}])")
-        else:  # a table of a later version of the schema
-            self.connection.register(name, TABLES[name].empty())
 
     def execute(self, sql: str, parameters: Any = None) -> duckdb.DuckDBPyConnection:
         """Run SQL. Raises RunError for a file that cannot be read, UnfinishedError when memory or disk do not suffice."""
@@ -135,6 +125,22 @@ class Corpus:
         )
 
 
+def views(connection: duckdb.DuckDBPyConnection, reader: RunReader, prefix: str = "") -> None:
+    """Make a view of each table of a run, over its finished shards; their names begin with the prefix."""
+    for name, declared in TABLES.items():
+        parts = [part_path(reader.run_dir, name, shard) for shard in reader.shards]
+        files = ", ".join(quoted(path) for path in parts if path.exists())
+        if files:
+            connection.execute(f"CREATE VIEW {prefix}{name} AS SELECT * FROM read_parquet([{files}])")
+        else:  # a table that runs of this version had not yet
+            connection.register(prefix + name, declared.empty())
+
+
+def quoted(path: Path) -> str:
+    """A path as SQL text."""
+    return "'" + str(path).replace("'", "''") + "'"
+
+
 def deal(rng: np.random.Generator, strata: np.ndarray, n_bins: int = BINS) -> np.ndarray:
     """Deal things at random to bins [thing], so that each stratum, and all together, are spread evenly (sizes differ by 1)."""
     order = rng.permutation(len(strata))
@@ -142,6 +148,20 @@ def deal(rng: np.random.Generator, strata: np.ndarray, n_bins: int = BINS) -> np
     bins = np.empty(len(strata), np.int32)
     bins[order] = np.arange(len(strata)) % n_bins
     return bins
+
+
+def to_table(declared: Table, columns: dict[str, Any]) -> pa.Table:
+    """Columns (arrays or lists; NaN and None are nulls) as an Arrow table of a declared schema."""
+    arrays = []
+    for column in declared.columns:
+        type_ = pa.string() if pa.types.is_dictionary(column.type) else column.type
+        values = columns[column.name]
+        if isinstance(values, np.ndarray) and values.dtype.kind == "f" and pa.types.is_integer(type_):
+            values = values.astype(np.int64)
+        arrays.append(pa.array(values, from_pandas=True).cast(type_))
+    if extra := columns.keys() - set(declared.schema.names):
+        raise ValueError(f"{declared.name} has no column {', '.join(sorted(extra))}")
+    return pa.table(arrays, names=declared.schema.names)
 
 
 def _plain(values: Any) -> np.ndarray:

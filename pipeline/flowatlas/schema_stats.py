@@ -156,4 +156,30 @@ _tables = (
     )),
 )  # fmt: skip
 
+_compared = (
+    Table("components", "a component and a measure in two runs of the same prompts", (
+        *_part,
+        Column("measure", _category, "what is compared", categories=MEASURES),
+        Column("n", _i32, "prompts in both runs", unit="prompts", range=">= 1"),
+        Column("mean_a", _f32, "mean in the first run"),
+        Column("mean_b", _f32, "mean in the second run"),
+        *_interval("difference", "mean_b - mean_a, prompt by prompt"),
+        Column("standardised", _f32, "mean difference over its standard deviation", null="no spread, or one prompt"),
+        Column("correlation", _f32, "of the two runs' values over prompts", range="-1..1", null="no spread, or one prompt"),
+        Column("p", _f32, "two-sided p-value: sign flips", range="0..1", null=_few),
+        Column("q", _f32, "Benjamini-Hochberg over the components of the same measure", range="0..1", null="no p"),
+    )),
+    Table("prompts", "a prompt in two runs", (
+        Column("source_id", _text, "the dataset's own id"),
+        Column("prompt_a", _i32, "its prompt_id in the first run", range=">= 0"),
+        Column("prompt_b", _i32, "its prompt_id in the second run", range=">= 0"),
+        Column("distance", _f32, "mean absolute difference of the components' mean_share", range="0..1", null="models of other shapes"),
+        Column("answer_prob_a", _f32, "probability of the answer at the last target in the first run", range="0..1"),
+        Column("answer_prob_b", _f32, "the same in the second run", range="0..1"),
+        Column("answer_rank_a", _i32, "rank of the answer in the first run", range=">= 1"),
+        Column("answer_rank_b", _i32, "the same in the second run", range=">= 1"),
+    )),
+)  # fmt: skip
+
+COMPARED_TABLES: dict[str, Table] = {table.name: table for table in _compared}
 STATS_TABLES: dict[str, Table] = {table.name: table for table in _tables}

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from flowatlas import (
@@ -27,7 +26,7 @@ from flowatlas import (
     roles,
     sums,
 )  # fmt: skip
-from flowatlas.corpus import Corpus
+from flowatlas.corpus import Corpus, to_table
 from flowatlas.files import (
     hash_file,
     hash_json,
@@ -39,7 +38,6 @@ from flowatlas.files import (
     temporary_path,
     unfinished,
 )  # fmt: skip
-from flowatlas.schema import Table
 from flowatlas.schema_stats import STATS_TABLES, STATS_VERSION
 from flowatlas.site_data import RunReader
 from flowatlas.writer import conform, write_parquet
@@ -158,20 +156,6 @@ STEPS: dict[str, Callable[[Corpus], Rows]] = {
     "consensus": consensus.tables,
     "map": prompt_map.tables,
 }
-
-
-def to_table(declared: Table, columns: Columns) -> pa.Table:
-    """Columns (arrays or lists; NaN and None are nulls) as an Arrow table of a declared schema."""
-    arrays = []
-    for column in declared.columns:
-        type_ = pa.string() if pa.types.is_dictionary(column.type) else column.type
-        values = columns[column.name]
-        if isinstance(values, np.ndarray) and values.dtype.kind == "f" and pa.types.is_integer(type_):
-            values = values.astype(np.int64)
-        arrays.append(pa.array(values, from_pandas=True).cast(type_))
-    if extra := columns.keys() - set(declared.schema.names):
-        raise ValueError(f"{declared.name} has no column {', '.join(sorted(extra))}")
-    return pa.table(arrays, names=declared.schema.names)
 
 
 def lines(stats: Stats) -> list[str]:
