@@ -190,6 +190,22 @@ def test_contrasts_of_groups_compare_means(run):
     assert rest["b"] is None
 
 
+def test_bins_of_prompts_change_intervals_little_and_means_not_at_all(tmp_path, monkeypatch):
+    """A run of more prompts than there are units of drawing: here 20 for 92 prompts in three groups."""
+    one, binned = (make_run(tmp_path / name, 100) for name in ("one", "binned"))
+    make(one)
+    monkeypatch.setattr("flowatlas.corpus.BINS", 20)
+    for table, names in (("importance", ("mean_share", "target_share")), ("contrasts", ("difference",))):
+        rows = [stats_of(run, table, component="head") for run in (one, binned)]
+        for name in names:
+            assert [r[name] for r in rows[1]] == pytest.approx([r[name] for r in rows[0]], abs=1e-6)
+            widths = [np.mean([r[f"{name}_high"] - r[f"{name}_low"] for r in found]) for found in rows]
+            assert widths[1] == pytest.approx(widths[0], rel=0.15)
+    contrasts = [stats_of(run, "contrasts", component="head", contrast="rest") for run in (one, binned)]
+    logs = [np.log10([r["p"] for r in rows]) for rows in contrasts]
+    assert np.corrcoef(logs[0], logs[1])[0, 1] > 0.6
+
+
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_runs_of_few_prompts(tmp_path, n):
     run = make_run(tmp_path / "run", n)

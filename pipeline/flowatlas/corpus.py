@@ -141,12 +141,12 @@ def quoted(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
 
 
-def deal(rng: np.random.Generator, strata: np.ndarray, n_bins: int = BINS) -> np.ndarray:
+def deal(rng: np.random.Generator, strata: np.ndarray, n_bins: int | None = None) -> np.ndarray:
     """Deal things at random to bins [thing], so that each stratum, and all together, are spread evenly (sizes differ by 1)."""
     order = rng.permutation(len(strata))
     order = order[np.argsort(strata[order], kind="stable")]
     bins = np.empty(len(strata), np.int32)
-    bins[order] = np.arange(len(strata)) % n_bins
+    bins[order] = np.arange(len(strata)) % (n_bins or BINS)
     return bins
 
 
