@@ -10,6 +10,7 @@ from flowatlas import docs
 from flowatlas.compose import run_config
 from flowatlas.config import known_keys
 from flowatlas.families import FAMILIES, REFUSED, TEXT_PARTS
+from flowatlas.schema_stats import COMPARED_TABLES, STATS_TABLES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -17,7 +18,7 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_tables_of_columns_are_the_schemas():
     assert docs.with_tables(README) == README, "run: python -m flowatlas.docs"
-    assert README.count("<details>") == 13
+    assert README.count("<details>") == 13 + len(STATS_TABLES) + len(COMPARED_TABLES)
 
 
 def test_the_page_of_models_is_the_table_of_families():
@@ -71,6 +72,13 @@ LAYERS = (
     "routes components attention lens guard",
     "columns vocabulary block_rows extract writer",
     "compose overrides neuron_tokens job run dry status audit audit_rules site site_data server cli bench docs",
+    "errors schema schema_stats config clock files families inference kinds_of_tokens",
+    "tokens rows readers tables encode prompts checkpoints models weights activations shards plan manifest hub",
+    "kernels contributions",
+    "routes components lens guard",
+    "columns vocabulary extract writer",
+    "compose overrides neuron_tokens job run dry status audit audit_rules site site_data server cli bench docs "
+    "stats corpus sums importance contrasts pairs positions roles by_kind examples consensus prompt_map atlas compare",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 

@@ -4,7 +4,7 @@
 2. The plan is compared with the one there, if any; the shards that are done are left alone.
 3. The model is loaded and guarded on the first batch. Only then is a new run's plan written, so that a model that is
    refused leaves nothing behind. Each missing shard is extracted and written whole.
-4. When no shard is missing, the model's own tables and the manifest make the run complete.
+4. When no shard is missing, the model's own tables and the manifest make the run complete; its statistics follow.
 """
 
 import contextlib
@@ -69,6 +69,10 @@ def execute(config: Config) -> int:
     print(_summary(job.run_dir, plan, manifest, time.monotonic() - started))
     if manifest is not None and not manifest["counts"]["prompts"]:
         raise DatasetError(f"no prompt of {job.dataset.name} could be processed: see {job.run_dir}/rejects")
+    if manifest is not None:
+        from flowatlas.stats import ensure  # loads more libraries than the extraction
+
+        ensure(job.run_dir)
     return 0
 
 

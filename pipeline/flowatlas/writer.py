@@ -79,8 +79,8 @@ def write_model_table(run_dir: Path, name: str, table: pa.Table) -> Path:
     return path
 
 
-def conform(table: pa.Table, declared: Table) -> pa.Table:
-    """The table with the declared columns, types and metadata, sorted by `prompt_id` where it has one.
+def conform(table: pa.Table, declared: Table, by_prompt: bool = True) -> pa.Table:
+    """The table with the declared columns, types and metadata, sorted by `prompt_id` where it has one (if `by_prompt`).
 
     Dictionaries become the declared categories, so that equal rows give equal files whatever batches they came in.
     Raises ValueError for a missing column, a null where none may be, or values that do not fit.
@@ -88,7 +88,8 @@ def conform(table: pa.Table, declared: Table) -> pa.Table:
     schema = declared.schema
     if set(table.column_names) != set(schema.names):
         raise ValueError(f"table {declared.name} has the columns {schema.names}, not {table.column_names}")
-    table = _sorted(table.select(schema.names))
+    table = table.select(schema.names)
+    table = _sorted(table) if by_prompt else table
     arrays = []
     for field, column in zip(schema, declared.columns, strict=True):
         values = table[field.name]

@@ -1,0 +1,185 @@
+"""The tables of `RUN/stats`, declared like those of a run: what a corpus of prompts says about each component.
+
+What each table means, how it is computed and what it cannot say: docs/stats.md.
+"""
+
+import pyarrow as pa
+
+from flowatlas.schema import Column, Table
+
+STATS_VERSION = 1
+
+PARTS = ("head", "mlp", "attn", "neuron")
+MEASURES = ("mean_share", "target_share", "effect")
+CONTRASTS = ("rest", "groups", "roles")
+ROLES = (
+    "previous token", "current token", "first token", "duplicate token", "induction", "same word", "same punctuation",
+)  # fmt: skip
+SOURCES = ("edges", "maps")
+SPLITS = ("position", "token", "piece", "prediction", "extra")
+CHOICES = ("top", "decile", "random")
+
+_category = pa.dictionary(pa.int8(), pa.string())
+_i16, _i32, _f32, _text = pa.int16(), pa.int32(), pa.float32(), pa.string()
+
+_group = Column("group", _text, "the prompts it is over", null="all prompts")
+_part = (
+    Column("component", _category, "what it is; attn sums a block's heads", categories=PARTS),
+    Column("layer", _i16, "block, zero-based", range=">= 0"),
+    Column("expert", _i16, "expert of a neuron in a mixture; -1 otherwise", range=">= -1"),
+    Column("index", _i32, "the head or neuron; 0 for the others", range=">= 0"),
+)
+_head = (Column("layer", _i16, "block, zero-based", range=">= 0"), Column("head", _i16, "the head", range=">= 0"))
+_prompt_id = Column("prompt_id", _i32, "row of the dataset, counted from 0", range=">= 0")
+_few = "fewer than 2 prompts"
+_no_effect = "a neuron, or no prompt with one"
+_no_gap = "a neuron, or no prompt with a foil"
+
+
+def _interval(name: str, meaning: str, unit: str = "", range: str = "", null: str = "") -> tuple[Column, ...]:
+    """An estimate and the two ends of its 95% interval."""
+    return (
+        Column(name, _f32, meaning, unit, range, null),
+        Column(f"{name}_low", _f32, "lower end of its 95% bootstrap interval over prompts", unit, range, null or _few),
+        Column(f"{name}_high", _f32, "upper end", unit, range, null or _few),
+    )
+
+
+_tables = (
+    Table("importance", "a component in a group of prompts: how much it carries", (
+        _group,
+        *_part,
+        Column("n", _i32, "prompts of the group: the denominator of every mean", unit="prompts", range=">= 1"),
+        Column("n_stored", _i32, "of these, prompts in which it is on the route at the floor (neurons: stored at all)", unit="prompts", range=">= 0"),
+        *_interval("mean_share", "mean over prompts of its share averaged over positions; of neurons what is stored, a lower bound", range="0..1"),
+        *_interval("target_share", "mean over prompts of its share at the last target", range="0..1"),
+        *_interval("effect", "mean direct effect on the answer's logit at the last target", "logits", null=_no_effect),
+        Column("n_effect", _i32, "prompts behind `effect`", unit="prompts", range=">= 0"),
+        *_interval("effect_gap", "mean direct effect on the answer's logit less that on the foil's", "logits", null=_no_gap),
+        Column("n_gap", _i32, "prompts behind `effect_gap`", unit="prompts", range=">= 0"),
+    )),
+    Table("activity", "a component in a group of prompts at a threshold: how often it is on the route", (
+        _group,
+        *_part,
+        Column("tau", _f32, "threshold", range="0..1"),
+        Column("n", _i32, "prompts of the group", unit="prompts", range=">= 1"),
+        Column("n_active", _i32, "prompts with route_tau > tau", unit="prompts", range=">= 0"),
+        *_interval("frequency", "activation frequency: n_active / n", range="0..1"),
+        Column("share_when_active", _f32, "mean_share averaged over the active prompts alone", range="0..1", null="never active"),
+    )),
+    Table("stability", "two thresholds: do they rank components alike?", (
+        _group,
+        Column("component", _category, "what is ranked, by activation frequency", categories=PARTS),
+        Column("tau_a", _f32, "the smaller threshold", range="0..1"),
+        Column("tau_b", _f32, "the larger threshold", range="0..1"),
+        Column("n_components", _i32, "components ranked", range=">= 1"),
+        Column("rank_correlation", _f32, "Spearman's, of the two rankings", range="-1..1", null="a ranking has no order: all frequencies are equal"),
+    )),
+    Table("contrasts", "a component and a measure in two sets of prompts: is there a difference?", (
+        Column("contrast", _category, "a group against all other prompts, two groups, or two roles of the same pairs", categories=CONTRASTS),
+        Column("a", _text, "the first group or role"),
+        Column("b", _text, "the second group or role", null="the rest: all prompts outside of a"),
+        Column("group", _text, "the pairs' group", null="contrast is not roles, or all pairs"),
+        *_part,
+        Column("measure", _category, "what is compared: a column of `importance`", categories=MEASURES),
+        Column("n_a", _i32, "prompts (roles: pairs) in a", range=">= 1"),
+        Column("n_b", _i32, "prompts (roles: pairs) in b", range=">= 1"),
+        Column("mean_a", _f32, "mean in a"),
+        Column("mean_b", _f32, "mean in b"),
+        *_interval("difference", "mean_a - mean_b"),
+        Column("standardised", _f32, "Hedges' g; of pairs the mean difference over its standard deviation", null="no spread, or fewer than 2 in a set"),
+        Column("p", _f32, "two-sided p-value: label permutation, of pairs sign flips", range="0..1", null="fewer than 2 in a set"),
+        Column("q", _f32, "Benjamini-Hochberg over the components of the same sort (neurons apart), contrast and measure", range="0..1", null="no p"),
+        Column("tau", _f32, "threshold of `activity` at which it is more often active in a by the most", range="0..1"),
+        Column("frequency_a", _f32, "activation frequency in a at that threshold", range="0..1"),
+        Column("frequency_b", _f32, "the same in b", range="0..1"),
+        Column("specific", pa.bool_(), "active in a and hardly in b: see docs/stats.md for the rule"),
+    )),
+    Table("roles", "a head and a role: does it read from where the role says?", (
+        *_head,
+        Column("role", _category, "which source positions count", categories=ROLES),
+        Column("source", _category, "stored edges of the route, or maps of all positions (only with maps.store=true)", categories=SOURCES),
+        *_interval("contribution", "share that comes from sources of the role, of all its share into positions that have such a source", range="0..1", null="no share there"),
+        Column("contribution_chance", _f32, "the same were its share spread evenly over all earlier positions and the position itself", range="0..1", null="no share there"),
+        *_interval("attention", "the same with attention weights in the place of shares", range="0..1", null="no attention there"),
+        Column("attention_chance", _f32, "the same were attention spread evenly", range="0..1", null="no attention there"),
+        Column("n_edges", _i32, "edges (cells of maps) into positions that have a source of the role", range=">= 0"),
+        Column("n_role", _i32, "of these, edges from such a source", range=">= 0"),
+        Column("n_all", _i32, "all edges (cells) of the head, position 0 left out", range=">= 0"),
+    )),
+    Table("by_kind", "a component among the positions or prompts of one kind", (
+        *_part,
+        Column("split", _category, "by position, token, piece of a word, correctness of the prediction, or an extra column", categories=SPLITS),
+        Column("key", _text, "name of the extra column", null="another split"),
+        Column("value", _text, "the kind"),
+        *_interval("share", "mean share: over stored nodes (position, token, piece; what is under the floor counts 0) or of mean_share over prompts", range="0..1"),
+        Column("n", _i32, "nodes or prompts behind the mean", range=">= 1"),
+        Column("n_prompts", _i32, "prompts behind it", unit="prompts", range=">= 1"),
+    )),
+    Table("examples", "an edge of a head, or a position of a neuron, worth looking at", (
+        *_part,
+        Column("choice", _category, "largest share, one at each decile of the shares, or drawn at random", categories=CHOICES),
+        Column("place", _i16, "top: 1 is the largest; decile: 0 is the largest, 10 the smallest; random: 1, 2, ...", range=">= 0"),
+        Column("n_prompts", _i32, "prompts to choose from: those in which it is stored; each stands for its largest share", unit="prompts", range=">= 1"),
+        _prompt_id,
+        Column("dst", _i32, "position of the node it is added to", range=">= 0"),
+        Column("src", _i32, "position it comes from", range="<= dst"),
+        Column("share", _f32, "its share there", range="0..1"),
+    )),
+    Table("prompt_map", "a prompt in the plane: prompts that use the same components lie together", (
+        _prompt_id,
+        Column("x", _f32, "t-SNE of the components' mean shares"),
+        Column("y", _f32, "t-SNE of the components' mean shares"),
+        Column("pc1", _f32, "first principal component of the standardised mean shares"),
+        Column("pc2", _f32, "second principal component"),
+        Column("cluster", _i16, "cluster in the principal components; 0 is the largest", range=">= 0"),
+        Column("placed", pa.bool_(), "x and y are the mean of its nearest neighbours', not of t-SNE itself (large runs)"),
+    )),
+    Table("templates", "prompts that align token by token", (
+        Column("template", _i32, "number of the template; 0 has the most prompts", range=">= 0"),
+        _group,
+        Column("n_prompts", _i32, "prompts that align", unit="prompts", range=">= 3"),
+        Column("n_tokens", _i32, "tokens of each", unit="tokens", range=">= 1"),
+        Column("example_id", _i32, "prompt_id of its first prompt", range=">= 0"),
+        Column("tokens", pa.list_(pa.field("element", pa.string())), "the token at each position, null where the prompts differ"),
+    )),
+    Table("consensus", "an edge that several prompts of a template hold", (
+        Column("template", _i32, "number of the template", range=">= 0"),
+        Column("layer", _i16, "block, zero-based", range=">= 0"),
+        Column("kind", _category, "what carries it", categories=("attn", "resid_attn", "mlp", "resid_mlp")),
+        Column("dst", _i32, "position of the node it is added to", range=">= 0"),
+        Column("src", _i32, "position it comes from", range="<= dst"),
+        Column("head", _i16, "head of an attn edge; -1 sums all heads, and marks the other kinds", range=">= -1"),
+        Column("n_holding", _i32, "prompts of the template that store the edge; a quarter at least", unit="prompts", range=">= 1"),
+        Column("frequency", _f32, "n_holding over the template's prompts", range="0..1"),
+        Column("share", _f32, "mean share among those that hold it", range="0..1"),
+    )),
+)  # fmt: skip
+
+_compared = (
+    Table("components", "a component and a measure in two runs of the same prompts", (
+        *_part,
+        Column("measure", _category, "what is compared", categories=MEASURES),
+        Column("n", _i32, "prompts in both runs", unit="prompts", range=">= 1"),
+        Column("mean_a", _f32, "mean in the first run"),
+        Column("mean_b", _f32, "mean in the second run"),
+        *_interval("difference", "mean_b - mean_a, prompt by prompt"),
+        Column("standardised", _f32, "mean difference over its standard deviation", null="no spread, or one prompt"),
+        Column("correlation", _f32, "of the two runs' values over prompts", range="-1..1", null="no spread, or one prompt"),
+        Column("p", _f32, "two-sided p-value: sign flips", range="0..1", null=_few),
+        Column("q", _f32, "Benjamini-Hochberg over the components of the same measure", range="0..1", null="no p"),
+    )),
+    Table("prompts", "a prompt in two runs", (
+        Column("source_id", _text, "the dataset's own id"),
+        Column("prompt_a", _i32, "its prompt_id in the first run", range=">= 0"),
+        Column("prompt_b", _i32, "its prompt_id in the second run", range=">= 0"),
+        Column("distance", _f32, "mean absolute difference of the components' mean_share", range="0..1", null="models of other shapes"),
+        Column("answer_prob_a", _f32, "probability of the answer at the last target in the first run", range="0..1"),
+        Column("answer_prob_b", _f32, "the same in the second run", range="0..1"),
+        Column("answer_rank_a", _i32, "rank of the answer in the first run", range=">= 1"),
+        Column("answer_rank_b", _i32, "the same in the second run", range=">= 1"),
+    )),
+)  # fmt: skip
+
+COMPARED_TABLES: dict[str, Table] = {table.name: table for table in _compared}
+STATS_TABLES: dict[str, Table] = {table.name: table for table in _tables}
