@@ -65,20 +65,14 @@ def test_modules_import_only_downwards(module):
 
 
 LAYERS = (
-    "errors schema config validation clock files families",
+    "errors schema schema_stats config validation clock files families inference kinds_of_tokens",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
     " stream activations shards plan manifest",
     "kernels contributions",
     "routes components attention lens guard",
     "columns vocabulary block_rows extract writer",
-    "compose overrides neuron_tokens job run dry status audit audit_rules site site_data server cli bench docs",
-    "errors schema schema_stats config clock files families inference kinds_of_tokens",
-    "tokens rows readers tables encode prompts checkpoints models weights activations shards plan manifest hub",
-    "kernels contributions",
-    "routes components lens guard",
-    "columns vocabulary extract writer",
-    "compose overrides neuron_tokens job run dry status audit audit_rules site site_data server cli bench docs "
-    "stats corpus sums importance contrasts pairs positions roles by_kind examples consensus prompt_map atlas compare",
+    "compose overrides neuron_tokens job run dry status audit audit_rules site site_data server cli bench docs"
+    " stats corpus sums importance contrasts pairs positions roles by_kind examples consensus prompt_map atlas compare",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 
