@@ -12,7 +12,8 @@ from typing import Any
 
 from flowatlas.families import FAMILIES, REFUSED, TEXT_PARTS, Family, SameAs
 from flowatlas.schema import MODEL_TABLES, TABLES, markdown
-from flowatlas.schema_stats import COMPARED_TABLES, STATS_TABLES
+from flowatlas.schema_compared import COMPARED_TABLES
+from flowatlas.schema_stats import STATS_TABLES
 
 _PLACE = re.compile(r"(<!-- tables: .*? -->\n).*(<!-- /tables -->)", re.DOTALL)
 _DTYPES = ("float32", "bfloat16", "float16")
