@@ -76,12 +76,8 @@ def _ranges(table: pa.Table, cut: Sequence[str], most: int) -> Iterator[tuple[in
     stops = np.append(_starts(table, cut)[1:] if cut else np.arange(1, table.num_rows), table.num_rows)
     first = 0
     while first < table.num_rows:
-        last = np.searchsorted(stops, first + most, side="right") - 1
-        stop = (
-            int(stops[last])
-            if last >= 0 and stops[last] > first
-            else int(stops[np.searchsorted(stops, first, "right")])
-        )
+        next_one, last_one = np.searchsorted(stops, [first, first + most], side="right") - (0, 1)
+        stop = int(stops[max(next_one, last_one)])
         yield first, stop
         first = stop
 
