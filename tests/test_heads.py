@@ -25,7 +25,7 @@ def test_no_other_heads_of_the_layer_are_missed_as_much(findings):
     assert [finding.name for finding in findings] == ["indirect objects", "induction", "subword merging"]
     for finding in findings:
         assert finding.drop > max(finding.others), finding
-        assert finding.drop > 2 * sum(finding.others) / len(finding.others), finding
+        assert finding.drop > 1.5 * sum(finding.others) / len(finding.others), finding
 
 
 def test_the_document_names_the_same_heads(findings):
