@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 SOURCES := pipeline tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup explorer demo demo-model test test-python test-explorer lint format bench measure screenshots browser slurm clean
+.PHONY: help setup explorer demo demo-model test test-python test-explorer lint format bench bench-stats measure screenshots browser slurm clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -65,6 +65,9 @@ format: $(VENV)/.done ## let ruff write the code
 
 bench: $(VENV)/.done ## speed as a multiple of the bare forward pass, growth, memory, bytes per prompt
 	@$(BIN)/python tests/measure_speed.py
+
+bench-stats: $(VENV)/.done ## seconds and memory of the statistics over 10 million edges
+	@PYTHONPATH=tests $(BIN)/python tests/measure_stats.py
 
 measure: $(VENV)/.done explorer/dist/index.html browser ## what the page costs: first paint, bytes, clicks, frames; written into docs/explorer.md
 	@$(BIN)/python tests/e2e/measure.py

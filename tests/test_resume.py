@@ -42,7 +42,7 @@ class Place:
         left = [path.name for path in self.folder.rglob("*.tmp")]
         assert left == []
         assert sorted(path.name for path in self.run_dir.iterdir()) == sorted(
-            [*TABLES, "model", "shards", "plan.json", "manifest.json"]
+            [*TABLES, "model", "shards", "stats", "plan.json", "manifest.json"]
         )
 
 

@@ -1,4 +1,4 @@
-"""The command line: `flowatlas run | submit | bench | status | check | site | serve`.
+"""The command line: `flowatlas run | submit | bench | status | check | stats | compare | site | serve`.
 
 Every command imports what it needs when it is called, so that help and wrong input answer at once. A FlowatlasError
 ends as one line on stderr and its exit code; anything else is a bug and shows its traceback.
@@ -122,6 +122,23 @@ def _check(args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
+def _stats(args: argparse.Namespace) -> int:
+    from flowatlas.stats import lines, make
+
+    _print(lines(make(args.run)))
+    return 0
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from flowatlas.compare import compare, lines, write
+
+    tables = compare(args.a, args.b)
+    if args.out:
+        write(tables, args.out)
+    _print(lines(tables))
+    return 0
+
+
 def _site(args: argparse.Namespace) -> int:
     from flowatlas.site import build_site
 
@@ -165,9 +182,15 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="progress of a run, shard by shard")
     status.add_argument("--watch", action="store_true", help="show it again and again until the run is complete")
     check = commands.add_parser("check", help="audit a finished run: files, hashes, counts, shares")
-    for command, function in ((status, _status), (check, _check)):
+    stats = commands.add_parser("stats", help="statistics over the prompts of a run: importance, contrasts, roles, ...")
+    for command, function in ((status, _status), (check, _check), (stats, _stats)):
         command.add_argument("run", type=Path, metavar="RUN", help="a run folder")
         command.set_defaults(command=function)
+    compare = commands.add_parser("compare", help="two runs of the same prompts: what differs")
+    compare.add_argument("a", type=Path, metavar="A", help="a run folder")
+    compare.add_argument("b", type=Path, metavar="B", help="another")
+    compare.add_argument("--out", type=Path, metavar="FOLDER", help="also write components.parquet and prompts.parquet")
+    compare.set_defaults(command=_compare)
     site = commands.add_parser("site", help="build a static site of one or more runs")
     site.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
     site.add_argument("--out", type=Path, required=True, metavar="SITE", help="folder to write")

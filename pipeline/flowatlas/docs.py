@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from flowatlas.families import FAMILIES, REFUSED, TEXT_PARTS, Family, SameAs
-from flowatlas.schema import markdown
+from flowatlas.schema import MODEL_TABLES, TABLES, markdown
+from flowatlas.schema_compared import COMPARED_TABLES
+from flowatlas.schema_stats import STATS_TABLES
 
 _PLACE = re.compile(r"(<!-- tables: .*? -->\n).*(<!-- /tables -->)", re.DOTALL)
 _DTYPES = ("float32", "bfloat16", "float16")
@@ -57,7 +59,9 @@ converted to bfloat16), and so is every family that no table here names.
 
 def with_tables(readme: str) -> str:
     """The README's text with the part between its two marks made anew."""
-    return _PLACE.sub(lambda found: f"{found[1]}{markdown()}{found[2]}", readme)
+    tables = markdown(TABLES) + markdown(MODEL_TABLES, "model/") + markdown(STATS_TABLES, "stats/")
+    tables += markdown(COMPARED_TABLES, "compared/")
+    return _PLACE.sub(lambda found: f"{found[1]}{tables}{found[2]}", readme)
 
 
 def models_page(errors: dict[str, dict[str, float]]) -> str:

@@ -51,6 +51,24 @@ def remove(path: Path) -> None:
             path.unlink()
 
 
+def swap_folder(new: Path, out: Path) -> None:
+    """Put the folder `new` in the place of `out`, on the same disk; of several processes the last one's stays."""
+    old = temporary_path(out.with_name(out.name + ".old"))
+    while True:
+        remove(old)
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(out, old)
+        try:
+            os.rename(new, out)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                continue
+            if old.exists():
+                os.rename(old, out)
+            raise
+        return remove(old)
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a temporary path; what the body wrote there takes the place of `path` when the body ends well.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from flowatlas import claims, neuron_tokens
+from flowatlas import claims, neuron_tokens, stats
 from flowatlas.claims import Claims
 from flowatlas.files import remove
 from flowatlas.job import Job
@@ -16,23 +16,27 @@ from flowatlas.manifest import find_manifest, is_current, write_manifest
 from flowatlas.models import Model
 from flowatlas.plan import Plan
 from flowatlas.shards import Ledger
+from flowatlas.site_data import RunReader
 from flowatlas.tokens import special_ids, token_texts
 
 NAME = "finish"  # of the claim
 
 
 def finish(job: Job, plan: Plan, board: Claims, load: Callable[[], Model]) -> dict[str, Any] | None:
-    """The manifest of the run, all shards of which are done; None while another process is making it.
+    """The manifest of the run, all shards of which are done; None while another process is at its end.
 
     Raises UnfinishedError when the disk does not let it, or the dataset has grown meanwhile.
     """
-    if manifest := _current(job.run_dir, plan):
+    manifest = _current(job.run_dir, plan)
+    if manifest and _has_statistics(job.run_dir, manifest):
         return manifest
     claim = board.take(NAME, again=True)
     if claim is None:
         return None
     try:
         manifest = _current(job.run_dir, plan) or _make(job, plan, load())
+        if not _has_statistics(job.run_dir, manifest):
+            stats.make(job.run_dir)
         claim.done()
     except BaseException:
         claim.drop()
@@ -48,6 +52,11 @@ def clear(run_dir: Path) -> None:
 def _current(run_dir: Path, plan: Plan) -> dict[str, Any] | None:
     manifest = find_manifest(run_dir, plan)
     return manifest if manifest is not None and is_current(run_dir, manifest, Ledger(run_dir)) else None
+
+
+def _has_statistics(run_dir: Path, manifest: dict[str, Any]) -> bool:
+    """Whether they are there and of these shards; of no prompt there are none."""
+    return not manifest["counts"]["prompts"] or stats.current(RunReader(run_dir)) is not None
 
 
 def _make(job: Job, plan: Plan, model: Model) -> dict[str, Any]:

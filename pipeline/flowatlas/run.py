@@ -4,7 +4,7 @@
 2. The plan is compared with the one there, if any; the shards that are done are left alone.
 3. The model is loaded and guarded on the first batch. Only then is a new run's plan written, so that a model that is
    refused leaves nothing behind. Shards that no other process is at are claimed, extracted and written whole (`task.py`).
-4. When no shard is missing, the model's own tables and the manifest make the run complete (`finish.py`).
+4. When no shard is missing, the model's own tables, the manifest and the statistics make the run complete (`finish.py`).
 """
 
 import platform

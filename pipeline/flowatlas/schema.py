@@ -251,11 +251,10 @@ MODEL_TABLES: dict[str, Table] = {table.name: table for table in _model_tables}
 LATER_TABLES = frozenset({"maps"})
 
 
-def markdown() -> str:
-    """The tables as the README shows them: a folded section per table, a row per column."""
+def markdown(tables: dict[str, Table], place: str = "") -> str:
+    """Tables as the README shows them: a folded section per table, a row per column. `place` is their folder in a run."""
     sections = []
-    for table in (*TABLES.values(), *MODEL_TABLES.values()):
-        place = "model/" if table.name in MODEL_TABLES else ""
+    for table in tables.values():
         lines = [
             f"<details><summary><code>{place}{table.name}</code>: {table.row}</summary>\n",
             "| column | type | unit, range | meaning |",

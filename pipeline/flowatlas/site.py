@@ -5,10 +5,10 @@ either the old or the new one, and building it again gives the same files.
 """
 
 import contextlib
-import errno
 import os
 import re
 import shutil
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,12 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from flowatlas import __version__
-from flowatlas.errors import RunError
-from flowatlas.files import hash_json, json_text, remove, stale, temporary_path, unfinished
+from flowatlas.errors import RunError, UnfinishedError
+from flowatlas.files import hash_json, json_text, remove, stale, swap_folder, temporary_path, unfinished
 from flowatlas.schema import MODEL_TABLES, SCHEMA_VERSION, TABLES
 from flowatlas.site_data import BUCKETED, EAGER, SLIM, RunReader, bucket_size, encode, maps_bucket_size
+from flowatlas.site_stats import write_compared, write_stats
+from flowatlas.stats import Stats, ensure
 
 PAGE_SIZE = 20_000
 ABANDONED_SECONDS = 7 * 24 * 3600.0  # of another host, whose processes cannot be seen; large sites take hours
@@ -41,6 +43,7 @@ def build_site(
     explorer = explorer_dir()
     _recover(out)
     _refuse_foreign(out, readers)
+    stats = [_stats_of(reader) for reader in readers]
     names = [reader.run_dir.name for reader in readers]
     new = temporary_path(out)
     with unfinished(out):
@@ -49,15 +52,17 @@ def build_site(
             shutil.copytree(explorer, new)
             (new / "data").mkdir(exist_ok=True)
             runs = [
-                _write_run(reader, new / "data", id_, progress)
-                for reader, id_ in zip(readers, run_ids(names), strict=True)
+                _write_run(reader, new / "data", id_, stats_of_run, progress)
+                for reader, id_, stats_of_run in zip(readers, run_ids(names), stats, strict=True)
             ]
             catalogue = {"schema_version": SCHEMA_VERSION, "title": title or ", ".join(names), "runs": runs}
+            folders = {run["id"]: reader.run_dir for run, reader in zip(runs, readers, strict=True)}
+            catalogue["compared"] = write_compared(folders, new / "data")
             _write(new / "data" / "catalogue.json", json_text(catalogue))
             (new / ".nojekyll").touch()  # GitHub Pages then serves every file as it is
             files = [path.stat().st_size for path in new.rglob("*") if path.is_file()]
             _keep(out, new)
-            _swap(new, out)
+            swap_folder(new, out)
         finally:
             remove(new)
     return {"files": len(files), "bytes": sum(files), "runs": len(runs)}
@@ -120,25 +125,7 @@ def _keep(out: Path, new: Path) -> None:
                     shutil.copy2(path, new / path.name, follow_symlinks=False)
 
 
-def _swap(new: Path, out: Path) -> None:
-    """Put `new` in the place of `out`. Of several processes that do so at once, the last one's site stays."""
-    old = temporary_path(out.with_name(out.name + ".old"))
-    while True:
-        remove(old)
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(out, old)
-        try:
-            os.rename(new, out)
-        except OSError as error:
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                continue
-            if old.exists():
-                os.rename(old, out)
-            raise
-        return remove(old)
-
-
-def _write_run(reader: RunReader, data: Path, id_: str, progress: bool | None) -> dict[str, Any]:
+def _write_run(reader: RunReader, data: Path, id_: str, stats: Stats | None, progress: bool | None) -> dict[str, Any]:
     """Write `data/<id>/`; returns the run's entry in the catalogue."""
     folder, manifest, config = data / id_, reader.manifest, reader.plan.config
     n, n_maps, maps = bucket_size(reader), maps_bucket_size(reader), reader.maps_config
@@ -156,7 +143,9 @@ def _write_run(reader: RunReader, data: Path, id_: str, progress: bool | None) -
         "counts": manifest["counts"],
         "bucket_size": n,
         # Goes into the addresses of the run's files, so that no cache gives a bucket of an older site.
-        "version": hash_json([manifest["shards"], model_tables, n, n_maps, __version__])[:12],
+        "version": hash_json(
+            [manifest["shards"], model_tables, stats and stats.marker["tables"], n, n_maps, __version__]
+        )[:12],
         "prompt_pages": pages,
         "page_size": PAGE_SIZE,
         "n_layers": n_layers,
@@ -167,6 +156,7 @@ def _write_run(reader: RunReader, data: Path, id_: str, progress: bool | None) -
         "maps": {"stored": bool(maps["store"]), "floor": maps["floor"], "bucket_size": n_maps},
         "tables": tables,
         "model_tables": model_tables,
+        "stats": write_stats(stats, folder) if stats else None,
         "eager": list(EAGER),
         "groups": groups,
     }
@@ -251,6 +241,15 @@ def _copy_model(run_dir: Path, folder: Path) -> list[str]:
         (folder / "model").mkdir(parents=True, exist_ok=True)
         shutil.copyfile(run_dir / "model" / f"{table}.parquet", folder / "model" / f"{table}.parquet")
     return found
+
+
+def _stats_of(reader: RunReader) -> Stats | None:
+    """The run's statistics, made when missing or stale; None where its folder cannot be written (an archive, say)."""
+    try:
+        return ensure(reader.run_dir)
+    except UnfinishedError as error:
+        print(f"flowatlas: the site goes without statistics of {reader.run_dir.name}: {error}", file=sys.stderr)
+        return None
 
 
 def _shape(reader: RunReader) -> tuple[int, int, bool]:

@@ -1,0 +1,70 @@
+"""Reading a run from Python: `flowatlas.open(RUN)` gives its tables as DuckDB relations, Arrow or pandas."""
+
+from pathlib import Path
+from types import TracebackType
+
+import duckdb
+
+from flowatlas.corpus import quoted, views
+from flowatlas.errors import RunError
+from flowatlas.schema import MODEL_TABLES, TABLES
+from flowatlas.schema_stats import STATS_TABLES
+from flowatlas.site_data import RunReader
+from flowatlas.stats import ensure
+
+
+class Atlas:
+    """A run's tables under their names, the model's under `model.`, the statistics under `stats.` (made when missing or stale).
+
+    Nothing is read before it is asked for. Raises RunError when made from what is no run with a done shard.
+    """
+
+    def __init__(self, run_dir: str | Path) -> None:
+        self.run_dir = Path(run_dir)
+        self._reader = RunReader(self.run_dir)
+        self.connection = duckdb.connect()
+        views(self.connection, self._reader)
+        self._statistics = False
+        self.connection.execute("CREATE SCHEMA model")
+        for name in MODEL_TABLES:
+            if (path := self.run_dir / "model" / f"{name}.parquet").exists():
+                self.connection.execute(f"CREATE VIEW model.{name} AS SELECT * FROM read_parquet({quoted(path)})")
+
+    @property
+    def manifest(self) -> dict:
+        """Model, config, counts and versions of the run."""
+        return self._reader.manifest
+
+    @property
+    def tables(self) -> list[str]:
+        """Names for `table` and SQL."""
+        return [*TABLES, *(f"model.{name}" for name in MODEL_TABLES), *(f"stats.{name}" for name in STATS_TABLES)]
+
+    def table(self, name: str) -> duckdb.DuckDBPyRelation:
+        """A table as a relation: `.df()` is pandas, `.arrow()` Arrow. Raises RunError for a name that is none."""
+        if name not in self.tables:
+            raise RunError(f"a run has no table {name}: it has {', '.join(self.tables)}")
+        return self.sql(f"SELECT * FROM {name}")
+
+    def sql(self, query: str) -> duckdb.DuckDBPyRelation:
+        """Any SQL over the tables, as a relation."""
+        if "stats." in query and not self._statistics:
+            self._open_statistics()
+        return self.connection.sql(query)
+
+    def _open_statistics(self) -> None:
+        folder = ensure(self.run_dir).folder
+        self.connection.execute("CREATE SCHEMA stats")
+        for name in STATS_TABLES:
+            path = quoted(folder / f"{name}.parquet")
+            self.connection.execute(f"CREATE VIEW stats.{name} AS SELECT * FROM read_parquet({path})")
+        self._statistics = True
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def __enter__(self) -> "Atlas":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
