@@ -14,7 +14,8 @@
  * @typedef {{ view: 'contrast', run: string, by: import('./measures.js').Contrast, a: string | null, b: string | null,
  *   group: string | null, measure: string, list: 'parts' | 'neuron', y: 'q' | 'p', specific: boolean, find: string,
  *   order: string }} ContrastState as the columns of `contrasts`; null `a`: the first that there is
- * @typedef {{ view: 'head' | 'neuron', run: string, name: string, order: string }} ComponentState
+ * @typedef {{ view: 'head' | 'neuron', run: string, name: string, measure: string, tau: number | null,
+ *   source: typeof SOURCES[number], pick: typeof PICKS[number], order: string }} ComponentState `source` of roles, `pick` of examples
  * @typedef {{ view: 'search', run: string, q: string }} SearchState
  * @typedef {{ view: 'sql', run: string, q: string }} SqlState
  * @typedef {{ view: 'map' | 'data' | 'trust', run: string }} RunPageState
@@ -25,7 +26,7 @@
  * @typedef {CatalogueState | RunState} State
  */
 
-import { COMPARED, CONTRASTS, MEASURES, PARTS } from './measures.js';
+import { COMPARED, CONTRASTS, MEASURES, PARTS, PICKS, SOURCES } from './measures.js';
 import { MODES } from './routes.js';
 import { OUTCOMES, parseHead, parseNeuron, TAB_NAMES } from './tabs.js';
 
@@ -99,6 +100,15 @@ const COMMON = {
   order: { default: '', read: readOrders },
 };
 
+/** @type {Record<string, Param>} of the page of a head or neuron */
+const COMPONENT = {
+  measure: choice(Object.keys(MEASURES)),
+  tau: COMMON.tau,
+  source: choice(SOURCES),
+  pick: choice(PICKS),
+  order: COMMON.order,
+};
+
 /** @type {Record<RunView, Record<string, Param>>} */
 const PARAMS = {
   prompts: {
@@ -137,8 +147,8 @@ const PARAMS = {
     find: COMMON.words,
     order: COMMON.order,
   },
-  head: { order: COMMON.order },
-  neuron: { order: COMMON.order },
+  head: COMPONENT,
+  neuron: COMPONENT,
   search: { q: COMMON.words },
   map: {},
   data: {},
