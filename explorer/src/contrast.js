@@ -7,7 +7,7 @@ import { h } from './dom.js';
 import { exact, fraction, integer, plural, quantity, showText } from './format.js';
 import { estimateOf, exactWords, intervalMark, intervalWords, written } from './interval.js';
 import { COMPARED, MEASURES } from './measures.js';
-import { choiceField, createStatsPage, selectField } from './page-parts.js';
+import { choiceField, createStatsPage, halfOf, selectField } from './page-parts.js';
 import { answered, signed } from './panel-parts.js';
 import { asked, sqlLink } from './sql-link.js';
 import choicesSql from './sql/contrast_choices.sql?raw';
@@ -132,7 +132,7 @@ export function createContrast({ data, navigate }) {
   let now = null;
   const table = createDataTable({ id: 'contrast', name: 'contrast', first: 25, onFind: (find) => now?.go({ find }, true) });
 
-  /** @param {Props} props @param {Shown} shown @param {HTMLAnchorElement} sql */
+  /** @param {Props} props @param {Shown} shown @param {() => HTMLAnchorElement} sql */
   function comparison(props, shown, sql) {
     const { state, width, sorting, go } = props;
     const { sides, rows, choice } = shown;
@@ -145,14 +145,14 @@ export function createContrast({ data, navigate }) {
     const [first, second] = shown.turned ? [choice.n_b, choice.n_a] : [choice.n_a, choice.n_b];
     const found = rows.filter((row) => row.q !== null && row.q <= 0.05).length;
     const kept = state.specific ? rows.filter((row) => row.specific) : rows;
-    table.update({ rows: kept, columns: columnsOf(props, shown), sorting, find: state.find, sql, empty: 'Nothing here is specific to this group.' });
+    table.update({ rows: kept, columns: columnsOf(props, shown), sorting, find: state.find, sql: sql(), empty: 'Nothing here is specific to this group.' });
     const counted = choice.contrast === 'roles' ? plural(first, 'pair') : `${plural(first, 'prompt')} against ${integer(second)}`;
     return [
       h('p', { class: 'quiet', 'data-testid': 'contrast-words' }, `${counted}. ${integer(found)} of ${integer(rows.length)} ${state.list === 'neuron' ? 'neurons' : 'heads, MLPs and attention blocks'} differ at a false discovery rate of 5%.`),
       h(
         'div',
         { class: 'halves' },
-        h('section', {}, rows.some((row) => row.q !== null) ? volcano({ rows, y: state.y, width: width > 1080 ? (width - 32) * 0.46 : width, title, unit, sides, sql, words: (row) => wordsOf(row, state.measure, shown), onChoose: open }) : h('p', { class: 'empty' }, `Nothing can be tested: ${state.measure === 'effect' ? 'effects are stored where every prompt has an answer, and not for neurons' : 'there are fewer than two prompts on a side'}.`)),
+        h('section', {}, rows.some((row) => row.q !== null) ? volcano({ rows, y: state.y, width: halfOf(width), title, unit, sides, sql: sql(), words: (row) => wordsOf(row, state.measure, shown), onChoose: open }) : h('p', { class: 'empty' }, `Nothing can be tested: ${state.measure === 'effect' ? 'effects are stored where every prompt has an answer, and not for neurons' : 'there are fewer than two prompts on a side'}.`)),
         h('section', {}, choice.contrast === 'rest' ? h('label', { class: 'check' }, h('input', { type: 'checkbox', checked: state.specific, 'data-go': 'specific', onchange: () => go({ specific: !state.specific }) }), ` only what is specific to ${sides[1]}`) : null, table.el),
       ),
     ];
@@ -169,7 +169,7 @@ export function createContrast({ data, navigate }) {
     const answer = ask(`contrast ${JSON.stringify(values)}`, () => data.stats.rows(index, contrastSql, { contrasts: { contrast: choice.contrast, a: choice.a, component: PARTS_OF[state.list] } }, values));
     const names = [showText(choice.a), choice.b === null ? 'the rest' : showText(choice.b)];
     const sides = /** @type {[string, string]} */ (turned ? names : [names[1], names[0]]);
-    const sql = sqlLink(state.run, asked(contrastSql, values, NAMES), `${sides[1]} against ${sides[0]}`);
+    const sql = () => sqlLink(state.run, asked(contrastSql, values, NAMES), `${sides[1]} against ${sides[0]}`);
     return [
       asWanted ? '' : h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, `That comparison is not stored; ${sides[1]} against ${sides[0]} is shown instead.`),
       ...answered(answer, 'The comparison', (rows) => (rows.length ? comparison(props, { ...found, sides, rows: turned ? rows.map(turnedRow) : rows }, sql) : [h('p', { class: 'empty' }, neurons && choice.contrast === 'groups' ? 'Two groups are compared for heads, MLPs and attention blocks only; neurons are compared with the rest and in pairs.' : 'Nothing is stored for this comparison.')]), 10),

@@ -1,7 +1,7 @@
 /** Examples of a component as a list: the prompt with the two tokens marked, its route in small, the way to its page. Prompts are read as they come into view. */
 
 import { fill, h } from './dom.js';
-import { exact, fraction, showToken } from './format.js';
+import { exact, fraction, showText, showToken } from './format.js';
 import { miniRoute } from './mini-route.js';
 import { failed, tokenMark, waiting } from './panel-parts.js';
 import { format, promptState } from './state.js';
@@ -33,8 +33,9 @@ function tokensOf({ prompt }, example) {
     const gap = pos > last + 1 ? [h('span', { class: 'quiet' }, '… ')] : [];
     last = pos;
     const mark = pos === example.dst ? 'to' : pos === example.src ? 'from' : '';
-    const token = showToken(prompt.tokens[pos]);
-    return [...gap, mark ? h('mark', { class: mark, title: `position ${pos}: ${mark === 'to' ? 'it writes here' : 'it reads here'}` }, token) : h('span', {}, token)];
+    const token = prompt.tokens[pos];
+    const words = mark === 'to' ? 'it writes here' : 'it reads here';
+    return [...gap, mark ? h('mark', { class: mark, title: `position ${pos}: ${words}` }, showToken(token)) : h('span', {}, showText(token))];
   });
 }
 
@@ -51,7 +52,7 @@ function filled(of, index, example, data) {
       'div',
       { class: 'example-words' },
       h('p', { class: 'example-text', dir: 'auto' }, h('bdi', {}, ...tokensOf(data, example))),
-      h('p', { class: 'quiet' }, 'share ', h('b', { class: 'num', title: exact(example.share) }, fraction(example.share)), of.component === 'head' ? ['  ', tokenMark(data.prompt.tokens[example.src]), ' → ', tokenMark(data.prompt.tokens[example.dst])] : ['  at ', tokenMark(data.prompt.tokens[example.dst])], last ? ['  ·  predicts ', tokenMark(last.predicted ?? '?'), ` ${fraction(last.predicted_prob)}`] : null, data.prompt.group === null ? null : `  ·  ${data.prompt.group}`),
+      h('p', { class: 'quiet' }, 'share ', h('b', { class: 'num', title: exact(example.share) }, fraction(example.share)), of.component === 'head' ? ['  ', tokenMark(data.prompt.tokens[example.src]), ' → ', tokenMark(data.prompt.tokens[example.dst])] : ['  at ', tokenMark(data.prompt.tokens[example.dst])], last ? ['  ·  predicts ', tokenMark(last.predicted ?? '?'), ` ${fraction(last.predicted_prob)}`] : null, data.prompt.group === null ? null : `  ·  ${showText(data.prompt.group)}`),
     ),
   ];
 }

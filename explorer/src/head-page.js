@@ -6,7 +6,7 @@ import { h } from './dom.js';
 import { exact, fraction, integer } from './format.js';
 import { estimateOf, exactWords, intervalMark } from './interval.js';
 import { createMemo } from './memo.js';
-import { choiceField, createStatsPage } from './page-parts.js';
+import { choiceField, createStatsPage, halfOf } from './page-parts.js';
 import { answered } from './panel-parts.js';
 import { promotedLists } from './promoted.js';
 import { sqlLink } from './sql-link.js';
@@ -48,6 +48,14 @@ function rolesPart(props, table) {
   ];
 }
 
+/** The role that stands out most, in a line. @param {Props} props */
+function strongestRole(props) {
+  const rows = askAbout(props, 'roles', { source: 'edges' }).answer.value ?? [];
+  const [best] = [...rows].filter((row) => row.contribution !== null).sort((a, b) => b.contribution - b.contribution_chance - (a.contribution - a.contribution_chance));
+  if (!best || !(best.contribution > 2 * best.contribution_chance)) return [];
+  return [h('p', { class: 'quiet', 'data-testid': 'strongest-role' }, 'reads above all from: ', h('b', {}, best.role), `, ${fraction(best.contribution)} of what it carries where there is one, by chance ${fraction(best.contribution_chance)}`)];
+}
+
 /** @param {Props} props */
 function promotedPart(props) {
   const { answer, text } = askAbout(props, 'promoted');
@@ -72,8 +80,8 @@ export function createHeadPage({ data, navigate }) {
     return [
       place,
       ...standing(props),
-      ...groupsPart(props),
-      ...rolesPart(props, roles),
+      ...strongestRole(props),
+      h('div', { class: 'halves' }, h('section', {}, ...groupsPart({ ...props, width: halfOf(props.width) })), h('section', {}, ...rolesPart(props, roles))),
       h('h2', {}, 'Tokens that it moves'),
       h('div', { class: 'halves' }, pairsPart(props, moves, 'moves', 'From a token to a token'), pairsPart(props, writes, 'writes', 'From a token, and what it promotes there')),
       ...promotedPart(props),

@@ -5,7 +5,7 @@ import { createDataTable } from './data-table.js';
 import { h } from './dom.js';
 import { exact, fraction, integer, plural, quantity } from './format.js';
 import { createMemo } from './memo.js';
-import { createStatsPage } from './page-parts.js';
+import { createStatsPage, halfOf } from './page-parts.js';
 import { answered, factList } from './panel-parts.js';
 import { promotedLists } from './promoted.js';
 import { asked, sqlLink } from './sql-link.js';
@@ -59,7 +59,7 @@ export function createNeuronPage({ data, navigate }) {
       neighbours(page.state.run, props.of, { layers: page.index.n_layers, inside: null }),
       ...standing(props),
       ...activationPart(props),
-      h('div', { class: 'halves' }, h('section', {}, ...groupsPart({ ...props, width: props.width > 1080 ? (props.width - 32) * 0.46 : props.width })), h('section', {}, h('h2', {}, 'Where it fires'), pairsPart(props, fires, 'fires', 'Tokens at which it is stored'))),
+      h('div', { class: 'halves' }, h('section', {}, ...groupsPart({ ...props, width: halfOf(props.width) })), h('section', {}, h('h2', {}, 'Where it fires'), pairsPart(props, fires, 'fires', 'Tokens at which it is stored'))),
       ...tokensPart(props),
       ...examplesPart(props, memo.get),
     ];

@@ -80,7 +80,7 @@ export function volcano(props) {
   const svg = s(
     'svg',
     { class: 'volcano', viewBox: `0 0 ${width} ${height}`, width, height, role: 'application', tabindex: '0', 'data-go': 'volcano', 'data-testid': 'volcano', 'aria-roledescription': 'volcano plot', 'aria-label': `${title}. Arrow keys go from point to point, Enter opens one.` },
-    ...ticksBetween(-reach, reach, Math.max(3, Math.floor(width / 110))).map((tick) => s('g', {}, s('path', { class: tick === 0 ? 'grid zero' : 'grid', d: `M${x(tick)},${TOP}V${bottom}` }), s('text', { class: 'tick', x: x(tick), y: bottom + 15, 'text-anchor': 'middle' }, String(tick).replace('-', '−')))),
+    ...ticksBetween(-reach, reach, Math.max(4, Math.floor(width / 90))).map((tick) => s('g', {}, s('path', { class: tick === 0 ? 'grid zero' : 'grid', d: `M${x(tick)},${TOP}V${bottom}` }), s('text', { class: 'tick', x: x(tick), y: bottom + 15, 'text-anchor': 'middle' }, String(tick).replace('-', '−')))),
     ...ticksBetween(0, top, 6).map((tick) => s('g', {}, s('path', { class: 'grid', d: `M${LEFT},${y(tick)}H${right}` }), s('text', { class: 'tick', x: LEFT - 6, y: y(tick) + 3.5, 'text-anchor': 'end' }, String(tick)))),
     s('path', { class: 'rate', d: `M${LEFT},${line.toFixed(1)}H${right}` }),
     s('text', { class: 'tick', x: right, y: line - 4, 'text-anchor': 'end' }, `${by} = ${RATE}`),
