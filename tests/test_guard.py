@@ -7,6 +7,7 @@ import torch
 
 from extraction import config_of
 from flowatlas import activations, checkpoints, guard, models
+from flowatlas.activations import Batch
 from flowatlas.errors import GuardError
 from tiny import make_model
 
@@ -85,3 +86,20 @@ def test_the_guard_refuses_blocks_whose_mlp_reads_another_node(tmp_path, monkeyp
     monkeypatch.setattr(activations, "mlp_without_heads", lambda *_: (answers[0], other))
     with pytest.raises(GuardError, match=f"its blocks are {swapped} and were taken for"):
         guard.check(model, batch, reference)
+
+
+def test_a_prompt_that_gives_nan_is_left_to_the_rejects(tmp_path):
+    """The model is judged by the other prompts; alone it stops the run, and says where the first NaN stands."""
+    folder = make_model(tmp_path / "model", "llama")  # its head is not tied to the embedding
+    config = config_of(folder).model
+    batch = guard.probe_batch([(0, 7, 91, 23), (0, 12, 4)])
+
+    def spoil(hf):
+        hf.get_input_embeddings().weight[91] = float("nan")
+        return guard.reference_logits(hf, batch)
+
+    model, reference = models.load(checkpoints.locate(config), config, spoil)
+    assert max(guard.check(model, batch, reference).values()) < 1e-5
+    alone = Batch.of([(0, 7, 91, 23)])
+    with pytest.raises(GuardError, match="NaN or infinity, first at layer -1 post, position 2"):
+        guard.check(model, alone, reference[:1])

@@ -159,7 +159,7 @@ def no_tokenizer(folder: Path) -> None:
         (missing_tensor, "transformer.h.1.mlp.c_fc.weight"),
         (truncated, "is the download complete?"),
         (other_shape, "do not fit its config (transformer.h.0.mlp.c_fc.bias"),
-        (not_finite, "does not add up"),
+        (not_finite, "NaN or infinity, first at layer "),
         (no_tokenizer, "tokenizer.json there"),
         (no_positions, "config.json cannot be read"),
         (odd_heads, "do not go together"),

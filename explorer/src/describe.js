@@ -6,6 +6,9 @@ import { fraction, showToken } from './format.js';
 
 /** @typedef {import('./routes.js').RouteEdge} RouteEdge */
 
+/** Kinds of edges that a reader may hide, as `HIDEABLE` lists them. @type {Record<string, string>} */
+export const KIND_WORDS = { resid: 'residual', mlp: 'MLP', self: 'self' };
+
 /** @param {{ layer: number, point: string }} node @returns {string} short name, as the axes use it */
 export function nodeName({ layer, point }) {
   if (layer < 0) return 'embedding';

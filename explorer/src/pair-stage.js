@@ -1,6 +1,6 @@
 /** The comparison's graph with what stands around it: key of colours, threshold, mode, kinds of edges, view, downloads. */
 
-import { edgeName, modeName } from './describe.js';
+import { edgeName, KIND_WORDS, modeName } from './describe.js';
 import { fill, h } from './dom.js';
 import { figureTools } from './figure.js';
 import { plural } from './format.js';
@@ -16,7 +16,6 @@ import { HIDEABLE, toggled } from './state.js';
  *   names: [string, string], selection: string | null, tau: number, shares: number[] }} PairStageProps `changes` are those of the kinds that are shown
  */
 
-const KINDS = /** @type {const} */ ({ resid: 'residual', mlp: 'MLP', self: 'self' });
 const MOST = 6; // times larger than the whole in the window
 
 /** @param {string[]} names */
@@ -48,7 +47,7 @@ export function createPairStage({ onSelect, onGo }) {
   const slider = createSlider({ name: 'pair-tau', onTau: (tau) => onGo({ tau }, true) });
   const mode = h('select', { 'aria-label': 'Mode', 'data-testid': 'pair-mode', title: 'How shares are compared with the threshold  m', onchange: () => onGo({ mode: /** @type {any} */ (mode.value) }) }, ...MODES.map((name) => h('option', { value: name }, modeName(name))));
   const boxes = HIDEABLE.map((kind) => h('input', { type: 'checkbox', onchange: () => now && onGo({ hide: toggled(now.here.hide, kind, HIDEABLE) }, true) }));
-  const kinds = h('fieldset', { class: 'kinds' }, h('legend', {}, 'edges'), ...HIDEABLE.map((kind, i) => h('label', { class: 'check' }, boxes[i], KINDS[/** @type {keyof typeof KINDS} */ (kind)])));
+  const kinds = h('fieldset', { class: 'kinds' }, h('legend', {}, 'edges'), ...HIDEABLE.map((kind, i) => h('label', { class: 'check' }, boxes[i], KIND_WORDS[kind])));
   const button = (/** @type {string} */ label, /** @type {string} */ sign, /** @type {() => void} */ run) => h('button', { type: 'button', class: 'icon', 'aria-label': label, title: label, onclick: run }, sign);
   const view = h('div', { class: 'zoom', role: 'group', 'aria-label': 'View of the graph' }, button('Smaller', '−', () => scale(1 / 1.4)), button('Larger', '+', () => scale(1.4)), button('The whole in the window', '⤢', () => scale(0)));
   const head = h('div', { class: 'pair-head' });

@@ -100,11 +100,18 @@ export function createPrompt({ data, navigate }) {
     go({ open: toggled(requested.open, key) });
   }
 
-  /** Into the comparison with the first other prompt of the pair, or out of it. */
+  /** Into the comparison with the first other prompt of the pair, once that is known, or out of it. */
   function togglePair() {
-    const other = surroundings.around()?.partners[0]?.prompt_id;
-    if (requested?.pair === null && other === undefined) return false;
-    go({ pair: requested?.pair === null ? other : null, sel: null });
+    if (requested && requested.pair !== null) {
+      go({ pair: null, sel: null });
+      return true;
+    }
+    if (!loaded || loaded.data.prompt.pair_id === null) return false;
+    const { index, data: { prompt } } = loaded;
+    const enter = (/** @type {import('./rows.js').Row | undefined} */ other) => {
+      if (other && requested?.run === index.id && requested.id === prompt.prompt_id && requested.pair === null) go({ pair: other.prompt_id, sel: null });
+    };
+    data.pair(index, prompt).then(([other]) => enter(other), () => {}); // what fails stands above the graph already
     return true;
   }
 

@@ -1,9 +1,11 @@
 /** The graph's own buttons: zoom, fit, open a node, fullscreen; and which kinds of edges are shown. */
 
+import { KIND_WORDS } from './describe.js';
 import { attr, h, s } from './dom.js';
 import { HIDEABLE } from './state.js';
 
-const KINDS = { resid: ['residual', 'Draw residual edges'], mlp: ['MLP', 'Draw MLP edges'], self: ['self', 'Draw attention of a token to itself'] };
+/** @type {Record<string, string>} */
+const TITLES = { resid: 'Draw residual edges', mlp: 'Draw MLP edges', self: 'Draw attention of a token to itself' };
 
 const ICON = { viewBox: '0 0 16 16', width: 16, height: 16, fill: 'none', stroke: 'currentColor', 'stroke-width': 1.5, 'aria-hidden': 'true' };
 /** @param {string} d @returns {Node} */
@@ -35,7 +37,7 @@ export function createStageTools({ scale, fit, stage, onOpen, onToggle }) {
     'fieldset',
     { class: 'kinds' },
     h('legend', {}, 'edges'),
-    ...HIDEABLE.map((kind, i) => h('label', { class: 'check', title: KINDS[/** @type {keyof KINDS} */ (kind)][1] }, boxes[i], KINDS[/** @type {keyof KINDS} */ (kind)][0])),
+    ...HIDEABLE.map((kind, i) => h('label', { class: 'check', title: TITLES[kind] }, boxes[i], KIND_WORDS[kind])),
   );
 
   async function toggleFull() {

@@ -1,6 +1,6 @@
 /** The graph with what stands under it: threshold, mode, kinds of edges, view, the route's total, its downloads. */
 
-import { edgeEnds, edgeName, modeName, nodeName, tokenAt } from './describe.js';
+import { edgeEnds, edgeName, KIND_WORDS, modeName, nodeName, tokenAt } from './describe.js';
 import { attr, fill, h, text } from './dom.js';
 import { figureTools } from './figure.js';
 import { fraction, plural } from './format.js';
@@ -145,8 +145,6 @@ function selectionName({ selection, graph, data }) {
   return `${nodeName(node)} at ${tokenAt(data.prompt.tokens, node.pos)}`;
 }
 
-const KINDS = { resid: 'residual', mlp: 'MLP', self: 'self' };
-
 /**
  * What the graph does not draw, in words: kinds that a reader hid, and stored edges that would only merge into bands.
  * @param {{ route: import('./routes.js').Route, hide: string, faint: boolean, drawn: number, of: number }} about
@@ -154,7 +152,7 @@ const KINDS = { resid: 'residual', mlp: 'MLP', self: 'self' };
 export function hiding({ route, hide, faint, drawn, of }) {
   const hidden = hiderOf(hide);
   const n = [...route.edges.values()].filter(hidden).length;
-  const kinds = hide.split(',').filter(Boolean).map((kind) => KINDS[/** @type {keyof typeof KINDS} */ (kind)]);
+  const kinds = hide.split(',').filter(Boolean).map((kind) => KIND_WORDS[kind]);
   const words = [
     kinds.length ? `${plural(n, 'edge')} of the route hidden: ${kinds.join(', ')}` : '',
     !faint ? 'off-route edges hidden' : drawn < of ? `faint: the strongest ${drawn.toLocaleString('en')} of ${plural(of, 'stored edge')}` : '',

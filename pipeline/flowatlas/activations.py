@@ -62,6 +62,18 @@ class Activations:
         for name in ("pattern", "v"):
             del self._cache[f"blocks.{l}.attn.hook_{name}"]
 
+    def not_finite(self, mask: Tensor) -> dict[int, str]:
+        """By prompt (row of mask [batch, pos]) the first place in its stream where a NaN or an infinity stands, in words.
+
+        The prompt where it stands lowest in the stream comes first.
+        """
+        places: dict[int, str] = {}
+        for depth, resid in enumerate(self.resid):
+            bad = ~torch.isfinite(resid).all(-1) & mask.bool()
+            for b, pos in bad.nonzero().tolist() if bool(bad.any()) else []:
+                places.setdefault(b, f"{self._model.stream.place(depth)}, position {pos}")
+        return places
+
     def _get(self, name: str) -> Tensor:
         return self._cache[name].to(self._model.device, self._model.dtype)
 

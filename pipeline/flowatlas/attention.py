@@ -47,9 +47,8 @@ def block_shares(
     """The shares of block l's attention. `acts` must hold its pattern and values; lengths [batch]."""
     stream, weights = model.stream, model.layer(l)
     whole, residual = acts.resid[stream.attended(l)], acts.resid[stream.pre(l)]
-    bias, mlp_out = acts.biases(l, weights)[0], None
-    if stream.parallel:
-        bias, mlp_out = _sum(*acts.biases(l, weights)), acts.mlp_out(l)
+    b_o, b_out = acts.biases(l, weights)
+    bias, mlp_out = (_sum(b_o, b_out), acts.mlp_out(l)) if stream.parallel else (b_o, None)
     pattern, factor = acts.pattern(l), acts.attention_factor(l)
     values = contributions.head_values(acts.v(l), weights.w_o)
     pieces = []

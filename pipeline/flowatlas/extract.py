@@ -24,7 +24,6 @@ from flowatlas.config import Config
 from flowatlas.models import Model
 from flowatlas.prompts import Prompt, Reject
 from flowatlas.schema import TABLES
-from flowatlas.stream import Stream
 from flowatlas.vocabulary import Vocabulary
 from flowatlas.weights import LayerWeights
 
@@ -67,7 +66,11 @@ class Extractor:
                 acts.forget_attention(l)
 
         acts, _ = activations.run(self.model, batch, read)
-        return batch, acts, found, _not_finite(self.model.stream, prompts, acts, batch)
+        rejects = [
+            Reject(prompts[b].prompt_id, prompts[b].source_id, "not_finite", f"NaN or infinity at {place}")
+            for b, place in acts.not_finite(batch.mask).items()
+        ]
+        return batch, acts, found, rejects
 
 
 class _Extraction:
@@ -180,14 +183,3 @@ class _Extraction:
             written[own] = z[b[own], i[own], head] @ weights.w_o[head]
         scale = self.model.final.scale(self.acts.resid[self.model.stream.attended(l)][b, i])
         self.vocabulary.add_head_writes(l, self.block_rows.prompt_ids[b], i, h, written, scale)
-
-
-def _not_finite(stream: Stream, prompts: list[Prompt], acts: Activations, batch: Batch) -> list[Reject]:
-    """Prompts in whose residual stream a NaN or an infinity stands, with the first place where it does."""
-    rejects: dict[int, Reject] = {}
-    for depth, resid in enumerate(acts.resid):
-        bad = ~torch.isfinite(resid).all(-1) & batch.mask.bool()
-        for b, pos in bad.nonzero().tolist() if bool(bad.any()) else []:
-            prompt, detail = prompts[b], f"NaN or infinity at {stream.place(depth)}, position {pos}"
-            rejects.setdefault(b, Reject(prompt.prompt_id, prompt.source_id, "not_finite", detail))
-    return list(rejects.values())

@@ -271,8 +271,6 @@ def family_of(name: str, config: Any) -> Family:
     family = FAMILIES.get(TEXT_PARTS.get(kind, kind))
     if family is None:
         raise UnsupportedModel(f"model {name}: family {kind} is not supported; supported: {', '.join(FAMILIES)}")
-    if getattr(config, "quantization_config", None) is not None:
-        raise UnsupportedModel(f"model {name}: quantised weights are not supported; give the original checkpoint")
     text = config.get_text_config() if kind in TEXT_PARTS else config
     for fixed in family.fixed:
         if fixed.refuses(text):

@@ -13,6 +13,8 @@ The sums are blind to what an MLP reads: resid_pre + attention + MLP is resid_po
 one. So block 0 runs once more with its heads silenced: its MLP must answer the same if the blocks are parallel, and only then.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -45,13 +47,18 @@ def reference_logits(hf: nn.Module, batch: Batch) -> Tensor:
 
 
 def check(model: Model, batch: Batch, reference: Tensor) -> dict[str, float]:
-    """The errors by name. Raises GuardError, naming the worst, when one exceeds the tolerance of the weights' dtype."""
+    """The errors by name. Raises GuardError, naming the worst, when one exceeds the tolerance of the weights' dtype.
+
+    A prompt to which Hugging Face itself answers with NaN or infinity says nothing about us: it is left out here, and
+    rejected when its turn comes. Where no prompt is left, GuardError says where the first such value stands.
+    """
+    batch, reference = _finite(model, batch, reference)
     errors: dict[str, float] = {}
     mask = batch.mask.bool()
 
     def check_block(l: int, acts: Activations) -> None:
         for name, error in _layer_errors(model, acts, l, mask).items():
-            errors[name] = max(errors.get(name, 0.0), error)
+            errors[name] = max(errors.get(name, 0.0), error, key=_size)
         acts.forget_attention(l)
 
     with torch.inference_mode():
@@ -61,8 +68,8 @@ def check(model: Model, batch: Batch, reference: Tensor) -> dict[str, float]:
         errors["logits"] = _error(lens.logits(model.final, z, lens.constant(model.final)), reference, mask)
         silenced = _silenced(model, batch)
     tolerance = TOLERANCE[model.weights_dtype]
-    worst = max(errors, key=lambda name: errors[name])
-    if not errors[worst] <= tolerance:  # also when it is NaN
+    worst = max(errors, key=lambda name: _size(errors[name]))
+    if _size(errors[worst]) > tolerance:
         family = model.located.config.model_type
         raise GuardError(
             f"model {model.located.name} ({family}) does not add up: {worst} is off by {errors[worst]:.1e} of its size "
@@ -75,6 +82,30 @@ def check(model: Model, batch: Batch, reference: Tensor) -> dict[str, float]:
             "its routes could not be trusted, so nothing was written"
         )
     return errors
+
+
+def _finite(model: Model, batch: Batch, reference: Tensor) -> tuple[Batch, Tensor]:
+    """The prompts whose reference logits are finite."""
+    good = (torch.isfinite(reference).all(-1) | ~batch.mask.bool()).all(-1)
+    if bool(good.all()):
+        return batch, reference
+    if bool(good.any()):
+        return Batch(batch.ids[good], batch.mask[good], batch.lengths[good]), reference[good]
+    with torch.inference_mode():
+        acts, _ = activations.run(model, batch, lambda l, acts: acts.forget_attention(l))
+    first = next(iter(acts.not_finite(batch.mask).values()), None)
+    where = "in the logits" if first is None else f"first at {first}"
+    mend = "are its weights whole?"
+    if model.weights_dtype == torch.float16:
+        mend = "float16 overflows early: try model.dtype=bfloat16 or float32"
+    raise GuardError(
+        f"model {model.located.name} answers every prompt of the first batch with NaN or infinity, {where}; {mend}"
+    )
+
+
+def _size(error: float) -> float:
+    """An error that can be compared: NaN is the worst."""
+    return math.inf if math.isnan(error) else error
 
 
 def _silenced(model: Model, batch: Batch) -> float:

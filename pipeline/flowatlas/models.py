@@ -142,9 +142,11 @@ class Model:
 
     def describe(self) -> dict[str, Any]:
         """What the manifest records of the model."""
-        config, without = self.located.config, [l for l in range(self.n_layers) if not self.has_neurons(l)]
+        config, adapter = self.located.config, self.located.adapter
+        without = [l for l in range(self.n_layers) if not self.has_neurons(l)]
         return {
             "name": self.located.name,
+            "adapter": None if adapter is None else {"name": adapter.name, "base": str(self.located.folder)},
             "family": config.model_type,
             "n_layers": self.n_layers,
             "n_heads": self.n_heads,

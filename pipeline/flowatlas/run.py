@@ -232,4 +232,6 @@ def _summary(run_dir: Path, plan: Plan, manifest: dict[str, Any] | None, seconds
     counts = manifest["counts"]
     size = sum(entry["bytes"] for entry in manifest["tables"].values())
     rejected = f", {counts['rejects']} rejected ({count_text(counts['reject_reasons'])})" if counts["rejects"] else ""
-    return f"{run_dir}: {counts['prompts']} prompts{rejected}, {size / 1e6:.1f} MB, {seconds:.1f} s"
+    without = manifest["model"].get("without_neurons")
+    level = f"; no neurons of {len(without)} layers, whose experts are one part each (block level)" if without else ""
+    return f"{run_dir}: {counts['prompts']} prompts{rejected}, {size / 1e6:.1f} MB, {seconds:.1f} s{level}"

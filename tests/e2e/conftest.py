@@ -6,8 +6,11 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from stage import chromium, flowatlas, serving
+
+PATIENCE_MS = 20_000  # speed is measured elsewhere: a slow machine fails no test
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclass
@@ -60,7 +63,7 @@ def page(browser: Browser, scheme):
     """A fresh page; the test fails when the page logs an error, throws, or asks any other host for anything."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
     page: Page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(PATIENCE_MS)
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     # A file that is not there is the test's own business: what the page says about it is what counts.

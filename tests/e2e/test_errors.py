@@ -1,8 +1,10 @@
 """What the page says when a site is damaged: in words, with a retry, never a blank page or fewer rows in silence."""
 
+import contextlib
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -23,6 +25,15 @@ def copied(folder, site, tmp_path):
 
 def bucket(site: Path, table: str) -> Path:
     return site / "data" / "routes" / table / "bucket-0.parquet"
+
+
+@contextlib.contextmanager
+def lost(path: Path) -> Iterator[None]:
+    """Inside, the file is not there; after it is as it was."""
+    whole = path.read_bytes()
+    path.unlink()
+    yield
+    path.write_bytes(whole)
 
 
 def said(page: Page) -> str:
@@ -106,14 +117,11 @@ def test_a_lost_list(copied, page: Page):
 
 def test_a_lost_lens_leaves_the_graph(copied, page: Page):
     site, url = copied
-    path = bucket(site, "lens")
-    whole = path.read_bytes()
-    path.unlink()
-    page.goto(f"{url}#/routes/p/0?sel=3.post.14")
-    expect(page.get_by_test_id("graph")).to_be_visible()
-    panel = page.get_by_test_id("panel")
-    expect(panel.get_by_role("alert").first).to_be_visible()
-    path.write_bytes(whole)
+    with lost(bucket(site, "lens")):
+        page.goto(f"{url}#/routes/p/0?sel=3.post.14")
+        expect(page.get_by_test_id("graph")).to_be_visible()
+        panel = page.get_by_test_id("panel")
+        expect(panel.get_by_role("alert").first).to_be_visible()
     panel.get_by_role("button", name="Retry").first.click()
     expect(page.get_by_test_id("lens-row")).to_have_count(10)
 
@@ -130,40 +138,31 @@ def test_the_bucket_of_the_other_prompt_is_lost(copied, page: Page):
     site, url = copied
     buckets = json.loads((site / "data" / "routes" / "index.json").read_text())
     other = buckets["bucket_size"]  # the first prompt of the second bucket
-    path = site / "data" / "routes" / "edges" / "bucket-1.parquet"
-    whole = path.read_bytes()
-    path.unlink()
-    page.goto(f"{url}#/routes/p/0?pair={other}")
-    pair = page.locator(".pair")
-    expect(pair.get_by_role("alert")).to_contain_text("could not be read")
-    path.write_bytes(whole)
+    with lost(site / "data" / "routes" / "edges" / "bucket-1.parquet"):
+        page.goto(f"{url}#/routes/p/0?pair={other}")
+        pair = page.locator(".pair")
+        expect(pair.get_by_role("alert")).to_contain_text("could not be read")
     pair.get_by_role("button", name="Retry").click()
     expect(page.get_by_test_id("pair-outcomes")).to_be_visible()
 
 
 def test_a_lost_summary_of_heads_is_said(copied, page: Page):
     site, url = copied
-    path = bucket(site, "components")
-    whole = path.read_bytes()
-    path.unlink()
-    page.goto(f"{url}#/routes/p/0?sel=1.attn.14-2")
-    detail = page.get_by_test_id("head-detail")
-    expect(detail.get_by_role("alert")).to_contain_text("could not be read")
-    path.write_bytes(whole)
+    with lost(bucket(site, "components")):
+        page.goto(f"{url}#/routes/p/0?sel=1.attn.14-2")
+        detail = page.get_by_test_id("head-detail")
+        expect(detail.get_by_role("alert")).to_contain_text("could not be read")
     detail.get_by_role("button", name="Retry").click()
     expect(detail).to_contain_text("mean over tokens")
 
 
 def test_what_comes_late_fails_by_itself_and_is_mended(copied, page: Page):
     site, url = copied
-    path = bucket(site, "lens")
-    whole = path.read_bytes()
-    path.unlink()
-    page.goto(f"{url}#/routes/p/0")
-    notice = page.get_by_test_id("notice")
-    expect(notice).to_contain_text("lens")
-    expect(page.get_by_test_id("pair-open")).to_be_visible()  # nothing else goes with it
-    path.write_bytes(whole)
+    with lost(bucket(site, "lens")):
+        page.goto(f"{url}#/routes/p/0")
+        notice = page.get_by_test_id("notice")
+        expect(notice).to_contain_text("lens")
+        expect(page.get_by_test_id("pair-open")).to_be_visible()  # nothing else goes with it
     notice.get_by_role("button", name="Retry").click()
     expect(notice).to_be_empty()
 

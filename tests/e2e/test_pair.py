@@ -198,3 +198,18 @@ def test_prompts_of_different_lengths_are_shown_below_each_other(page: Page, tmp
         for graph in graphs.all():
             expect(graph.locator(".edges path").first).to_be_attached()
         expect(page.get_by_test_id("pair-graph")).to_have_count(0)
+
+
+def test_the_key_for_the_comparison_counts_before_the_partner_is_known(page: Page, site):
+    """The graph is there first, and a reader who presses p at once is not asked to press it again."""
+    page.add_init_script(
+        "const now = fetch; window.fetch = async (...a) => {"
+        " if (String(a[0]?.url ?? a[0]).includes('/prompts')) await new Promise((go) => setTimeout(go, 1500));"
+        " return now(...a); };"
+    )
+    page.goto(f"{site.url}#/routes/p/0")
+    expect(page.get_by_test_id("graph")).to_be_visible()
+    assert page.get_by_test_id("pair-open").count() == 0
+    page.keyboard.press("p")
+    expect(page.get_by_test_id("pair-graph")).to_be_visible()
+    expect(page).to_have_url(re.compile("pair=1"))
