@@ -6,9 +6,10 @@ import { attr, fill, h } from './dom.js';
 import { clip, showText } from './format.js';
 import { createKeySheet, keyOf } from './keys.js';
 import { messageFor } from './messages.js';
+import { createPage, NAVIGATION } from './pages.js';
 import { createPrompt } from './prompt.js';
 import { createPrompts } from './prompts.js';
-import { format, parse, promptsState, promptState } from './state.js';
+import { format, pageState, parse, promptsState, promptState } from './state.js';
 import { createThemeSwitch } from './theme.js';
 
 /** @typedef {import('./state.js').State} State */
@@ -21,9 +22,10 @@ export function createApp({ data }) {
   const theme = createThemeSwitch();
   const runLink = h('a', { class: 'run-name' });
   const promptsLink = h('a', { class: 'nav' }, 'Prompts');
+  const pageLinks = NAVIGATION.map(([name]) => h('a', { class: 'nav' }, name));
   const find = h('input', { type: 'search', class: 'find', placeholder: 'Find a prompt  /', 'aria-label': 'Find a prompt', maxlength: 500, spellcheck: 'false', autocomplete: 'off', hidden: true, 'data-testid': 'find' });
   const seek = h('button', { type: 'button', class: 'icon seek', 'aria-label': 'Find a prompt', title: 'Find a prompt  /', hidden: true, onclick: searchAnywhere }, '⌕'); // where there is no room for the field
-  const nav = h('nav', { class: 'run-nav', 'aria-label': 'Run', hidden: true }, runLink, promptsLink);
+  const nav = h('nav', { class: 'run-nav', 'aria-label': 'Run', hidden: true }, runLink, promptsLink, ...pageLinks);
   const strange = h('p', { class: 'banner', role: 'status', 'data-testid': 'banner', hidden: true });
   const stage = h('div', { class: 'view' });
   const header = h(
@@ -77,7 +79,8 @@ export function createApp({ data }) {
   /** @param {State['view']} name @returns {View} */
   function create(name) {
     if (name === 'catalogue') return createCatalogue({ data, onOpen: (run) => void openFirst(run) });
-    return name === 'prompts' ? createPrompts({ data, navigate }) : createPrompt({ data, navigate });
+    if (name === 'prompts') return createPrompts({ data, navigate });
+    return name === 'prompt' ? createPrompt({ data, navigate }) : createPage(name, { data, navigate });
   }
 
   /** @param {State} next @param {string[]} problems @param {boolean} [back] along the history: the list stands where it was */
@@ -126,6 +129,10 @@ export function createApp({ data }) {
     attr(runLink, 'href', list);
     attr(promptsLink, 'href', list);
     attr(promptsLink, 'aria-current', next.view === 'prompts' ? 'page' : null);
+    NAVIGATION.forEach(([, view, under], i) => {
+      attr(pageLinks[i], 'href', format(pageState(view, next.run)));
+      attr(pageLinks[i], 'aria-current', /** @type {string[]} */ (under).includes(next.view) ? 'page' : null);
+    });
     runLink.textContent = clip(showText(next.run), 40);
     data.run(next.run).then(
       (index) => {

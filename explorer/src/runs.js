@@ -1,0 +1,18 @@
+/** Two runs compared. */
+
+import { fill } from './dom.js';
+import { noStats, pageFrame } from './page-parts.js';
+import { statsOf } from './stats-data.js';
+
+/** @param {import('./pages.js').Options} options */
+export function createRuns({ data }) {
+  const { el, body } = pageFrame('Two runs', 'The same prompts in two runs.');
+
+  /** @param {import('./state.js').PageState} now */
+  async function update(now) {
+    const index = await data.run(now.run);
+    if (!statsOf(index)) return fill(body, noStats(index));
+  }
+
+  return { el, update, title: () => 'Two runs' };
+}
