@@ -1,5 +1,6 @@
 /** Small charts of a table: bars with names, lines, points, columns of a histogram. Each is an SVG as wide as it is told. */
 
+import './chart.css';
 import { labelOf } from './chart-choice.js';
 import { s } from './dom.js';
 import { clip, exact, showText } from './format.js';

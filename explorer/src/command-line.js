@@ -3,7 +3,7 @@
 import { planOf } from './sql-plan.js';
 
 /** @param {string} sql without the last semicolon and the white space at both ends */
-const bare = (sql) => sql.trim().replace(/;\s*$/, '');
+const bare = (sql) => sql.trim().replace(/[\s;]+$/, '');
 
 /**
  * Statements for `duckdb`: views on the run's files, then the query. `RUN` stands for the run's folder.

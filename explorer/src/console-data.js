@@ -26,7 +26,7 @@ export function createConsoleData({ ask, address }) {
   }
 
   /** Every table with the size of all of it. @param {RunIndex} index */
-  const tables = (index) => TABLES.map(({ name }) => sourceOf(index, name));
+  const sources = (index) => TABLES.map(({ name }) => sourceOf(index, name));
 
-  return { run, tables };
+  return { run, sources };
 }

@@ -40,6 +40,7 @@ export function createLater(load) {
       early.push(() => view?.onKey?.(key, event));
       return false;
     },
+    leave: () => view?.leave?.(),
     search() {
       if (view) view.search?.();
       else early.push(() => view?.search?.());

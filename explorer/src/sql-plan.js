@@ -1,5 +1,6 @@
 /** Which files of the site a query needs, and how much that is, before any of them is fetched. */
 
+import { filesOf, statsOf } from './stats-data.js';
 import { promptsIn, tablesIn, wordsOf } from './sql-words.js';
 import tables from './tables.json';
 
@@ -40,8 +41,8 @@ export function sourceOf(index, name, prompts = null) {
   const table = /** @type {TableNote} */ (TABLES.find((one) => one.name === name));
   const [schema, short] = name.includes('.') ? name.split('.') : ['', name];
   if (schema === 'stats') {
-    const files = index.stats?.tables?.[short]?.files ?? [];
-    return { table, files: files.map((/** @type {any} */ one) => one.file), bytes: files.reduce((/** @type {number} */ sum, /** @type {any} */ one) => sum + one.bytes, 0) };
+    const files = filesOf(statsOf(index), short);
+    return { table, files: files.map(({ file }) => file), bytes: files.reduce((sum, one) => sum + one.bytes, 0) };
   }
   if (schema === 'model') {
     const there = index.model_tables?.includes(short);

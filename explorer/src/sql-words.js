@@ -48,7 +48,7 @@ export function tablesIn(words, known) {
     const clause = clauses[word.depth] ?? '';
     if (word.text === '(') clauses[word.depth + 1] = clause === 'from' ? 'from' : '';
     else if (word.kind === 'word' && CLAUSES.includes(word.text)) clauses[word.depth] = word.text;
-    else if (word.text === 'join') clauses[word.depth] = 'from';
+    else if (word.text === 'join' || (word.text === ',' && ['using', 'on'].includes(clause))) clauses[word.depth] = 'from';
     else if (isName(word)) {
       const qualified = words[at - 1]?.text === '.' && isName(words[at - 2]);
       const before = words[at - (qualified ? 3 : 1)]?.text ?? '';

@@ -16,7 +16,8 @@
  *   order: string }} ContrastState as the columns of `contrasts`; null `a`: the first that there is
  * @typedef {{ view: 'head' | 'neuron', run: string, name: string, order: string }} ComponentState
  * @typedef {{ view: 'search', run: string, q: string }} SearchState
- * @typedef {{ view: 'sql', run: string, q: string }} SqlState
+ * @typedef {{ view: 'sql', run: string, q: string, as: 'table' | 'chart', kind: import('./chart-choice.js').Kind | null,
+ *   x: string | null, y: string | null }} SqlState null: what suits the result
  * @typedef {{ view: 'map' | 'data' | 'trust', run: string }} RunPageState
  * @typedef {{ view: 'compare', run: string, other: string }} CompareState
  * @typedef {CorpusState | ContrastState | ComponentState | SearchState | SqlState | RunPageState | CompareState} PageState
@@ -25,6 +26,7 @@
  * @typedef {CatalogueState | RunState} State
  */
 
+import { KINDS } from './chart-choice.js';
 import { COMPARED, CONTRASTS, MEASURES, PARTS } from './measures.js';
 import { MODES } from './routes.js';
 import { OUTCOMES, parseHead, parseNeuron, TAB_NAMES } from './tabs.js';
@@ -143,7 +145,7 @@ const PARAMS = {
   map: {},
   data: {},
   trust: {},
-  sql: { q: { default: '', read: upTo(MAX_SQL) } },
+  sql: { q: { default: '', read: upTo(MAX_SQL) }, as: choice(['table', 'chart']), kind: { default: null, read: oneOf(KINDS) }, x: COMMON.group, y: COMMON.group },
   compare: {},
 };
 
