@@ -79,7 +79,8 @@ LAYERS = (
     "routes components attention lens guard",
     "columns vocabulary block_rows extract writer",
     "compose overrides neuron_tokens job run dry status audit audit_rules site site_data server cli bench docs"
-    " stats corpus sums importance contrasts pairs positions roles by_kind examples consensus prompt_map atlas compare",
+    " stats corpus sums importance contrasts pairs positions roles by_kind examples part_tokens consensus prompt_map"
+    " dataset_figures fidelity site_stats atlas compare",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 

@@ -93,7 +93,11 @@ def test_a_site_carries_them(tmp_path, run, monkeypatch):
     folder = tmp_path / "site" / "data" / "run"
     assert sorted(path.name for path in (folder / "stats").iterdir()) == TABLES
     index = read(folder / "index.json")
-    assert index["stats"] == read(run / "stats" / "stats.json")
+    marker = read(run / "stats" / "stats.json")
+    assert {**index["stats"], "tables": None} == {**marker, "tables": None}
+    for name, entry in index["stats"]["tables"].items():
+        assert [file["file"] for file in entry["files"]] == [f"stats/{name}.parquet"]
+        assert (entry["rows"], entry["sha256"]) == (marker["tables"][name]["rows"], marker["tables"][name]["sha256"])
     shutil.rmtree(run / "stats")
     build_site([run], tmp_path / "site")
     assert (run / "stats" / "stats.json").is_file()

@@ -52,7 +52,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("role", "layer", "head"), [("previous token", 0, 0), ("induction", 1, 1), ("duplicate token", 2, 2)]
 )
 def test_planted_heads_are_found(planted, role, layer, head):
-    rows = stats_of(planted, "roles", role=role, source="edges")
+    rows = stats_of(planted, "roles", role=role, group=None, source="edges")
     best = max(rows, key=lambda row: row["contribution"] or 0)
     assert (best["layer"], best["head"]) == (layer, head)
     assert (best["contribution"], best["attention"]) == (pytest.approx(1), pytest.approx(1))
@@ -62,7 +62,7 @@ def test_planted_heads_are_found(planted, role, layer, head):
 
 def test_a_head_that_reads_anywhere_scores_by_chance(planted):
     for role in ("previous token", "current token", "first token"):
-        row = one_of(planted, "roles", role=role, layer=0, head=3, source="edges")
+        row = one_of(planted, "roles", role=role, group=None, layer=0, head=3, source="edges")
         chance = np.mean([1 / (dst + 1) for dst in range(1, LENGTH)])
         assert row["contribution_chance"] == pytest.approx(chance, rel=1e-5)
         assert row["contribution_low"] < chance < row["contribution_high"]
@@ -112,11 +112,11 @@ def test_scores_of_one_prompt_by_hand(tmp_path, monkeypatch):
         "induction": (0.15 / 0.2, 1 / 8, 2, 1),  # the comma after Anna
     }
     for role, (score, chance, n_edges, n_role) in expected.items():
-        row = one_of(run, "roles", role=role, layer=0, head=0)
+        row = one_of(run, "roles", role=role, group=None, layer=0, head=0)
         assert row["contribution"] == pytest.approx(score, rel=1e-5), role
         assert row["contribution_chance"] == pytest.approx(chance, rel=1e-5), role
         assert (row["n_edges"], row["n_role"], row["n_all"]) == (n_edges, n_role, 5), role
-    row = one_of(run, "roles", role="previous token", layer=0, head=0)
+    row = one_of(run, "roles", role="previous token", group=None, layer=0, head=0)
     assert row["attention"] == pytest.approx((0.9 + 0.8) / (0.7 + 0.9 + 0.8 + 0.85 + 0.95), rel=1e-5)
     assert row["contribution_low"] is None  # one prompt
 
@@ -131,6 +131,9 @@ class _Texts:
 
         texts = {0: "<s>", 1: " Anna", 2: ",", 3: " Bob", 4: ";", 5: " an", 6: "na"}
         return pa.table({"token_id": ids, "token": [texts[i] for i in ids.tolist()], "special": [i == 0 for i in ids]})
+
+    def texts(self, ids: list[int]) -> list[str]:
+        return [f"#{id_}" for id_ in ids]
 
 
 @pytest.mark.parametrize(

@@ -83,9 +83,7 @@ def compare(a: Path, b: Path) -> dict[str, pa.Table]:
         prompts = connection.execute(_PROMPTS.format(same_shape=str(same_shape).lower())).fetchall()
     names = COMPARED_TABLES["prompts"].schema.names
     columns = {"components": components, "prompts": {name: [row[k] for row in prompts] for k, name in enumerate(names)}}
-    return {
-        name: conform(to_table(table, columns[name]), table, by_prompt=False) for name, table in COMPARED_TABLES.items()
-    }
+    return {name: conform(to_table(table, columns[name]), table, ()) for name, table in COMPARED_TABLES.items()}
 
 
 def _shape(connection: duckdb.DuckDBPyConnection, run: str) -> Any:

@@ -106,6 +106,10 @@ class Corpus:
         """The codes of groups that have prompts, that of prompts without a group included."""
         return [int(row[0]) for row in self.execute("SELECT DISTINCT g FROM units ORDER BY 1").fetchall()]
 
+    def scopes(self) -> list[tuple[str | None, int | None]]:
+        """All prompts (None, None), then each group that has prompts with its code."""
+        return [(None, None), *((self.groups[g], g) for g in self.codes if g != UNGROUPED)]
+
     @cached_property
     def shape(self) -> tuple[int, int]:
         """Layers and heads per layer."""
@@ -155,10 +159,7 @@ def to_table(declared: Table, columns: dict[str, Any]) -> pa.Table:
     arrays = []
     for column in declared.columns:
         type_ = pa.string() if pa.types.is_dictionary(column.type) else column.type
-        values = columns[column.name]
-        if isinstance(values, np.ndarray) and values.dtype.kind == "f" and pa.types.is_integer(type_):
-            values = values.astype(np.int64)
-        arrays.append(pa.array(values, from_pandas=True).cast(type_))
+        arrays.append(pa.array(columns[column.name], from_pandas=True).cast(type_))
     if extra := columns.keys() - set(declared.schema.names):
         raise ValueError(f"{declared.name} has no column {', '.join(sorted(extra))}")
     return pa.table(arrays, names=declared.schema.names)

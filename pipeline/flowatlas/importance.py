@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from flowatlas.inference import draw_units, interval, ratios
+from flowatlas.inference import draw_units, estimate
 from flowatlas.sums import Family, Sums
 
 Columns = dict[str, Any]
@@ -26,15 +26,6 @@ def tables(family: Family) -> Iterator[tuple[str, Columns]]:
         activity = _activity(family, group, sums, drawn)
         yield "activity", activity
         yield "stability", _stability(family, group, activity["frequency"].reshape(-1, family.n_parts))
-
-
-def estimate(name: str, drawn: np.ndarray, sums: np.ndarray, counts: np.ndarray) -> Columns:
-    """Mean [part] and its interval, under the names `name`, `name_low`, `name_high`; NaN where nothing is counted."""
-    below = counts.sum(0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = sums.sum(0, dtype=np.float64) / below
-    low, high = interval(ratios(drawn, sums, counts), np.sum(counts > 0, axis=0))
-    return {name: mean, f"{name}_low": low, f"{name}_high": high}
 
 
 def labels(family: Family, group: str | None, repeats: int = 1) -> Columns:

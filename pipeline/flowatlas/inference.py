@@ -64,6 +64,15 @@ def _quantile(ordered: Array, q: Array, known: Array) -> Array:
     return a + (b - a) * (place - below)
 
 
+def estimate(name: str, drawn: Array, sums: Array, counts: Array) -> dict[str, Array]:
+    """Mean [part] and its interval, under the names `name`, `name_low`, `name_high`; NaN where nothing is counted."""
+    below = counts.sum(0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = sums.sum(0, dtype=np.float64) / below
+    low, high = interval(ratios(drawn, sums, counts), np.sum(counts > 0, axis=0))
+    return {name: mean, f"{name}_low": low, f"{name}_high": high}
+
+
 class Moments(NamedTuple):
     """Of prompts, not of bins, by column: n, mean, and variance with n - 1 below (NaN under 2)."""
 

@@ -21,23 +21,25 @@ from flowatlas.corpus import Corpus
 
 Array = np.ndarray
 FITTED, AXES, NEIGHBOURS = 1000, 20, 3
+VECTORS = 5000  # prompts whose vectors are written: enough for a group of one's own choice, small enough for a page
 MOST_CLUSTERS = 12
 CHUNK = 20_000  # prompts in memory at a time
 STEPS = 500
 
 
 def tables(corpus: Corpus) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows of `prompt_map`, as (table, columns)."""
+    """The rows of `prompt_map` and `prompt_vectors`, as (table, columns)."""
     with threadpool_limits(
         1
     ):  # sums in one order, so the same map on any number of cores; and small steps gain nothing
         yield "prompt_map", _map(corpus)
+    yield "prompt_vectors", _listed(corpus)
 
 
 def _map(corpus: Corpus) -> dict[str, Any]:
     ids = corpus.arrays("SELECT prompt_id FROM units ORDER BY prompt_id")["prompt_id"].astype(np.int32)
     seed = int(corpus.rng("map").integers(2**31))
-    chosen = np.sort(corpus.rng("map", "sample").permutation(len(ids))[:FITTED])
+    chosen = _sample(corpus, len(ids), FITTED)
     project = _Projection(_vectors(corpus, ids[chosen]), seed)
     place, cluster = _tsne(project.fitted, seed), _Clusters(project.fitted, seed)
     neighbours = KNeighborsRegressor(n_neighbors=min(NEIGHBOURS, len(chosen))).fit(project.fitted, place)
@@ -51,6 +53,17 @@ def _map(corpus: Corpus) -> dict[str, Any]:
     order = np.argsort(-np.bincount(clusters), kind="stable")
     columns = {"prompt_id": ids, "x": places[:, 0], "y": places[:, 1], "pc1": axes[:, 0], "pc2": axes[:, 1]}
     return {**columns, "cluster": np.argsort(order)[clusters], "placed": placed}
+
+
+def _sample(corpus: Corpus, n: int, size: int) -> Array:
+    """Places of at most `size` of n prompts, ascending; a smaller sample is part of a larger one."""
+    return np.sort(corpus.rng("map", "sample").permutation(n)[:size])
+
+
+def _listed(corpus: Corpus) -> dict[str, Any]:
+    ids = corpus.arrays("SELECT prompt_id FROM units ORDER BY prompt_id")["prompt_id"].astype(np.int32)
+    ids = ids[_sample(corpus, len(ids), VECTORS)]
+    return {"prompt_id": ids, "mean_share": list(_vectors(corpus, ids))}
 
 
 def _vectors(corpus: Corpus, ids: Array) -> Array:

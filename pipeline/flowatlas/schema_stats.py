@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from flowatlas.schema import Column, Table
 
-STATS_VERSION = 1
+STATS_VERSION = 2
 
 PARTS = ("head", "mlp", "attn", "neuron")
 MEASURES = ("mean_share", "target_share", "effect")
@@ -18,6 +18,9 @@ ROLES = (
 SOURCES = ("edges", "maps")
 SPLITS = ("position", "token", "piece", "prediction", "extra")
 CHOICES = ("top", "decile", "random")
+PAIRS = ("moves", "writes", "fires")
+QUANTITIES = ("n_tokens", "answer_prob", "answer_rank")
+FIDELITY = ("dropped_share", "bias_share")
 
 _category = pa.dictionary(pa.int8(), pa.string())
 _i16, _i32, _f32, _text = pa.int16(), pa.int32(), pa.float32(), pa.string()
@@ -95,7 +98,8 @@ _tables = (
         Column("frequency_b", _f32, "the same in b", range="0..1"),
         Column("specific", pa.bool_(), "active in a and hardly in b: see docs/stats.md for the rule"),
     )),
-    Table("roles", "a head and a role: does it read from where the role says?", (
+    Table("roles", "a head and a role in a group of prompts: does it read from where the role says?", (
+        _group,
         *_head,
         Column("role", _category, "which source positions count", categories=ROLES),
         Column("source", _category, "stored edges of the route, or maps of all positions (only with maps.store=true)", categories=SOURCES),
@@ -126,6 +130,44 @@ _tables = (
         Column("src", _i32, "position it comes from", range="<= dst"),
         Column("share", _f32, "its share there", range="0..1"),
     )),
+    Table("token_pairs", "a token that a head reads with the token it carries it to or promotes, or a token that a neuron fires at", (
+        *_part,
+        Column("pair", _category, "moves: a head's edges between two tokens; writes: the token it reads and one it promotes there; fires: a neuron's own position", categories=PAIRS),
+        Column("place", _i16, "1 has the largest sum of shares", range=">= 1"),
+        Column("source_id", _i32, "vocabulary entry at the position read; of `writes` that of the largest stored edge", range=">= 0"),
+        Column("source", _text, "its text"),
+        Column("to_id", _i32, "moves: vocabulary entry at the position written to; writes: among the 3 most promoted there", range=">= 0", null="a neuron"),
+        Column("to", _text, "its text", null="a neuron"),
+        Column("n", _i32, "edges or positions", range=">= 1"),
+        Column("n_prompts", _i32, "prompts with one", unit="prompts", range=">= 1"),
+        Column("share", _f32, "mean share over these", range="0..1"),
+        Column("part", _f32, "their sum of shares over that of all pairs of this sort and component, listed or not", range="0..1"),
+        Column("attention", _f32, "mean attention weight of the edges", range="0..1", null="not moves"),
+        Column("score", _f32, "mean of what is added to the promoted token's logit", "logits", null="not writes"),
+    )),
+    Table("promoted", "a token that a head, MLP or attention block promotes or suppresses in many places", (
+        *_part,
+        Column("sign", pa.int8(), "1 promoted, -1 suppressed", range="-1, 1"),
+        Column("place", _i16, "1 is among the stored tokens most often", range=">= 1"),
+        Column("token_id", _i32, "vocabulary entry", range=">= 0"),
+        Column("token", _text, "its text"),
+        Column("n", _i32, "positions where it is among the stored tokens (writes.top_k)", range=">= 1"),
+        Column("n_prompts", _i32, "prompts with one", unit="prompts", range=">= 1"),
+        Column("n_all", _i32, "positions where what the component promotes is stored at all", range=">= 1"),
+        Column("score", _f32, "mean of what it adds to the token's logit, over the n", "logits"),
+    )),
+    Table("activations", "a listed neuron: how it is active where it is stored", (
+        Column("layer", _i16, "block, zero-based", range=">= 0"),
+        Column("expert", _i16, "expert of a mixture; -1 otherwise", range=">= -1"),
+        Column("neuron", _i32, "the neuron", range=">= 0"),
+        Column("n", _i32, "positions where it is stored", range=">= 1"),
+        Column("n_prompts", _i32, "prompts with one", unit="prompts", range=">= 1"),
+        Column("positive", _f32, "part of the positions where its activation is above 0: there it promotes what `neuron_tokens` says, elsewhere the reverse", range="0..1"),
+        Column("activation", _f32, "mean activation there"),
+        Column("activation_least", _f32, "smallest"),
+        Column("activation_most", _f32, "largest"),
+        Column("share", _f32, "mean share there", range="0..1"),
+    )),
     Table("prompt_map", "a prompt in the plane: prompts that use the same components lie together", (
         _prompt_id,
         Column("x", _f32, "t-SNE of the components' mean shares"),
@@ -134,6 +176,10 @@ _tables = (
         Column("pc2", _f32, "second principal component"),
         Column("cluster", _i16, "cluster in the principal components; 0 is the largest", range=">= 0"),
         Column("placed", pa.bool_(), "x and y are the mean of its nearest neighbours', not of t-SNE itself (large runs)"),
+    )),
+    Table("prompt_vectors", "a prompt as the map sees it: for groups of one's own choice", (
+        _prompt_id,
+        Column("mean_share", pa.list_(pa.field("element", _f32, nullable=False)), "mean_share of every head (layer * n_heads + head), then of every MLP (n_layers * n_heads + layer)", range="0..1"),
     )),
     Table("templates", "prompts that align token by token", (
         Column("template", _i32, "number of the template; 0 has the most prompts", range=">= 0"),
@@ -154,7 +200,60 @@ _tables = (
         Column("frequency", _f32, "n_holding over the template's prompts", range="0..1"),
         Column("share", _f32, "mean share among those that hold it", range="0..1"),
     )),
+    Table("dataset", "a group of prompts: how long they are, and how well the model predicts their answers", (
+        _group,
+        Column("n", _i32, "prompts", unit="prompts", range=">= 1"),
+        Column("n_pairs", _i32, "pair_ids with prompts of two roles or more", range=">= 0"),
+        Column("tokens_least", _i32, "tokens of the shortest", unit="tokens", range=">= 1"),
+        Column("tokens_mean", _f32, "mean number of tokens", unit="tokens", range=">= 1"),
+        Column("tokens_median", _f32, "half of the prompts are at most so long", unit="tokens", range=">= 1"),
+        Column("tokens_most", _i32, "tokens of the longest", unit="tokens", range=">= 1"),
+        Column("n_answers", _i32, "prompts whose last target has an answer that is not the prediction itself", unit="prompts", range=">= 0"),
+        *_interval("accuracy", "part of these whose answer is the most probable token", range="0..1", null="no answer"),
+        *_interval("answer_prob", "mean probability of these answers", range="0..1", null="no answer"),
+        Column("n_foils", _i32, "of these, prompts with a foil", unit="prompts", range=">= 0"),
+        *_interval("preferred", "part of the prompts with a foil whose answer is more probable than the foil", range="0..1", null="no foil"),
+    )),
+    Table("histograms", "a bin of a histogram over the prompts of a group", (
+        Column("quantity", _category, "length, and probability and rank of the answer at the last target", categories=QUANTITIES),
+        _group,
+        Column("low", _f32, "start of the bin, which it holds"),
+        Column("high", _f32, "end of the bin, which only the last one holds", null="no end"),
+        Column("n", _i32, "prompts in it", unit="prompts", range=">= 0"),
+    )),
+    Table("fidelity", "what routes leave out, by layer", (
+        Column("measure", _category, "dropped_share: what lacks to 1 in the stored edges of a node on a route; bias_share: what the bias would take", categories=FIDELITY),
+        Column("layer", _i16, "block, zero-based", range=">= 0"),
+        Column("point", _category, "after attention (mid) or after the block (post)", categories=("mid", "post")),
+        Column("n", _i32, "nodes", range=">= 1"),
+        Column("mean", _f32, "mean over nodes", range="0..1"),
+        *(Column(f"q{q:02}", _f32, f"quantile: {q}% of the nodes have less (to 0.001 or better)", range="0..1") for q in (5, 25, 50, 75, 95)),
+        Column("most", _f32, "largest", range="0..1"),
+    )),
 )  # fmt: skip
+
+# Rows lie in this order, so that what is asked together lies together. A site cuts a table that is too large for one file
+# where the first columns change: as many of them as the number says.
+_part_names = ("layer", "expert", "index")
+ORDERS: dict[str, tuple[tuple[str, ...], int]] = {
+    "importance": (("component", "group", *_part_names), 2),
+    "activity": (("component", "group", "tau", *_part_names), 2),
+    "stability": (("group", "component", "tau_a", "tau_b"), 0),
+    "contrasts": (("component", "contrast", "a", "b", "group", "measure", *_part_names), 3),
+    "roles": (("group", "source", "role", "layer", "head"), 1),
+    "by_kind": (("split", "key", "value", "component", *_part_names), 2),
+    "examples": (("component", *_part_names, "choice", "place"), 2),
+    "token_pairs": (("component", *_part_names, "pair", "place"), 2),
+    "promoted": (("component", *_part_names, "sign", "place"), 2),
+    "activations": (("layer", "expert", "neuron"), 0),
+    "prompt_map": (("placed", "prompt_id"), 0),
+    "prompt_vectors": (("prompt_id",), 0),
+    "templates": (("template",), 0),
+    "consensus": (("template", "layer", "kind", "dst", "src", "head"), 1),
+    "dataset": (("group",), 0),
+    "histograms": (("quantity", "group", "low"), 0),
+    "fidelity": (("measure", "layer", "point"), 0),
+}
 
 _compared = (
     Table("components", "a component and a measure in two runs of the same prompts", (

@@ -21,8 +21,9 @@ from flowatlas import __version__
 from flowatlas.errors import RunError, UnfinishedError
 from flowatlas.files import hash_json, json_text, remove, stale, swap_folder, temporary_path, unfinished
 from flowatlas.schema import MODEL_TABLES, SCHEMA_VERSION, TABLES
-from flowatlas.schema_stats import STATS_TABLES
+from flowatlas.schema_stats import ORDERS
 from flowatlas.site_data import BUCKETED, EAGER, SLIM, RunReader, bucket_size, encode, maps_bucket_size
+from flowatlas.site_stats import write_cut
 from flowatlas.stats import Stats, ensure
 
 PAGE_SIZE = 20_000
@@ -131,7 +132,6 @@ def _write_run(reader: RunReader, data: Path, id_: str, stats: Stats | None, pro
     tables = _write_buckets(reader, folder, n, progress) | _write_maps(reader, folder, n_maps)
     _write_rejects(reader, folder / "rejects.parquet")
     model_tables = _copy_model(reader.run_dir, folder)
-    _copy_stats(stats, folder)
     n_layers, n_heads, parallel = _shape(reader)
     index = {
         "schema_version": SCHEMA_VERSION,
@@ -155,7 +155,7 @@ def _write_run(reader: RunReader, data: Path, id_: str, stats: Stats | None, pro
         "maps": {"stored": bool(maps["store"]), "floor": maps["floor"], "bucket_size": n_maps},
         "tables": tables,
         "model_tables": model_tables,
-        "stats": stats.marker if stats else None,
+        "stats": _write_stats(stats, folder) if stats else None,
         "eager": list(EAGER),
         "groups": groups,
     }
@@ -251,12 +251,13 @@ def _stats_of(reader: RunReader) -> Stats | None:
         return None
 
 
-def _copy_stats(stats: Stats | None, folder: Path) -> None:
-    if stats is None:
-        return
-    (folder / "stats").mkdir(parents=True)
-    for table in STATS_TABLES:
-        shutil.copyfile(stats.folder / f"{table}.parquet", folder / "stats" / f"{table}.parquet")
+def _write_stats(stats: Stats, folder: Path) -> dict[str, Any]:
+    """Write the tables of statistics; returns their marker with the files of each table."""
+    tables = {}
+    for name, entry in stats.marker["tables"].items():
+        order, n_cut = ORDERS[name]
+        tables[name] = entry | write_cut(stats.read(name), folder / "stats", name, order[:n_cut])
+    return stats.marker | {"tables": tables}
 
 
 def _shape(reader: RunReader) -> tuple[int, int, bool]:

@@ -79,7 +79,7 @@ class RunReader:
                 whole = self.shard(table, shard)
                 begin, end = np.searchsorted(whole["prompt_id"].to_numpy(), [first, stop])
                 pieces.append(whole.slice(begin, end - begin))
-        return pa.concat_tables(pieces).combine_chunks() if pieces else _bare(TABLES[table].empty())
+        return pa.concat_tables(pieces).combine_chunks() if pieces else bare(TABLES[table].empty())
 
     def shard(self, table: str, shard: int) -> pa.Table:
         """One shard of a table; the latest of each table is kept. Raises RunError when it cannot be read."""
@@ -87,10 +87,10 @@ class RunReader:
             path = part_path(self.run_dir, table, shard)
             self._open.pop(table, None)
             if table in LATER_TABLES and not path.exists():  # `finished` has seen to those that the marker names
-                return _bare(TABLES[table].empty())
+                return bare(TABLES[table].empty())
             try:
                 with pq.ParquetFile(path) as file:
-                    self._open[table] = shard, _bare(file.read())
+                    self._open[table] = shard, bare(file.read())
             except (OSError, pa.ArrowException) as error:
                 raise RunError(f"{path} cannot be read: `flowatlas check {self.run_dir}` says what to do") from error
         return self._open[table][1]
@@ -238,7 +238,7 @@ def encode(table: pa.Table) -> memoryview:
     return memoryview(sink.getvalue())
 
 
-def _bare(table: pa.Table) -> pa.Table:
+def bare(table: pa.Table) -> pa.Table:
     """Without the columns' notes, which would be half of a small file."""
     schema = pa.schema([field.remove_metadata() for field in table.schema])
     return pa.table(table.columns, schema=schema)

@@ -12,21 +12,26 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from flowatlas import (
     __version__,
     by_kind,
     consensus,
     contrasts,
+    dataset_figures,
     examples,
+    fidelity,
     importance,
     pairs,
+    part_tokens,
     positions,
     prompt_map,
     roles,
     sums,
 )  # fmt: skip
 from flowatlas.corpus import Corpus, to_table
+from flowatlas.errors import RunError
 from flowatlas.files import (
     hash_file,
     hash_json,
@@ -38,7 +43,7 @@ from flowatlas.files import (
     temporary_path,
     unfinished,
 )  # fmt: skip
-from flowatlas.schema_stats import STATS_TABLES, STATS_VERSION
+from flowatlas.schema_stats import ORDERS, STATS_TABLES, STATS_VERSION
 from flowatlas.site_data import RunReader
 from flowatlas.writer import conform, write_parquet
 
@@ -53,6 +58,14 @@ class Stats:
 
     folder: Path
     marker: dict[str, Any]
+
+    def read(self, table: str) -> pa.Table:
+        """A table. Raises RunError when it cannot be read."""
+        try:
+            with pq.ParquetFile(self.folder / f"{table}.parquet") as file:
+                return file.read()
+        except (OSError, pa.ArrowException) as error:
+            raise RunError(f"{self.folder}/{table}.parquet cannot be read: `flowatlas stats` makes it anew") from error
 
 
 def ensure(run_dir: Path) -> Stats:
@@ -109,11 +122,9 @@ def _write(corpus: Corpus, folder: Path) -> dict[str, Any]:
         seconds[name], began = round(time.perf_counter() - began, 3), time.perf_counter()
     entries = {}
     for name, declared in STATS_TABLES.items():
-        path, whole = (
-            folder / f"{name}.parquet",
-            pa.concat_tables(found[name] or [to_table(declared, {n: [] for n in declared.schema.names})]),
-        )
-        write_parquet(path, conform(whole, declared, by_prompt=False))
+        path, pieces = folder / f"{name}.parquet", found.pop(name, [])
+        whole = conform(pa.concat_tables(pieces), declared, ORDERS[name][0]) if pieces else declared.empty()
+        write_parquet(path, whole)
         entries[name] = {"rows": whole.num_rows, "bytes": path.stat().st_size, "sha256": hash_file(path)}
     reader = corpus.reader
     marker = {
@@ -153,8 +164,11 @@ STEPS: dict[str, Callable[[Corpus], Rows]] = {
     "roles": roles.tables,
     "by kind": by_kind.tables,
     "examples": examples.tables,
+    "tokens": part_tokens.tables,
     "consensus": consensus.tables,
     "map": prompt_map.tables,
+    "dataset": dataset_figures.tables,
+    "fidelity": fidelity.tables,
 }
 
 

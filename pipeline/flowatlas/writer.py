@@ -5,6 +5,7 @@ Files are zstd-compressed Parquet with version 1.0 data pages and plain or dicti
 small and carry statistics, so that one prompt is read without reading the rest.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,31 +80,46 @@ def write_model_table(run_dir: Path, name: str, table: pa.Table) -> Path:
     return path
 
 
-def conform(table: pa.Table, declared: Table, by_prompt: bool = True) -> pa.Table:
-    """The table with the declared columns, types and metadata, sorted by `prompt_id` where it has one (if `by_prompt`).
+def conform(table: pa.Table, declared: Table, order: Sequence[str] = ("prompt_id",)) -> pa.Table:
+    """The table with the declared columns, types and metadata, sorted by those columns of `order` that it has.
 
-    Dictionaries become the declared categories, so that equal rows give equal files whatever batches they came in.
-    Raises ValueError for a missing column, a null where none may be, or values that do not fit.
+    Categories sort as they are declared, nulls first, equal rows stay as they come. Dictionaries become the declared
+    categories, so that equal rows give equal files whatever batches they came in. Raises ValueError for a missing column,
+    a null where none may be, or values that do not fit.
     """
     schema = declared.schema
     if set(table.column_names) != set(schema.names):
         raise ValueError(f"table {declared.name} has the columns {schema.names}, not {table.column_names}")
     table = table.select(schema.names)
-    table = _sorted(table) if by_prompt else table
     arrays = []
     for field, column in zip(schema, declared.columns, strict=True):
         values = table[field.name]
         if not field.nullable and values.null_count:
             raise ValueError(f"{declared.name}.{field.name} has {values.null_count} nulls, but may have none")
         arrays.append(_categories(values, column) if column.categories else _one(values.cast(field.type)))
-    return pa.table(arrays, schema=schema)
+    return _sorted(pa.table(arrays, schema=schema), [name for name in order if name in schema.names])
 
 
-def _sorted(table: pa.Table) -> pa.Table:
-    if "prompt_id" not in table.column_names:
+def _sorted(table: pa.Table, order: list[str]) -> pa.Table:
+    if order == ["prompt_id"]:  # as it mostly comes
+        ids = table["prompt_id"].to_numpy()
+        order = [] if bool(np.all(ids[1:] >= ids[:-1])) else order
+    if not order:
         return table
-    ids = table["prompt_id"].to_numpy()
-    return table if bool(np.all(ids[1:] >= ids[:-1])) else table.take(pa.array(np.argsort(ids, kind="stable")))
+    return table.take(pa.array(np.lexsort([_codes(_one(table[name])) for name in reversed(order)])))
+
+
+def _codes(values: pa.Array) -> np.ndarray:
+    """Numbers that sort as the values do, texts by code point."""
+    if isinstance(values, pa.DictionaryArray):
+        return values.indices.to_numpy()
+    if not pa.types.is_string(values.type):
+        return values.to_numpy(zero_copy_only=False)
+    coded = values.dictionary_encode()
+    texts = coded.dictionary.to_pylist()
+    place = np.empty(len(texts) + 1, np.int64)
+    place[sorted(range(len(texts)), key=texts.__getitem__)], place[-1] = np.arange(len(texts)), -1
+    return place[coded.indices.fill_null(len(texts)).to_numpy()]
 
 
 def _categories(values: pa.ChunkedArray, column: Column) -> pa.Array:

@@ -1,0 +1,70 @@
+"""Statistics in a site: each table as one file, or cut into files that a page can fetch one by one.
+
+Tables are sorted (schema_stats.ORDERS), so a cut lies between rows that are asked for apart; each file names the values of
+the first columns that it holds.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from flowatlas.site_data import bare, encode
+
+FILE_BYTES = 1_000_000
+
+
+def write_cut(table: pa.Table, folder: Path, name: str, cut: Sequence[str]) -> dict[str, Any]:
+    """Write a sorted table as `<name>.parquet`, or as `<name>-0.parquet`, ... of about FILE_BYTES each.
+
+    Cuts lie where the columns `cut` change (anywhere, when there are none), so a file is larger when rows that are alike
+    in these are. Returns its entry of an index: rows, bytes, cut and the files, with the keys each holds when several.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    table = bare(table.combine_chunks())
+    whole = encode(table)
+    rows = max(1, table.num_rows * FILE_BYTES // max(1, len(whole)))
+    ranges = [(0, table.num_rows)] if len(whole) <= FILE_BYTES else list(_ranges(table, cut, rows))
+    files = []
+    for k, (start, stop) in enumerate(ranges):
+        piece = table.slice(start, stop - start)
+        data, file = (whole, f"{name}.parquet") if len(ranges) == 1 else (encode(piece), f"{name}-{k}.parquet")
+        (folder / file).write_bytes(data)
+        keys = {"keys": _keys(piece, cut)} if len(ranges) > 1 and cut else {}
+        files.append({"file": f"{folder.name}/{file}", "rows": stop - start, "bytes": len(data), **keys})
+    size = sum(file["bytes"] for file in files)
+    return {"rows": table.num_rows, "bytes": size, "cut": list(cut), "files": files}
+
+
+def _ranges(table: pa.Table, cut: Sequence[str], most: int) -> Iterator[tuple[int, int]]:
+    """Ranges of at most so many rows that end where a key does."""
+    stops = np.append(_starts(table, cut)[1:] if cut else np.arange(1, table.num_rows), table.num_rows)
+    first = 0
+    while first < table.num_rows:
+        last = np.searchsorted(stops, first + most, side="right") - 1
+        stop = (
+            int(stops[last])
+            if last >= 0 and stops[last] > first
+            else int(stops[np.searchsorted(stops, first, "right")])
+        )
+        yield first, stop
+        first = stop
+
+
+def _starts(table: pa.Table, cut: Sequence[str]) -> np.ndarray:
+    """The rows at which a new key begins."""
+    new = np.zeros(table.num_rows, bool)
+    new[:1] = True
+    for name in cut:
+        column = table[name].combine_chunks()
+        coded = column if isinstance(column, pa.DictionaryArray) else column.dictionary_encode()
+        codes = coded.indices.fill_null(-1).to_numpy()
+        new[1:] |= codes[1:] != codes[:-1]
+    return np.flatnonzero(new)
+
+
+def _keys(table: pa.Table, cut: Sequence[str]) -> list[list[Any]]:
+    """The values of the columns `cut`, each once."""
+    return [list(row.values()) for row in table.select(cut).take(pa.array(_starts(table, cut))).to_pylist()]
