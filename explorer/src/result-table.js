@@ -1,8 +1,9 @@
 /** The rows of a query as a table: sorts by its headers, shows a part at a time, links prompts, heads and neurons to their pages. */
 
+import { componentAddress } from './component-names.js';
 import { h } from './dom.js';
 import { clip, exact, integer, showText } from './format.js';
-import { format, pageState, promptState } from './state.js';
+import { format, promptState } from './state.js';
 import { ordered } from './table.js';
 
 /** @typedef {import('./figure.js').Cell} Cell */
@@ -27,8 +28,9 @@ function addressOf(run, { columns }, row, name) {
   if (name === 'prompt_id') return format(promptState(run, number));
   const layer = value('layer');
   if (typeof layer !== 'number' || layer < 0) return null;
-  if (name === 'head' || (name === 'index' && value('component') === 'head')) return format(pageState('head', run, { name: `L${layer}H${number}` }));
-  return null;
+  const component = name === 'index' ? String(value('component')) : name;
+  const expert = Number(value('expert') ?? -1);
+  return componentAddress(run, { component, layer, expert, index: number });
 }
 
 /** @param {string} run @param {Numbers} numbers @param {Cell[]} row */

@@ -75,7 +75,7 @@ ORDER BY layer`,
     teaches: 'A score means something where it is far above its chance and many edges stand behind it.',
     sql: `SELECT layer, head, contribution, contribution_low, contribution_high, contribution_chance, n_edges
 FROM stats.roles
-WHERE role = 'induction' AND source = 'edges'
+WHERE role = 'induction' AND source = 'edges' AND "group" IS NULL
 ORDER BY contribution - contribution_chance DESC
 LIMIT 16`,
   },

@@ -18,15 +18,18 @@
  * @typedef {{ view: 'search', run: string, q: string }} SearchState
  * @typedef {{ view: 'sql', run: string, q: string, as: 'table' | 'chart', kind: import('./chart-choice.js').Kind | null,
  *   x: string | null, y: string | null }} SqlState null: what suits the result
- * @typedef {{ view: 'map' | 'data' | 'trust', run: string }} RunPageState
+ * @typedef {{ view: 'map', run: string, clusters: string, lasso: string, zoom: string | null, template: number | null, least: number,
+ *   order: string }} MapState `clusters` and `lasso` (as in `lasso.js`) are lists with commas
+ * @typedef {{ view: 'data' | 'trust', run: string }} RunPageState
  * @typedef {{ view: 'compare', run: string, other: string }} CompareState
- * @typedef {CorpusState | ContrastState | ComponentState | SearchState | SqlState | RunPageState | CompareState} PageState
+ * @typedef {CorpusState | ContrastState | ComponentState | SearchState | SqlState | MapState | RunPageState | CompareState} PageState
  * @typedef {PromptsState | PromptState | PageState} RunState
  * @typedef {RunState['view']} RunView
  * @typedef {CatalogueState | RunState} State
  */
 
 import { KINDS } from './chart-choice.js';
+import { readLasso } from './lasso.js';
 import { COMPARED, CONTRASTS, MEASURES, PARTS } from './measures.js';
 import { MODES } from './routes.js';
 import { OUTCOMES, parseHead, parseNeuron, TAB_NAMES } from './tabs.js';
@@ -41,6 +44,7 @@ const EDGE = /^\d{1,4}\.(?:attn\.\d{1,6}-\d{1,6}|(?:resid_attn|mlp|resid_mlp)\.\
 const TAU = /^\d?(\.\d{1,12})?(e-\d{1,2})?$/;
 const ZOOM = /^-?\d(\.\d{1,3})?,-?\d(\.\d{1,3})?,\d{1,3}(\.\d{1,3})?$/;
 const ORDER = /^[a-z-]{1,24}\.\d{1,2}[ad]$/;
+const CLUSTERS = /^\d{1,3}(,\d{1,3}){0,40}$/;
 const INTEGER = /^\d{1,10}$/;
 
 /** @param {string} text @returns {number | undefined} */
@@ -142,7 +146,14 @@ const PARAMS = {
   head: { order: COMMON.order },
   neuron: { order: COMMON.order },
   search: { q: COMMON.words },
-  map: {},
+  map: {
+    clusters: { default: '', read: (text) => (CLUSTERS.test(text) ? text : undefined) },
+    lasso: { default: '', read: (text) => (readLasso(text) ? text : undefined) },
+    zoom: { default: null, read: (text) => (ZOOM.test(text) ? text : undefined) },
+    template: { default: null, read: toInt },
+    least: { default: 0.5, read: (text) => [0.25, 0.5, 0.75, 1].find((least) => String(least) === text) },
+    order: COMMON.order,
+  },
   data: {},
   trust: {},
   sql: { q: { default: '', read: upTo(MAX_SQL) }, as: choice(['table', 'chart']), kind: { default: null, read: oneOf(KINDS) }, x: COMMON.group, y: COMMON.group },
