@@ -10,7 +10,8 @@ from flowatlas import docs
 from flowatlas.compose import run_config
 from flowatlas.config import known_keys
 from flowatlas.families import FAMILIES, REFUSED, TEXT_PARTS
-from flowatlas.schema_stats import COMPARED_TABLES, STATS_TABLES
+from flowatlas.schema_compared import COMPARED_TABLES
+from flowatlas.schema_stats import STATS_TABLES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -72,7 +73,7 @@ def test_modules_import_only_downwards(module):
 
 
 LAYERS = (
-    "errors schema schema_stats config validation clock files families inference kinds_of_tokens",
+    "errors schema schema_stats schema_compared config validation clock files families inference kinds_of_tokens",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
     " stream activations shards plan manifest",
     "kernels contributions",

@@ -46,7 +46,16 @@ class Corpus:
                 "preserve_insertion_order": False,
             }
         )
+        self._open()
+
+    def _open(self) -> None:
+        """Make the views of the tables."""
         views(self.connection, self.reader)
+
+    @property
+    def readers(self) -> list[RunReader]:
+        """The runs it is made of."""
+        return [self.reader]
 
     def __enter__(self) -> "Corpus":
         return self
@@ -63,10 +72,12 @@ class Corpus:
         try:
             return self.connection.execute(sql, parameters)
         except (duckdb.OutOfMemoryException, MemoryError) as error:
-            raise UnfinishedError(f"statistics of {self.reader.run_dir} need more memory or temporary disk") from error
+            raise UnfinishedError(f"statistics of {self._names()} need more memory or temporary disk") from error
         except (duckdb.IOException, duckdb.InvalidInputException) as error:
-            run_dir = self.reader.run_dir
-            raise RunError(f"{run_dir} cannot be read: `flowatlas check {run_dir}` says what to do") from error
+            raise RunError(f"{self._names()} cannot be read: `flowatlas check` says what to do") from error
+
+    def _names(self) -> str:
+        return " or ".join(str(reader.run_dir) for reader in self.readers)
 
     def arrays(self, sql: str, parameters: Any = None) -> dict[str, np.ndarray]:
         """The columns of a query; nulls of numbers become NaN."""
@@ -88,10 +99,15 @@ class Corpus:
         seed = int(self.reader.plan.config.get("run", {}).get("seed") or 0)
         return np.random.default_rng([seed, *"/".join(map(str, names)).encode()])
 
+    @property
+    def floor(self) -> float:
+        """The largest floor of its runs: from there on their edges are all stored."""
+        return max(float(reader.plan.config["routes"]["floor"]) for reader in self.readers)
+
     @cached_property
     def taus(self) -> list[float]:
         """Five thresholds from the floor (0.01 at least), each twice the one before, or closer together under 0.5."""
-        first = max(LEAST_TAU, float(self.reader.plan.config["routes"]["floor"]))
+        first = max(LEAST_TAU, self.floor)
         step = min(2.0, (max(LARGEST_TAU, first**0.5) / first) ** (1 / (N_TAUS - 1)))
         return [float(np.float32(round(first * step**k, 4))) for k in range(N_TAUS)]
 

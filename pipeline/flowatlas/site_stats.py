@@ -1,19 +1,54 @@
 """Statistics in a site: each table as one file, or cut into files that a page can fetch one by one.
 
 Tables are sorted (schema_stats.ORDERS), so a cut lies between rows that are asked for apart; each file names the values of
-the first columns that it holds.
+the first columns that it holds. Runs that share prompts are compared two by two.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
+from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from flowatlas.compare import compare
+from flowatlas.errors import NothingInCommon
+from flowatlas.schema_compared import COMPARED_CUTS
+from flowatlas.schema_stats import ORDERS
 from flowatlas.site_data import bare, encode
+from flowatlas.stats import Stats
 
 FILE_BYTES = 1_000_000
+MOST_COMPARED = 15  # pairs of runs: comparing them all would take as long as making the site of many runs
+
+
+def write_stats(stats: Stats, folder: Path) -> dict[str, Any]:
+    """Write the tables of a run's statistics into `folder/stats`; returns their marker with the files of each table."""
+    tables = {}
+    for name, entry in stats.marker["tables"].items():
+        order, n_cut = ORDERS[name]
+        tables[name] = entry | write_cut(stats.read(name), folder / "stats", name, order[:n_cut])
+    return stats.marker | {"tables": tables}
+
+
+def write_compared(runs: dict[str, Path], data: Path) -> list[dict[str, Any]]:
+    """Compare the runs (by id) that have prompts in common; writes `compare/<a>--<b>/`, returns an entry for each pair."""
+    entries = []
+    if len(runs) * (len(runs) - 1) // 2 > MOST_COMPARED:
+        print(f"flowatlas: of these runs {MOST_COMPARED} pairs are compared, the first ones", file=sys.stderr)
+    for a, b in islice(combinations(runs, 2), MOST_COMPARED):
+        try:
+            tables = compare(runs[a], runs[b])
+        except NothingInCommon:
+            continue
+        folder = data / "compare" / f"{a}--{b}"
+        files = {name: write_cut(table, folder, name, COMPARED_CUTS[name]) for name, table in tables.items()}
+        same = tables["components"].num_rows > 0
+        entry = {"a": a, "b": b, "folder": f"compare/{a}--{b}", "n": tables["prompts"].num_rows, "same_shape": same}
+        entries.append(entry | {"tables": files})
+    return entries
 
 
 def write_cut(table: pa.Table, folder: Path, name: str, cut: Sequence[str]) -> dict[str, Any]:
