@@ -13,14 +13,9 @@ from typing import Any
 import pyarrow as pa
 
 from flowatlas.families import FAMILIES, REFUSED, TEXT_PARTS, Family, SameAs
-<<<<<<< HEAD
 from flowatlas.schema import MODEL_TABLES, TABLES, Column, markdown
-from flowatlas.schema_stats import COMPARED_TABLES, STATS_TABLES
-=======
-from flowatlas.schema import MODEL_TABLES, TABLES, markdown
 from flowatlas.schema_compared import COMPARED_TABLES
 from flowatlas.schema_stats import STATS_TABLES
->>>>>>> cf43b523e83ae7b7a512b089a4376e2bc75c43b0
 
 _PLACE = re.compile(r"(<!-- tables: .*? -->\n).*(<!-- /tables -->)", re.DOTALL)
 _DTYPES = ("float32", "bfloat16", "float16")
