@@ -21,12 +21,12 @@ const frame = (width, height, label, ...children) =>
 
 /**
  * Ticks with grid lines below, and the axis' name.
- * @param {{ scale: (value: number) => number, marks: number[], name: string, top: number, bottom: number, left: number, right: number }} axis
+ * @param {{ scale: (value: number) => number, marks: number[], names?: string[] | null, name: string, top: number, bottom: number, left: number, right: number }} axis
  */
-function below({ scale, marks, name, top, bottom, left, right }) {
-  const lines = marks.map((value) => {
+function below({ scale, marks, names = null, name, top, bottom, left, right }) {
+  const lines = marks.map((value, i) => {
     const x = scale(value).toFixed(1);
-    return [s('path', { class: value === 0 ? 'zero' : 'grid', d: `M${x},${top}V${bottom}` }), s('text', { x, y: bottom + 15, 'text-anchor': 'middle' }, tickLabel(value))];
+    return [s('path', { class: value === 0 ? 'zero' : 'grid', d: `M${x},${top}V${bottom}` }), s('text', { x, y: bottom + 15, 'text-anchor': 'middle' }, names ? names[i] : tickLabel(value))];
   });
   return s('g', { class: 'axis' }, ...lines.flat(), s('text', { class: 'axis-name', x: (left + right) / 2, y: bottom + 32, 'text-anchor': 'middle' }, name));
 }
@@ -42,10 +42,10 @@ function beside({ scale, marks, name, left, right, top }) {
 
 /**
  * Bars from left to right, each with its name; a thin line is the interval.
- * @param {{ bars: { label: string, value: number, low?: number | null, high?: number | null, note?: string, mark?: string }[], name: string, width: number, domain?: [number, number] }} props
- *   `note` is said when pointing, besides name and value; `mark` is a class of the bar
+ * @param {{ bars: { label: string, value: number, low?: number | null, high?: number | null, note?: string, mark?: string }[], name: string, width: number, domain?: [number, number], ends?: string }} props
+ *   `ends` says what the line goes between; `note` is said when pointing, besides name and value; `mark` is a class of the bar
  */
-export function barChart({ bars, name, width, domain }) {
+export function barChart({ bars, name, width, domain, ends: between = '95% interval' }) {
   const ends = bars.flatMap(({ value, low, high }) => [value, low ?? value, high ?? value]);
   const left = Math.min(width * 0.42, Math.max(40, ...bars.map(({ label }) => Math.min(40, label.length) * LETTER + 10)));
   const right = width - 64;
@@ -60,7 +60,7 @@ export function barChart({ bars, name, width, domain }) {
     return s(
       'g',
       { class: 'bar-row', 'data-value': exact(value), 'data-label': label },
-      s('title', {}, `${label}: ${exact(value)}${line ? ` (95% interval ${exact(low)} to ${exact(high)})` : ''}${note ? `, ${note}` : ''}`),
+      s('title', {}, `${label}: ${exact(value)}${line ? ` (${between} ${exact(low)} to ${exact(high)})` : ''}${note ? `, ${note}` : ''}`),
       s('rect', { class: 'hit', x: 0, y, width, height: ROW }),
       s('text', { class: 'label', x: left - 6, y: y + 13, 'text-anchor': 'end' }, clip(showText(label), room)),
       s('rect', { class: `mark ${value < 0 ? 'minus' : 'plus'} ${mark}`, x: from, y: y + 3, width: Math.max(1, to - from), height: ROW - 8 }),
@@ -74,18 +74,20 @@ export function barChart({ bars, name, width, domain }) {
 
 /**
  * Columns of a histogram.
- * @param {{ columns: { low: number, high: number, n: number }[], name: string, unit: string, width: number, height?: number }} props `name` is of the axis below
+ * @param {{ columns: { low: number, high: number, n: number }[], labels?: string[] | null, name: string, unit: string, width: number, height?: number }} props
+ *   `name` is of the axis below; `labels` name the columns where their ends say nothing
  */
-export function histogram({ columns, name, unit, width, height = 220 }) {
+export function histogram({ columns, labels = null, name, unit, width, height = 220 }) {
   const [left, right, top, bottom] = [44, width - 10, 26, height - FOOT];
   const across = linear([columns[0].low, columns[columns.length - 1].high], [left, right]);
   const most = Math.max(1, ...columns.map(({ n }) => n));
   const up = linear([0, most], [bottom, top]);
-  const marks = columns.map(({ low, high, n }) =>
-    s('rect', { class: 'mark plus column', 'data-n': n, 'data-low': low, x: across(low) + 0.5, y: up(n), width: Math.max(1, across(high) - across(low) - 1), height: bottom - up(n) }, s('title', {}, `${name} ${tickLabel(low)} to ${tickLabel(high)}: ${n} ${unit}`)),
+  const marks = columns.map(({ low, high, n }, i) =>
+    s('rect', { class: 'mark plus column', 'data-n': n, 'data-low': low, x: across(low) + 0.5, y: up(n), width: Math.max(1, across(high) - across(low) - 1), height: bottom - up(n) }, s('title', {}, `${name} ${labels ? labels[i] : `${tickLabel(low)} to ${tickLabel(high)}`}: ${n} ${unit}`)),
   );
+  const under = labels ? columns.map(({ low }) => low + 0.5) : ticks(columns[0].low, columns[columns.length - 1].high, Math.max(2, width / 90));
   const axes = [
-    below({ scale: across, marks: ticks(columns[0].low, columns[columns.length - 1].high, Math.max(2, width / 90)), name, top: bottom, bottom, left, right }),
+    below({ scale: across, marks: under, names: labels, name, top: bottom, bottom, left, right }),
     beside({ scale: up, marks: ticks(0, most, 3), name: unit, left, right, top }),
   ];
   return frame(width, height, `${unit} by ${name}`, ...axes, ...marks);

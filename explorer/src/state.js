@@ -20,9 +20,10 @@
  *   x: string | null, y: string | null }} SqlState null: what suits the result
  * @typedef {{ view: 'map', run: string, clusters: string, lasso: string, zoom: string | null, template: number | null, least: number,
  *   order: string }} MapState `clusters` and `lasso` (as in `lasso.js`) are lists with commas
- * @typedef {{ view: 'data' | 'trust', run: string }} RunPageState
+ * @typedef {{ view: 'trust', run: string, order: string }} TrustState
+ * @typedef {{ view: 'data', run: string, group: string | null, order: string }} DataState
  * @typedef {{ view: 'compare', run: string, other: string }} CompareState
- * @typedef {CorpusState | ContrastState | ComponentState | SearchState | SqlState | MapState | RunPageState | CompareState} PageState
+ * @typedef {CorpusState | ContrastState | ComponentState | SearchState | SqlState | MapState | TrustState | DataState | CompareState} PageState
  * @typedef {PromptsState | PromptState | PageState} RunState
  * @typedef {RunState['view']} RunView
  * @typedef {CatalogueState | RunState} State
@@ -154,8 +155,8 @@ const PARAMS = {
     least: { default: 0.5, read: (text) => [0.25, 0.5, 0.75, 1].find((least) => String(least) === text) },
     order: COMMON.order,
   },
-  data: {},
-  trust: {},
+  data: { group: COMMON.group, order: COMMON.order },
+  trust: { order: COMMON.order },
   sql: { q: { default: '', read: upTo(MAX_SQL) }, as: choice(['table', 'chart']), kind: { default: null, read: oneOf(KINDS) }, x: COMMON.group, y: COMMON.group },
   compare: {},
 };
