@@ -23,8 +23,8 @@ export function createApp({ data }) {
   const runLink = h('a', { class: 'run-name' });
   const promptsLink = h('a', { class: 'nav' }, 'Prompts');
   const pageLinks = NAVIGATION.map(([name]) => h('a', { class: 'nav' }, name));
-  const find = h('input', { type: 'search', class: 'find', placeholder: 'Find a prompt  /', 'aria-label': 'Find a prompt', maxlength: 500, spellcheck: 'false', autocomplete: 'off', hidden: true, 'data-testid': 'find' });
-  const seek = h('button', { type: 'button', class: 'icon seek', 'aria-label': 'Find a prompt', title: 'Find a prompt  /', hidden: true, onclick: searchAnywhere }, '⌕'); // where there is no room for the field
+  const find = h('input', { type: 'search', class: 'find', placeholder: 'Find a prompt, head, neuron  /', 'aria-label': 'Find a prompt, head or neuron', maxlength: 500, spellcheck: 'false', autocomplete: 'off', hidden: true, 'data-testid': 'find' });
+  const seek = h('button', { type: 'button', class: 'icon seek', 'aria-label': 'Find a prompt, head or neuron', title: 'Find a prompt, head or neuron  /', hidden: true, onclick: searchAnywhere }, '⌕'); // where there is no room for the field
   const nav = h('nav', { class: 'run-nav', 'aria-label': 'Run', hidden: true }, runLink, promptsLink, ...pageLinks);
   const strange = h('p', { class: 'banner', role: 'status', 'data-testid': 'banner', hidden: true });
   const stage = h('div', { class: 'view' });
@@ -123,7 +123,7 @@ export function createApp({ data }) {
   /** @param {State} next */
   function drawHeader(next) {
     nav.hidden = next.view === 'catalogue';
-    find.hidden = seek.hidden = next.view !== 'prompt';
+    find.hidden = seek.hidden = next.view === 'catalogue' || next.view === 'prompts' || next.view === 'search';
     find.value = '';
     if (next.view === 'catalogue') return;
     const list = format(promptsState(next.run));
@@ -149,13 +149,13 @@ export function createApp({ data }) {
     if (view?.search) view.search();
     else if (!find.hidden && find.offsetParent) find.focus();
     else if (state && state.view !== 'catalogue') {
-      navigate(promptsState(state.run));
+      navigate(pageState('search', state.run));
       view?.search?.();
     }
   }
 
   find.addEventListener('keydown', (event) => {
-    if (event.key === 'Enter' && state && state.view !== 'catalogue') navigate(promptsState(state.run, { q: find.value.trim() }));
+    if (event.key === 'Enter' && state && state.view !== 'catalogue') navigate(pageState('search', state.run, { q: find.value.trim() }));
     else if (event.key === 'Escape') find.blur();
   });
   window.addEventListener('keydown', (event) => {

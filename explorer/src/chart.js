@@ -12,7 +12,7 @@ import { extentOf, linear, tickLabel, ticks } from './plot.js';
 export const MOST_BARS = 60;
 const MOST_POINTS = 20_000;
 const ROW = 20;
-const LETTER = 6.7; // width of a character of a label
+const LETTER = 7.3; // width of a character of a label
 const FOOT = 40;
 
 /** @param {number} width @param {number} height @param {string} label @param {...(Node | null)} children */
@@ -83,7 +83,7 @@ export function histogram({ columns, labels = null, name, unit, width, height = 
   const most = Math.max(1, ...columns.map(({ n }) => n));
   const up = linear([0, most], [bottom, top]);
   const marks = columns.map(({ low, high, n }, i) =>
-    s('rect', { class: 'mark plus column', 'data-n': n, 'data-low': low, x: across(low) + 0.5, y: up(n), width: Math.max(1, across(high) - across(low) - 1), height: bottom - up(n) }, s('title', {}, `${name} ${labels ? labels[i] : `${tickLabel(low)} to ${tickLabel(high)}`}: ${n} ${unit}`)),
+    s('rect', { class: 'mark plus bin', 'data-n': n, 'data-low': low, x: across(low) + 0.5, y: up(n), width: Math.max(1, across(high) - across(low) - 1), height: bottom - up(n) }, s('title', {}, `${name} ${labels ? labels[i] : `${tickLabel(low)} to ${tickLabel(high)}`}: ${n} ${unit}`)),
   );
   const under = labels ? columns.map(({ low }) => low + 0.5) : ticks(columns[0].low, columns[columns.length - 1].high, Math.max(2, width / 90));
   const axes = [

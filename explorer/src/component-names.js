@@ -7,7 +7,7 @@ import { headName, neuronName } from './tabs.js';
  * @typedef {{ component: string, layer: number, expert: number, index: number }} Component `component` as in `measures.js`; `expert` is -1 outside of mixtures
  */
 
-const TYPED = /^L?(\d{1,4})[.:\s]?(?:(?:E(\d{1,4})[.:\s]?)?(H|N)?(\d{1,7})|(MLP|ATTN|ATTENTION))$/i;
+const TYPED = /^L?(\d{1,4})[.: ]?(?:(?:E(\d{1,4})[.:]?)?(H|N)?(\d{1,7})|(MLP|ATTN|ATTENTION))$/i;
 
 /**
  * The component that was typed: `5.1`, `L5.H1`, `5:1`, `L5H1` are a head, `L5N12` and `L5E2N12` a neuron, `L5 MLP` an MLP.
@@ -19,7 +19,7 @@ export function typedComponent(text) {
   const [, layer, expert, kind, index, block] = found;
   if (block) return { component: block.toLowerCase() === 'mlp' ? 'mlp' : 'attn', layer: Number(layer), expert: -1, index: 0 };
   const neuron = kind?.toUpperCase() === 'N';
-  if (!kind && !/[.:\s]/.test(text.trim())) return null; // 51 is a number, not a head
+  if (!kind && !/[.:]/.test(text)) return null; // 51 is a number, not a head
   if (expert !== undefined && !neuron) return null;
   return { component: neuron ? 'neuron' : 'head', layer: Number(layer), expert: expert === undefined ? -1 : Number(expert), index: Number(index) };
 }

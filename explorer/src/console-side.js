@@ -15,7 +15,7 @@ export function examplesList(examples, onChoose) {
 /** @param {import('./sql-plan.js').ColumnNote} column @param {(text: string) => void} onInsert */
 function columnLine({ name, type, meaning, unit, range, null: none }, onInsert) {
   const notes = [meaning, unit && `in ${unit}`, range, none && `null: ${none}`].filter(Boolean).join('; ');
-  return h('li', {}, h('button', { type: 'button', class: 'column', title: `Insert ${name}`, onclick: () => onInsert(/^(group|index)$/.test(name) ? `"${name}"` : name) }, name), h('span', { class: 'type' }, ` ${type.toLowerCase()} `), h('small', {}, notes));
+  return h('li', {}, h('button', { type: 'button', class: 'column-name', title: `Insert ${name}`, onclick: () => onInsert(/^(group|index)$/.test(name) ? `"${name}"` : name) }, name), h('span', { class: 'type' }, ` ${type.toLowerCase()} `), h('small', {}, notes));
 }
 
 /** @param {import('./data.js').RunIndex} index @param {string} name */

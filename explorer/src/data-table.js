@@ -15,11 +15,14 @@ import { attr, fill, h, refill } from './dom.js';
 import { integer, plural } from './format.js';
 import { ordered, tableTools } from './table.js';
 
+/** @param {Column} column */
+const classOf = (column) => `${column.text ? '' : 'num'} ${column.class ?? ''}`.trim() || null;
+
 /** @param {Row} row @param {Column} column @param {boolean} first */
 function cell(row, column, first) {
   const value = column.value(row);
   const shown = column.show ? column.show(row) : String(value ?? '–');
-  const props = { class: [column.text ? '' : 'num', column.class ?? ''].join(' ').trim() || null, title: column.hint?.(row) };
+  const props = { class: classOf(column), title: column.hint?.(row) };
   return first ? h('th', { scope: 'row', ...props }, ...[shown].flat()) : h('td', props, ...[shown].flat());
 }
 
@@ -75,7 +78,7 @@ export function createDataTable({ id, name, first = 40, onFind }) {
     };
     const arrow = h('span', { class: 'arrow', 'aria-hidden': 'true' }, on ? (order?.down ? '↓' : '↑') : '');
     const sort = h('button', { type: 'button', class: 'sort', 'data-go': `sort ${id} ${at}`, onclick }, h('span', { class: 'label' }, column.label ?? column.name), arrow);
-    return h('th', { scope: 'col', class: column.text ? null : 'num', title: column.title, 'aria-sort': on ? (order?.down ? 'descending' : 'ascending') : null }, sort);
+    return h('th', { scope: 'col', class: classOf(column), title: column.title, 'aria-sort': on ? (order?.down ? 'descending' : 'ascending') : null }, sort);
   }
 
   /** @param {Props & { find: string }} props */

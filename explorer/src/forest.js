@@ -7,8 +7,8 @@ import { exactWords, intervalWords } from './interval.js';
 import { spanOf, ticksBetween } from './ticks.js';
 
 const ROW = 22;
-const GLYPH = 6.9; // of a label's character
-const DIGIT = 6.1; // of a number's
+const GLYPH = 7.4; // of a label's character
+const DIGIT = 7; // of a number's
 const TOP = 16;
 const BELOW = 26;
 
@@ -41,9 +41,9 @@ export function forest(props) {
   const longest = (/** @type {string[]} */ words) => words.reduce((most, word) => Math.max(most, word.length), 0);
   const most = Math.max(8, Math.floor((width * 0.3) / GLYPH));
   const left = Math.min(most, longest(rows.map(({ label }) => label))) * GLYPH + 10;
-  const roomy = width > 520;
+  const roomy = width > 460;
   const columns = [longest(numbers.map(({ value }) => value)), roomy ? longest(numbers.map(({ range }) => range)) : 0, longest([...numbers.map(({ n }) => n), of])].map((length) => length * DIGIT);
-  const right = width - columns[0] - columns[1] - columns[2] - (roomy ? 40 : 26);
+  const right = width - columns[0] - columns[1] - columns[2] - (roomy ? 44 : 32);
   const scale = scaleOf(props, left, right);
   const height = TOP + rows.length * ROW + BELOW;
   const bottom = TOP + rows.length * ROW;

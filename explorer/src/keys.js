@@ -26,7 +26,10 @@ export const KEYS = [
   ['Panel', ['↑', '↓', 'Enter'], 'move along a list, choose; on a map: open the cell'],
   ['Prompts', ['↑', '↓', 'Enter'], 'move along the list, open a prompt'],
   ['Everywhere', ['t'], 'theme: as the system, light, dark'],
-  ['Everywhere', ['/'], 'search the prompts'],
+  ['Corpus', ['←', '→', '↑', '↓'], 'on a heat map or plot: the next cell or mark, its numbers below it'],
+  ['Corpus', ['Enter'], 'on a cell or mark: the page of that head or neuron'],
+  ['Components', ['↓', '↑', 'Enter'], 'from the field along what was found; open it'],
+  ['Everywhere', ['/'], 'search prompts, heads and neurons'],
   ['Everywhere', ['?'], 'this sheet'],
 ];
 

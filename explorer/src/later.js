@@ -6,8 +6,12 @@ import { waiting } from './panel-parts.js';
 
 /** @typedef {import('./app.js').View} View */
 
-/** @param {() => Promise<View>} load imports the view's module and makes the view @returns {View} */
-export function createLater(load) {
+/**
+ * @param {() => Promise<View>} load imports the view's module and makes the view
+ * @param {{ searches: boolean }} options whether the view has a field of its own for searching
+ * @returns {View}
+ */
+export function createLater(load, { searches }) {
   const el = h('div', { class: 'view' }, h('main', { class: 'page', id: 'main', tabindex: '-1', 'aria-busy': 'true' }, waiting(8)));
   /** @type {View | null} */
   let view = null;
@@ -41,9 +45,6 @@ export function createLater(load) {
       return false;
     },
     leave: () => view?.leave?.(),
-    search() {
-      if (view) view.search?.();
-      else early.push(() => view?.search?.());
-    },
+    search: searches ? () => void (view ? view.search?.() : early.push(() => view?.search?.())) : undefined,
   };
 }

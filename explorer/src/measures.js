@@ -29,3 +29,9 @@ export const PART_WORDS = { head: 'heads', mlp: 'MLPs', attn: 'attention blocks'
 
 export const CONTRASTS = /** @type {const} */ (['rest', 'groups', 'roles']);
 /** @typedef {typeof CONTRASTS[number]} Contrast */
+
+/** What roles are counted over: edges on stored routes, or whole maps. */
+export const SOURCES = /** @type {const} */ (['edges', 'maps']);
+
+/** How examples are chosen. */
+export const PICKS = /** @type {const} */ (['top', 'decile', 'random']);

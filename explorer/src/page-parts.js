@@ -16,7 +16,12 @@ import { sortingOf } from './table.js';
  */
 
 const MARGIN = 32;
-const WIDEST = 1320;
+const WIDEST = 1680;
+const TWO = 1080; // from here on there are two columns, as in pages.css
+const GAP = 32;
+
+/** The width of the left one of two columns, or of the only one. @param {number} width of the page */
+export const halfOf = (width) => (width > TWO ? (width - GAP) * 0.46 : width);
 
 /** Said where a run has no statistics, with the command that makes them. @param {RunIndex} index */
 export function noStats(index) {
@@ -30,7 +35,7 @@ export function noStats(index) {
 export function pageFrame(title, lead) {
   const heading = h('h1', {}, title);
   const body = h('div', { class: 'page-body' });
-  return { el: h('main', { class: 'page', id: 'main', tabindex: '-1' }, heading, h('p', { class: 'lead' }, lead), body), title: heading, body };
+  return { el: h('main', { class: 'page wide', id: 'main', tabindex: '-1' }, heading, h('p', { class: 'lead' }, lead), body), title: heading, body };
 }
 
 /**

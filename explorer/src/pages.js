@@ -30,4 +30,4 @@ export const NAVIGATION = [
 ];
 
 /** @param {PageView} view @param {Options} options */
-export const createPage = (view, options) => createLater(() => LOADERS[view](options));
+export const createPage = (view, options) => createLater(() => LOADERS[view](options), { searches: view === 'search' });

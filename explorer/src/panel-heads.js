@@ -1,5 +1,6 @@
 /** The panel's heads: of an edge, of a node, of the whole prompt; and all that is known of the chosen one. */
 
+import { corpusLink } from './corpus-link.js';
 import { mapsOf } from './details.js';
 import { edgeName, nodeName, shareName } from './describe.js';
 import { h } from './dom.js';
@@ -130,6 +131,7 @@ function headDetail(props, of, pos) {
   const head = h('section', { class: 'chosen', 'aria-label': `Head ${name}`, 'data-testid': 'head-detail' });
   head.append(
     h('h2', {}, name, ' ', h('span', { class: 'at' }, 'writing at '), ...at(data.prompt.tokens, pos)),
+    corpusLink(props, { component: 'head', layer: of.layer, expert: -1, index: of.head }),
     factList([['share at this token', here ? fraction(here.first) : `under ${threshold(index.floor)}, or not stored`, here ? `sum of its stored edges into this token: ${exact(here.first)}` : '']]),
     ...mapSection(props, of, pos),
     heading('Writes', 'logits it adds at this token, before bias'),

@@ -1,5 +1,6 @@
 /** The panel's MLP: its neurons by share, what one of them promotes here, and where else it is stored. */
 
+import { corpusLink } from './corpus-link.js';
 import { inContext } from './details.js';
 import { h } from './dom.js';
 import { exact, fraction, quantity } from './format.js';
@@ -80,6 +81,7 @@ function neuronDetail(props, of) {
   const el = h('section', { class: 'chosen', 'aria-label': `Neuron ${name}`, 'data-testid': 'neuron-detail' });
   el.append(
     h('h2', {}, name, ' ', h('span', { class: 'at' }, 'at '), ...at(data.prompt.tokens, of.pos)),
+    corpusLink(props, { component: 'neuron', layer: of.layer, expert: of.expert, index: of.neuron }),
     factList([
       ['share', fraction(of.share), exact(of.share)],
       ['activation', quantity(of.activation), exact(of.activation)],

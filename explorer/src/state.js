@@ -14,15 +14,16 @@
  * @typedef {{ view: 'contrast', run: string, by: import('./measures.js').Contrast, a: string | null, b: string | null,
  *   group: string | null, measure: string, list: 'parts' | 'neuron', y: 'q' | 'p', specific: boolean, find: string,
  *   order: string }} ContrastState as the columns of `contrasts`; null `a`: the first that there is
- * @typedef {{ view: 'head' | 'neuron', run: string, name: string, order: string }} ComponentState
+ * @typedef {{ view: 'head' | 'neuron', run: string, name: string, measure: string, tau: number | null,
+ *   source: typeof SOURCES[number], pick: typeof PICKS[number], order: string }} ComponentState `source` of roles, `pick` of examples
  * @typedef {{ view: 'search', run: string, q: string }} SearchState
  * @typedef {{ view: 'sql', run: string, q: string, as: 'table' | 'chart', kind: import('./chart-choice.js').Kind | null,
- *   x: string | null, y: string | null }} SqlState null: what suits the result
+ *   x: string | null, y: string | null, with: string | null }} SqlState null: what suits the result; `with` is the run that `compared` compares it with
  * @typedef {{ view: 'map', run: string, clusters: string, lasso: string, zoom: string | null, template: number | null, least: number,
  *   order: string }} MapState `clusters` and `lasso` (as in `lasso.js`) are lists with commas
  * @typedef {{ view: 'trust', run: string, order: string }} TrustState
  * @typedef {{ view: 'data', run: string, group: string | null, order: string }} DataState
- * @typedef {{ view: 'compare', run: string, other: string }} CompareState
+ * @typedef {{ view: 'compare', run: string, other: string, measure: string, group: string | null, find: string, order: string }} CompareState
  * @typedef {CorpusState | ContrastState | ComponentState | SearchState | SqlState | MapState | TrustState | DataState | CompareState} PageState
  * @typedef {PromptsState | PromptState | PageState} RunState
  * @typedef {RunState['view']} RunView
@@ -31,7 +32,7 @@
 
 import { KINDS } from './chart-choice.js';
 import { readLasso } from './lasso.js';
-import { COMPARED, CONTRASTS, MEASURES, PARTS } from './measures.js';
+import { COMPARED, CONTRASTS, MEASURES, PARTS, PICKS, SOURCES } from './measures.js';
 import { MODES } from './routes.js';
 import { OUTCOMES, parseHead, parseNeuron, TAB_NAMES } from './tabs.js';
 
@@ -106,6 +107,15 @@ const COMMON = {
   order: { default: '', read: readOrders },
 };
 
+/** @type {Record<string, Param>} of the page of a head or neuron */
+const COMPONENT = {
+  measure: choice(Object.keys(MEASURES)),
+  tau: COMMON.tau,
+  source: choice(SOURCES),
+  pick: choice(PICKS),
+  order: COMMON.order,
+};
+
 /** @type {Record<RunView, Record<string, Param>>} */
 const PARAMS = {
   prompts: {
@@ -144,8 +154,8 @@ const PARAMS = {
     find: COMMON.words,
     order: COMMON.order,
   },
-  head: { order: COMMON.order },
-  neuron: { order: COMMON.order },
+  head: COMPONENT,
+  neuron: COMPONENT,
   search: { q: COMMON.words },
   map: {
     clusters: { default: '', read: (text) => (CLUSTERS.test(text) ? text : undefined) },
@@ -157,8 +167,8 @@ const PARAMS = {
   },
   data: { group: COMMON.group, order: COMMON.order },
   trust: { order: COMMON.order },
-  sql: { q: { default: '', read: upTo(MAX_SQL) }, as: choice(['table', 'chart']), kind: { default: null, read: oneOf(KINDS) }, x: COMMON.group, y: COMMON.group },
-  compare: {},
+  sql: { q: { default: '', read: upTo(MAX_SQL) }, as: choice(['table', 'chart']), kind: { default: null, read: oneOf(KINDS) }, x: COMMON.group, y: COMMON.group, with: COMMON.group },
+  compare: { measure: choice(COMPARED), group: COMMON.group, find: COMMON.words, order: COMMON.order },
 };
 
 /** The views of one thing: what follows the view's name in the address, and its key in the state. @type {Partial<Record<RunView, { key: string, read: (text: string) => any }>>} */

@@ -21,7 +21,7 @@ describe('round trip', () => {
     pageState('corpus', 'demo', { measure: 'frequency', group: 'x & y', tau: 0.04, list: 'neuron', find: 'L1', order: 'ranking.2d' }),
     pageState('contrast', 'demo', { by: 'roles', a: 'clean', b: 'corrupt', group: '', measure: 'effect', y: 'p', specific: true }),
     pageState('head', 'demo', { name: 'L5H1' }),
-    pageState('neuron', 'demo', { name: 'L5E2N12' }),
+    pageState('neuron', 'demo', { name: 'L5E2N12', measure: 'effect', tau: 0.08, source: 'maps', pick: 'decile', order: 'roles.1d' }),
     pageState('search', 'demo', { q: 'L5.H1' }),
     pageState('sql', 'demo', { q: "SELECT * FROM edges WHERE kind = 'attn' -- 1,2\n" }),
     ...['map', 'data', 'trust'].map((view) => pageState(view, 'demo')),
