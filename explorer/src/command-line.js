@@ -5,6 +5,16 @@ import { planOf } from './sql-plan.js';
 /** @param {string} sql without the last semicolon and the white space at both ends */
 const bare = (sql) => sql.trim().replace(/[\s;]+$/, '');
 
+/** Where a table lies: RUN is the run's folder, COMPARED what `flowatlas compare A B --out COMPARED` wrote. @param {string} name */
+function placeOf(name) {
+  const [schema, short] = name.includes('.') ? name.split('.') : ['', name];
+  if (schema === 'compared') return `COMPARED/${short}.parquet`;
+  return schema ? `RUN/${schema}/${short}.parquet` : `RUN/${name}/*.parquet`;
+}
+
+/** Whether a query is about two runs, which Python opens one at a time. @param {import('./data.js').RunIndex} index @param {string} sql */
+export const asksTwo = (index, sql) => planOf(index, sql).sources.some(({ table }) => table.name.startsWith('compared.'));
+
 /**
  * Statements for `duckdb`: views on the run's files, then the query. `RUN` stands for the run's folder.
  * @param {import('./data.js').RunIndex} index @param {string} sql
@@ -14,7 +24,7 @@ export function statements(index, sql) {
   const schemas = [...new Set(named.filter((name) => name.includes('.')).map((name) => name.split('.')[0]))];
   return [
     ...schemas.map((schema) => `CREATE SCHEMA ${schema};`),
-    ...named.map((name) => `CREATE VIEW ${name} AS FROM 'RUN/${name.includes('.') ? `${name.replace('.', '/')}.parquet` : `${name}/*.parquet`}';`),
+    ...named.map((name) => `CREATE VIEW ${name} AS FROM '${placeOf(name)}';`),
     `${bare(sql)};`,
   ].join('\n');
 }

@@ -17,7 +17,7 @@ export function createConsoleData({ ask, address }) {
    */
   function run(index, sql, plan, signal) {
     const sources = plan.sources.map((source) => ({ source, addresses: source.files.map((file) => address(index, file)) }));
-    const schemas = ['model', 'stats'].map((schema) => `CREATE SCHEMA IF NOT EXISTS ${schema}`);
+    const schemas = ['model', 'stats', 'compared'].map((schema) => `CREATE SCHEMA IF NOT EXISTS ${schema}`);
     const views = (/** @type {Map<string, string>} */ names) => [
       ...schemas,
       ...sources.map(({ source, addresses }) => viewOf(source, addresses.map((one) => /** @type {string} */ (names.get(one))))),
@@ -25,8 +25,8 @@ export function createConsoleData({ ask, address }) {
     return ask(sql, { files: sources.flatMap(({ addresses }) => addresses), views, most: MOST_ROWS, signal });
   }
 
-  /** Every table with the size of all of it. @param {RunIndex} index */
-  const sources = (index) => TABLES.map(({ name }) => sourceOf(index, name));
+  /** Every table with the size of all of it; comparisons where the site has one. @param {RunIndex} index @param {string | null} other */
+  const sources = (index, other) => TABLES.filter(({ name }) => !name.startsWith('compared.') || index.compared?.length).map(({ name }) => sourceOf(index, name, { other }));
 
   return { run, sources };
 }

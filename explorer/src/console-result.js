@@ -2,7 +2,7 @@
 
 import { chartOf, MOST_BARS } from './chart.js';
 import { choose, KINDS, numeric } from './chart-choice.js';
-import { forPython, forShell } from './command-line.js';
+import { asksTwo, forPython, forShell } from './command-line.js';
 import { h } from './dom.js';
 import { figureTools, flash, toolButton } from './figure.js';
 import { integer, plural, size } from './format.js';
@@ -29,9 +29,9 @@ export function commandLines(index, sql, open) {
     'details',
     { class: 'commands', open },
     h('summary', {}, 'The same from the command line'),
-    h('p', { class: 'quiet' }, 'RUN is the folder that “flowatlas run” wrote. Both read the run’s own files, however large.'),
+    h('p', { class: 'quiet' }, `RUN is the folder that “flowatlas run” wrote${asksTwo(index, sql) ? ', COMPARED what “flowatlas compare A B --out COMPARED” did' : ''}. The run’s own files are read, however large.`),
     copyable('DuckDB', forShell(index, sql)),
-    copyable('Python', forPython(sql)),
+    asksTwo(index, sql) ? '' : copyable('Python', forPython(sql)),
   );
 }
 

@@ -82,7 +82,7 @@ export function createConsole({ data, navigate }) {
     if (!index) return;
     running?.abort(new DOMException('another query', 'AbortError'));
     const of = index;
-    const plan = planOf(of, sql);
+    const plan = planOf(of, sql, state?.with ?? null);
     answer = null;
     if (!sql.trim()) return fill(output, h('p', { class: 'empty' }, 'Write a query, or choose a prepared one.'));
     if (plan.tooLarge) return fill(output, refusal(plan), commandLines(of, sql, true));
@@ -115,10 +115,10 @@ export function createConsole({ data, navigate }) {
       if (state !== now) return;
       index = found;
       title = `SQL · ${showText(found.title)}`;
-      fill(side, examplesList(examplesFor(first), take), tablesList(found, tables.sources(found), editor.insert));
+      fill(side, examplesList(examplesFor(first), take), tablesList(found, tables.sources(found, now.with), editor.insert));
     }
     const sql = now.q || starting();
-    const key = JSON.stringify([now.run, sql]);
+    const key = JSON.stringify([now.run, now.with, sql]);
     if (key === asked) return draw();
     asked = key;
     editor.set(sql);

@@ -1,5 +1,6 @@
 /** Which files of the site a query needs, and how much that is, before any of them is fetched. */
 
+import { comparedFiles, comparisonOf } from './compared.js';
 import { filesOf, statsOf } from './stats-data.js';
 import { promptsIn, tablesIn, wordsOf } from './sql-words.js';
 import tables from './tables.json';
@@ -36,14 +37,28 @@ function bucketsOf(index, name, prompts) {
   return { files: taken.map((k) => `${name}/bucket-${k}.parquet`), bytes: buckets.length ? (bytes * taken.length) / buckets.length : 0 };
 }
 
-/** @param {RunIndex} index @param {string} name as in SQL @param {import('./sql-words.js').Range[] | null} [prompts] @returns {Source} */
-export function sourceOf(index, name, prompts = null) {
+/** The comparison that `compared` stands for: with a run that is named, else the first. @param {RunIndex} index @param {string | null} [other] */
+export const comparedWith = (index, other = null) => (other === null ? null : comparisonOf(index.compared, index.id, other)) ?? index.compared?.[0] ?? null;
+
+/** @param {RunIndex} index @param {string} short @param {string | null} other @returns {Omit<Source, 'table'>} */
+function comparedSource(index, short, other) {
+  const pair = comparedWith(index, other);
+  return { files: pair ? comparedFiles(pair, short) : [], bytes: pair?.tables[short]?.bytes ?? 0 };
+}
+
+/**
+ * @param {RunIndex} index @param {string} name as in SQL
+ * @param {{ prompts?: import('./sql-words.js').Range[] | null, other?: string | null }} [options] `other`: the run that `compared` compares with
+ * @returns {Source}
+ */
+export function sourceOf(index, name, { prompts = null, other = null } = {}) {
   const table = /** @type {TableNote} */ (TABLES.find((one) => one.name === name));
   const [schema, short] = name.includes('.') ? name.split('.') : ['', name];
   if (schema === 'stats') {
     const files = filesOf(statsOf(index), short);
     return { table, files: files.map(({ file }) => file), bytes: files.reduce((sum, one) => sum + one.bytes, 0) };
   }
+  if (schema === 'compared') return { table, ...comparedSource(index, short, other) };
   if (schema === 'model') {
     const there = index.model_tables?.includes(short);
     return { table, files: there ? [`model/${short}.parquet`] : [], bytes: there ? (index.manifest?.model_tables?.[short]?.bytes ?? 0) : 0 };
@@ -52,12 +67,12 @@ export function sourceOf(index, name, prompts = null) {
   return { table, ...(index.tables?.[name] ? bucketsOf(index, name, prompts) : { files: [], bytes: 0 }) };
 }
 
-/** @param {RunIndex} index @param {string} sql @returns {Plan} */
-export function planOf(index, sql) {
+/** @param {RunIndex} index @param {string} sql @param {string | null} [other] the run that `compared` compares with @returns {Plan} */
+export function planOf(index, sql, other = null) {
   const words = wordsOf(sql);
   const cut = byPrompt(index);
   const prompts = promptsIn(words, cut);
-  const sources = tablesIn(words, NAMES).map((name) => sourceOf(index, name, prompts));
+  const sources = tablesIn(words, NAMES).map((name) => sourceOf(index, name, { prompts, other }));
   const bytes = sources.reduce((sum, one) => sum + one.bytes, 0);
   const partly = prompts !== null && sources.some(({ table, files }) => cut.includes(table.name) && files.length < index.tables[table.name].buckets.length);
   return { sources, bytes, prompts, partly, tooLarge: bytes > MOST_BYTES };

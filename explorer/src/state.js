@@ -23,7 +23,8 @@
  *   order: string }} MapState `clusters` and `lasso` (as in `lasso.js`) are lists with commas
  * @typedef {{ view: 'trust', run: string, order: string }} TrustState
  * @typedef {{ view: 'data', run: string, group: string | null, order: string }} DataState
- * @typedef {{ view: 'compare', run: string, other: string, measure: string, group: string | null, find: string, order: string }} CompareState
+ * @typedef {{ view: 'compare', run: string, other: string, measure: string, group: string | null, list: 'parts' | 'neuron', find: string,
+ *   order: string }} CompareState
  * @typedef {CorpusState | ContrastState | ComponentState | SearchState | SqlState | MapState | TrustState | DataState | CompareState} PageState
  * @typedef {PromptsState | PromptState | PageState} RunState
  * @typedef {RunState['view']} RunView
@@ -168,7 +169,7 @@ const PARAMS = {
   data: { group: COMMON.group, order: COMMON.order },
   trust: { order: COMMON.order },
   sql: { q: { default: '', read: upTo(MAX_SQL) }, as: choice(['table', 'chart']), kind: { default: null, read: oneOf(KINDS) }, x: COMMON.group, y: COMMON.group, with: COMMON.group },
-  compare: { measure: choice(COMPARED), group: COMMON.group, find: COMMON.words, order: COMMON.order },
+  compare: { measure: choice(COMPARED), group: COMMON.group, list: choice(['parts', 'neuron']), find: COMMON.words, order: COMMON.order },
 };
 
 /** The views of one thing: what follows the view's name in the address, and its key in the state. @type {Partial<Record<RunView, { key: string, read: (text: string) => any }>>} */

@@ -106,8 +106,8 @@ def models_list() -> list[dict[str, Any]]:
 
 
 def tables_list() -> list[dict[str, Any]]:
-    """Every table that SQL on a run can name: `name` with its schema, what a `row` is, and the columns with DuckDB's types."""
-    schemas = (("", TABLES), ("model.", MODEL_TABLES), ("stats.", STATS_TABLES))
+    """Every table that the page's SQL can name: `name` with its schema, what a `row` is, and the columns with DuckDB's types."""
+    schemas = (("", TABLES), ("model.", MODEL_TABLES), ("stats.", STATS_TABLES), ("compared.", COMPARED_TABLES))
     return [
         {"name": schema + name, "row": table.row, "columns": [_column(column) for column in table.columns]}
         for schema, tables in schemas
