@@ -138,7 +138,9 @@ class Corpus:
         names = {name: code for code, name in enumerate(self.groups)}
         found = self.arrays('SELECT prompt_id, "group" AS name FROM prompts ORDER BY prompt_id')
         codes = np.array([names.get(name, UNGROUPED) for name in found["name"].tolist()], np.int32)
-        self.register("units", {"prompt_id": found["prompt_id"], "g": codes, "bin": deal(self.rng("units"), codes)})
+        self.register(
+            "units", {"prompt_id": found["prompt_id"], "g": codes, "bin": deal(self.rng("units"), len(codes))}
+        )
         self.execute(
             "CREATE TEMP TABLE ends AS SELECT prompt_id, max(target)::INTEGER AS target, any_value(n_tokens) AS n_tokens "
             "FROM targets JOIN prompts USING (prompt_id) GROUP BY prompt_id"
@@ -161,12 +163,10 @@ def quoted(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
 
 
-def deal(rng: np.random.Generator, strata: np.ndarray, n_bins: int | None = None) -> np.ndarray:
-    """Deal things at random to bins [thing], so that each stratum, and all together, are spread evenly (sizes differ by 1)."""
-    order = rng.permutation(len(strata))
-    order = order[np.argsort(strata[order], kind="stable")]
-    bins = np.empty(len(strata), np.int32)
-    bins[order] = np.arange(len(strata)) % (n_bins or BINS)
+def deal(rng: np.random.Generator, n: int, n_bins: int | None = None) -> np.ndarray:
+    """Deal n things at random to bins [thing] whose sizes differ by 1 at most; alone in theirs where there are enough bins."""
+    bins = np.empty(n, np.int32)
+    bins[rng.permutation(n)] = np.arange(n) % (n_bins or BINS)
     return bins
 
 

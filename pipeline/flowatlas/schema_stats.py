@@ -43,7 +43,7 @@ def interval(name: str, meaning: str, unit: str = "", range: str = "", null: str
     """An estimate and the two ends of its 95% interval."""
     return (
         Column(name, _f32, meaning, unit, range, null),
-        Column(f"{name}_low", _f32, "lower end of its 95% bootstrap interval over prompts", unit, range, null or _few),
+        Column(f"{name}_low", _f32, "lower end of its 95% interval over prompts", unit, range, null or _few),
         Column(f"{name}_high", _f32, "upper end", unit, range, null or _few),
     )
 

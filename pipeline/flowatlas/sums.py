@@ -11,7 +11,7 @@ from functools import cached_property, reduce
 import numpy as np
 
 from flowatlas.corpus import Corpus
-from flowatlas.inference import Moments, moments
+from flowatlas.inference import Moments, moments, skewness
 
 Array = np.ndarray
 MEASURED = ("mean_share", "target_share", "effect", "gap")
@@ -53,6 +53,10 @@ class Sums:
         """Over prompts, by part."""
         n = self.totals.get(f"n_{measure}", np.full(len(self.totals[measure]), self.n))
         return moments(n, self.totals[measure], self.totals[f"{measure}_2"])
+
+    def skewness(self, measure: str) -> Array:
+        """Over prompts, by part, of a measure that is known in every prompt."""
+        return skewness(self.n, *(self.totals[name] for name in (measure, f"{measure}_2", f"{measure}_3")))
 
 
 class Family:
@@ -103,19 +107,28 @@ class Family:
             yield name, self.group(g)
 
 
+def _powers(name: str) -> tuple[str, str]:
+    """Columns of the sums of squares and cubes."""
+    return f"{name}_2", f"{name}_3"
+
+
 _ACTIVE = tuple(f"active{k}" for k in range(5))
 _WHEN = tuple(f"when{k}" for k in range(5))
-SHARE_BINNED = ("mean_share", "target_share", *_ACTIVE)
-SHARE_TOTALS = ("mean_share_2", "target_share_2", "stored", *_WHEN)
+SHARE_BINNED = ("mean_share", "target_share")
+SHARE_TOTALS = (*_powers("mean_share"), *_powers("target_share"), "stored", *_ACTIVE, *_WHEN)
 EFFECT_BINNED = ("effect", "gap", "n_effect", "n_gap")
-EFFECT_TOTALS = ("effect_2", "gap_2")
+EFFECT_TOTALS = (*_powers("effect"), *_powers("gap"))
+
+
+def _power_sums(name: str) -> list[str]:
+    return [f"coalesce(sum({name}::DOUBLE ** {k}), 0) AS {name}_{k}" for k in (2, 3)]
 
 
 def share_columns(taus: list[float]) -> str:
     """The aggregates over rows (mean_share, target_share, route_tau) of prompts, as SQL."""
     columns = ["count_if(route_tau > 0) AS stored"]
     for name in MEASURED[:2]:
-        columns += [f"sum({name}::DOUBLE) AS {name}", f"sum({name}::DOUBLE * {name}) AS {name}_2"]
+        columns += [f"sum({name}::DOUBLE) AS {name}", *_power_sums(name)]
     for k, tau in enumerate(taus):
         active = f"route_tau > {tau}::FLOAT"
         columns += [f"count_if({active}) AS active{k}"]
@@ -142,8 +155,7 @@ def blocks(corpus: Corpus) -> Family:
     )
     _sum_shares(corpus, "blocks")
     columns = ", ".join(
-        f"coalesce(sum({name}::DOUBLE), 0) AS {name}, coalesce(sum({name}::DOUBLE * {name}), 0) AS {name}_2, "
-        f"count({name}) AS n_{name}"
+        f"coalesce(sum({name}::DOUBLE), 0) AS {name}, {', '.join(_power_sums(name))}, count({name}) AS n_{name}"
         for name in MEASURED[2:]
     )
     corpus.execute(
