@@ -1,7 +1,7 @@
 /**
  * Comparisons of two runs that a site holds: which there are, and where their tables lie.
  *
- * @typedef {{ a: string, b: string, folder: string, n: number, same_shape: boolean,
+ * @typedef {{ a: string, b: string, n: number, same_shape: boolean,
  *   tables: Record<string, { rows: number, bytes: number, files: { file: string, rows: number, bytes: number }[] }> }} Compared
  *   as in catalogue.json; differences are b - a
  */
@@ -10,7 +10,7 @@
 export const comparisonOf = (all, one, other) => all?.find(({ a, b }) => (a === one && b === other) || (a === other && b === one)) ?? null;
 
 /** Paths of a table's files, from the folder of a run. @param {Compared} pair @param {string} table */
-export const comparedFiles = (pair, table) => (pair.tables[table]?.files ?? []).map(({ file }) => `../compare/${file}`);
+export const comparedFiles = (pair, table) => (pair.tables[table]?.files ?? []).map(({ file }) => `../${file}`);
 
 /** @param {any} left @param {any} right lines of two configs, as `flattened` gives them @returns {[string, string, string][]} key and both values, where they differ */
 export function differing(left, right) {

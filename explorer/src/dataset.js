@@ -17,6 +17,7 @@ import { format, pageState, promptsState } from './state.js';
 /** @typedef {import('./page-parts.js').PageProps<import('./state.js').DataState>} Props */
 /** @typedef {import('./rows.js').Row} Row */
 
+const LEAST_BINS = 5; // fewer would look like a block
 const NAMES = { dataset: 'stats.dataset', histograms: 'stats.histograms' };
 
 /** Estimates of groups: column, denominator, words. @type {{ column: string, n: string, of: string, title: string, note: string }[]} */
@@ -62,7 +63,7 @@ function summary(all, { index, state }) {
       ['groups', integer(Object.keys(index.groups ?? {}).length)],
       ['complete pairs', integer(all.n_pairs)],
       ['tokens', `${all.tokens_least} to ${all.tokens_most}, median ${all.tokens_median}`],
-      ['accuracy', all.accuracy === null ? 'no answers given' : `${fraction(all.accuracy)} of ${plural(all.n_answers, 'prompt')}`, exact(all.accuracy)],
+      ['accuracy', all.accuracy === null ? 'no answers given' : `${Number((100 * all.accuracy).toPrecision(3))}% of ${plural(all.n_answers, 'prompt')}`, exact(all.accuracy)],
       ['rejected', rejects ? h('a', { href: format(pageState('trust', state.run)) }, plural(rejects, 'row')) : 'none'],
     ]),
   );
@@ -82,7 +83,7 @@ function spreadFigure(rows, quantity, { state, width }) {
   const bins = rows.filter((row) => row.quantity === quantity);
   const filled = bins.filter(({ n }) => n > 0);
   if (!filled.length) return null;
-  const last = bins.indexOf(filled[filled.length - 1]);
+  const last = Math.max(bins.indexOf(filled[filled.length - 1]), Math.min(bins.length, LEAST_BINS) - 1);
   // Of a bin without an upper end, and of ranks, which spread over powers of ten, the place says which it is.
   const even = quantity === 'answer_rank' ? bins.slice(0, last + 1).map(({ n }, i) => ({ low: i, high: i + 1, n })) : bins.slice(0, last + 1).map(({ low, high, n }) => ({ low, high: high ?? low + 1, n }));
   const labels = quantity === 'answer_rank' ? bins.slice(0, last + 1).map(({ low, high }) => (high === null ? `${low}+` : high - low <= 1 ? String(low) : `${low}–${high - 1}`)) : null;

@@ -39,7 +39,7 @@ function madePart(pair, first, second) {
   return [
     h('h2', {}, 'How they were made'),
     rows.length
-      ? h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'What differs between the runs' }, h('table', { class: 'data trust-table', 'data-testid': 'config-difference' }, h('thead', {}, h('tr', {}, ...['key', pair.a, pair.b].map((name) => h('th', { scope: 'col' }, showText(name))))), h('tbody', {}, ...rows.map(([key, a, b]) => h('tr', {}, h('th', { scope: 'row' }, key), h('td', {}, h('code', { class: 'value' }, a)), h('td', {}, h('code', { class: 'value' }, b)))))))
+      ? h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'What differs between the runs' }, h('table', { class: 'data', 'data-testid': 'config-difference' }, h('thead', {}, h('tr', {}, ...['key', pair.a, pair.b].map((name) => h('th', { scope: 'col' }, showText(name))))), h('tbody', {}, ...rows.map(([key, a, b]) => h('tr', {}, h('th', { scope: 'row' }, key), h('td', {}, h('code', { class: 'value' }, a)), h('td', {}, h('code', { class: 'value' }, b)))))))
       : h('p', { 'data-testid': 'config-difference' }, 'Config, versions and weights are the same: what differs is what the machine does.'),
   ];
 }
