@@ -49,8 +49,9 @@ export function createConsole({ data, navigate }) {
   function runEditor() {
     if (!state || !index) return;
     const sql = editor.get();
-    if (sql === (state.q || starting())) void execute(sql);
-    else navigate({ ...state, q: sql, kind: null, x: null, y: null });
+    if (sql === (state.q || starting())) return void execute(sql);
+    mark(true); // what stands below is no longer the answer
+    navigate({ ...state, q: sql, kind: null, x: null, y: null });
   }
 
   /** @param {string} sql */

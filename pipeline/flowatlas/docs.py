@@ -106,7 +106,7 @@ def models_list() -> list[dict[str, Any]]:
 
 
 def tables_list() -> list[dict[str, Any]]:
-    """Every table that the page's SQL can name: `name` with its schema, what a `row` is, and the columns with DuckDB's types."""
+    """Every table that the page's SQL can name: `name` with its schema, what a `row` is, columns with DuckDB's types."""
     schemas = (("", TABLES), ("model.", MODEL_TABLES), ("stats.", STATS_TABLES), ("compared.", COMPARED_TABLES))
     return [
         {"name": schema + name, "row": table.row, "columns": [_column(column) for column in table.columns]}
