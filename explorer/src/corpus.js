@@ -24,7 +24,11 @@ const NAMES = { importance: 'stats.importance', activity: 'stats.activity', stab
 /** Rank 1 carries most; what has no number has no rank. @param {Row[]} rows @param {string} measure @returns {Map<Row, number>} */
 export function ranksOf(rows, measure) {
   const sorted = rows.filter((row) => row[measure] !== null).sort((a, b) => b[measure] - a[measure]);
-  return new Map(sorted.map((row, i) => [row, i && row[measure] === sorted[i - 1][measure] ? i : i + 1]));
+  let place = 0;
+  return new Map(sorted.map((row, i) => {
+    if (i === 0 || row[measure] !== sorted[i - 1][measure]) place = i + 1;
+    return [row, place];
+  }));
 }
 
 /** Who stands behind a number. @param {Row} row @param {string} measure @param {number} tau */

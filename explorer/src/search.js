@@ -1,6 +1,6 @@
 /** Heads and neurons by name or by the tokens they promote, and prompts by their text: one field for all of it. */
 
-import { componentAddress, componentName, typedComponent } from './component-names.js';
+import { componentAddress, componentName, componentState, typedComponent } from './component-names.js';
 import { h } from './dom.js';
 import { clip, exact, fraction, integer, plural, showText } from './format.js';
 import { createStatsPage } from './page-parts.js';
@@ -125,13 +125,13 @@ export function createSearch({ data, navigate }) {
   field.addEventListener('keydown', (event) => {
     if (event.key === 'ArrowDown') step(event, 1);
     const of = event.key === 'Enter' ? typedComponent(field.value) : null;
-    const address = of && now && componentAddress(now.state.run, of);
-    if (address) location.hash = address;
+    const page = of && now && componentState(now.state.run, of);
+    if (page) navigate(page);
   });
 
   /** Along what was found. @param {KeyboardEvent} event @param {number} by */
   function step(event, by) {
-    const links = /** @type {HTMLElement[]} */ ([...page.el.querySelectorAll('.found, .pill')]);
+    const links = /** @type {HTMLElement[]} */ ([...view.el.querySelectorAll('.found, .pill')]);
     const at = links.indexOf(/** @type {HTMLElement} */ (document.activeElement));
     if (by < 0 && at <= 0) field.focus();
     else links[Math.min(links.length - 1, at + by)]?.focus();
@@ -147,12 +147,12 @@ export function createSearch({ data, navigate }) {
     return [field, ...namedPart(props), h('div', { class: 'columns' }, promptsPart(props, data), headsPart(props, data), neuronsPart(props, data))];
   }
 
-  const page = createStatsPage({ data, navigate, heading: () => 'Components', lead: 'Heads and neurons by name or by the tokens they promote, and prompts by their text.', render });
-  page.el.addEventListener('keydown', (event) => {
+  const view = createStatsPage({ data, navigate, heading: () => 'Components', lead: 'Heads and neurons by name or by the tokens they promote, and prompts by their text.', render });
+  view.el.addEventListener('keydown', (event) => {
     if (event.target !== field && (event.key === 'ArrowDown' || event.key === 'ArrowUp')) step(event, event.key === 'ArrowDown' ? 1 : -1);
   });
   return {
-    ...page,
+    ...view,
     search: () => field.focus(),
     /** @param {string} key @param {KeyboardEvent} event */
     onKey(key, event) {
