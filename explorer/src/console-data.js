@@ -1,6 +1,6 @@
 /** A reader's own SQL on a run: which files it needs, and its answer. */
 
-import { sourceOf, TABLES, viewOf } from './sql-plan.js';
+import { SCHEMAS, sourceOf, TABLES, viewOf } from './sql-plan.js';
 
 /** A result is cut off after as many rows; the query itself may say how to go on. */
 export const MOST_ROWS = 10_000;
@@ -17,7 +17,7 @@ export function createConsoleData({ ask, address }) {
    */
   function run(index, sql, plan, signal) {
     const sources = plan.sources.map((source) => ({ source, addresses: source.files.map((file) => address(index, file)) }));
-    const schemas = ['model', 'stats', 'compared'].map((schema) => `CREATE SCHEMA IF NOT EXISTS ${schema}`);
+    const schemas = SCHEMAS.map((schema) => `CREATE SCHEMA IF NOT EXISTS ${schema}`);
     const views = (/** @type {Map<string, string>} */ names) => [
       ...schemas,
       ...sources.map(({ source, addresses }) => viewOf(source, addresses.map((one) => /** @type {string} */ (names.get(one))))),

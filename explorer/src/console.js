@@ -85,6 +85,7 @@ export function createConsole({ data, navigate }) {
     const of = index;
     const plan = planOf(of, sql, state?.with ?? null);
     answer = null;
+    mark(false);
     if (!sql.trim()) return fill(output, h('p', { class: 'empty' }, 'Write a query, or choose a prepared one.'));
     if (plan.tooLarge) return fill(output, refusal(plan), commandLines(of, sql, true));
     const own = (running = new AbortController());

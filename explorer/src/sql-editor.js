@@ -74,7 +74,7 @@ export function createEditor({ value, onRun }) {
         drawSelection(),
         bracketMatching(),
         closeBrackets(),
-        autocompletion({ icons: false }),
+        autocompletion({ icons: false, interactionDelay: 0 }), // a quick Enter takes what is offered, as a slow one does
         keymap.of([...closeBracketsKeymap, ...completionKeymap, ...historyKeymap, ...defaultKeymap]),
         language,
         language.language.data.of({ autocomplete: ownColumns }),

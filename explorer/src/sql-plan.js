@@ -19,6 +19,8 @@ export const MOST_BYTES = 64e6;
 
 /** @type {TableNote[]} */
 export const TABLES = tables;
+/** Those of the tables that have one in their names. */
+export const SCHEMAS = ['model', 'stats', 'compared'];
 const NAMES = TABLES.map(({ name }) => name);
 
 /** @param {RunIndex} index @param {string} name */

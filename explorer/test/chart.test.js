@@ -59,7 +59,7 @@ describe('a result of any query', () => {
   it('keeps two columns of one name, and writes out what is no scalar', () => {
     const vector = (values) => ({ get: (i) => values[i] });
     const batch = (n, ...columns) => ({ numRows: n, schema: { fields: [{ name: 'a' }, { name: 'a' }] }, getChildAt: (at) => vector(columns[at]) });
-    const list = { toArray: () => [1, 2] };
+    const list = Object.assign([1, 2], { toArray: () => [1, 2] });
     expect(tabulate([batch(2, [1, null], [list, 'x']), batch(1, [3n], [true])])).toEqual({ columns: ['a', 'a'], rows: [[1, '[1,2]'], [null, 'x'], [3, true]] });
     expect(tabulate([])).toEqual({ columns: [], rows: [] });
   });

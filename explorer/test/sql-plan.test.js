@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { forPython, forShell, statements } from '../src/command-line.js';
-import { MOST_BYTES, planOf, sourceOf, TABLES, viewOf } from '../src/sql-plan.js';
+import { asksTwo, forPython, forShell, statements } from '../src/command-line.js';
+import { MOST_BYTES, planOf, SCHEMAS, sourceOf, TABLES, viewOf } from '../src/sql-plan.js';
 import { promptsIn, tablesIn, wordsOf } from '../src/sql-words.js';
 import { startEngine } from './engine.js';
 
@@ -81,6 +81,24 @@ describe('plan', () => {
   });
 });
 
+describe('comparisons', () => {
+  const pair = (b) => ({ a: 'one', b, tables: { prompts: { bytes: 9, files: [{ file: `compare/one--${b}/prompts.parquet` }] } } });
+  const of = { ...index, id: 'one', compared: [pair('two'), pair('three')] };
+
+  it('are tables too, with the run that is named or the first', () => {
+    const files = (other) => planOf(of, 'SELECT * FROM compared.prompts', other).sources[0].files;
+    expect(files(null)).toEqual(['../compare/one--two/prompts.parquet']);
+    expect(files('three')).toEqual(['../compare/one--three/prompts.parquet']);
+    expect(files('nothing')).toEqual(['../compare/one--two/prompts.parquet']);
+    expect(planOf(index, 'SELECT * FROM compared.prompts').sources[0].files).toEqual([]);
+  });
+
+  it('are made by a command of their own', () => {
+    expect(statements(of, 'FROM compared.prompts')).toContain("CREATE VIEW compared.prompts AS FROM 'COMPARED/prompts.parquet';");
+    expect([asksTwo(of, 'FROM compared.prompts'), asksTwo(of, 'FROM prompts')]).toEqual([true, false]);
+  });
+});
+
 describe('views', () => {
   let query;
   beforeAll(async () => {
@@ -88,7 +106,7 @@ describe('views', () => {
   });
 
   it.each(NAMES)('%s: a table that is not stored has its columns and no row', async (name) => {
-    for (const schema of ['model', 'stats']) await query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
+    for (const schema of SCHEMAS) await query(`CREATE SCHEMA IF NOT EXISTS ${schema}`);
     await query(viewOf(sourceOf(index, name), []));
     expect(await query(`SELECT * FROM ${name}`)).toEqual([]);
     const columns = await query(`DESCRIBE ${name}`);
