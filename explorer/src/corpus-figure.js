@@ -16,6 +16,7 @@ const TOP = 22;
 const BELOW = 20;
 const GAP = 14;
 const STEPS = 8;
+const GLYPH = 6.3; // width of a number's character in a cell
 const TALLEST = 44;
 const WIDEST = 92;
 
@@ -65,7 +66,8 @@ export function corpusFigure(props) {
     const largest = own.reduce((most, row) => Math.max(most, Math.abs(row[column])), 0);
     const gap = tall > 12 && strip.cell > 12 ? 1.5 : 0.5;
     const cells = own.map((row) => ({ x: strip.from + row.index * strip.cell, y: top(row.layer), bin: colour(strip.component, isSigned, row[column], largest) }));
-    const roomy = strip.cell >= 40 && tall >= 18;
+    const longest = own.reduce((most, row) => Math.max(most, show(row[column]).length), 0);
+    const roomy = strip.cell >= Math.max(40, longest * GLYPH + 4) && tall >= 18;
     return s(
       'g',
       { 'data-testid': `heat-${strip.component}`, 'data-largest': largest },

@@ -41,6 +41,6 @@ export function extentOf(values, { zero = false, air = 0.04 } = {}) {
 /** A tick's number, short. @param {number} value */
 export function tickLabel(value) {
   const size = Math.abs(value);
-  const text = size >= 1e5 || (size > 0 && size < 1e-3) ? value.toExponential(0).replace('e+', 'e') : String(Number(value.toPrecision(4)));
+  const text = size >= 1e5 || (size > 0 && size < 1e-3) ? Number(value.toPrecision(3)).toExponential().replace('e+', 'e') : String(Number(value.toPrecision(4)));
   return text.replace(/-/g, '−');
 }

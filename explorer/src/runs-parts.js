@@ -75,7 +75,7 @@ export function promptColumns(pair, token) {
   const sides = (/** @type {string} */ name, /** @type {string} */ label, /** @type {(value: any) => string} */ show) => ({ name: `${name}_a`, label, class: 'secondary', value: (/** @type {Row} */ row) => row[`${name}_a`], show: (/** @type {Row} */ row) => `${show(row[`${name}_a`])} → ${show(row[`${name}_b`])}`, also: { [`${name}_b`]: (/** @type {Row} */ row) => row[`${name}_b`] } });
   return [
     { name: 'prompt_a', label: 'prompt', text: true, value: (row) => row.prompt_a, show: (row) => [open('a', row), ' ', open('b', row)], also: { prompt_b: (row) => row.prompt_b } },
-    { name: 'text', text: true, value: (row) => row.text, show: (row) => h('bdi', {}, clip(showText(row.text), 70)), hint: (row) => showText(row.text) },
+    { name: 'text', text: true, class: 'prompt-text', value: (row) => row.text, show: (row) => h('bdi', {}, clip(showText(row.text), 70)), hint: (row) => showText(row.text) },
     { name: 'distance', title: 'mean absolute difference of the shares of heads and MLPs', value: (row) => row.distance, show: (row) => fraction(row.distance), hint: (row) => exact(row.distance) },
     { name: 'largest', label: 'differ most', class: 'secondary', value: (row) => row.largest, show: (row) => String(row.largest ?? '–').replaceAll('-', '−') },
     { name: 'change', label: 'change of the answer’s probability', value: (row) => row.change, show: (row) => signedShare(row.change), hint: (row) => `${exact(row.answer_prob_a)} → ${exact(row.answer_prob_b)}`, also: { answer_prob_a: (row) => row.answer_prob_a, answer_prob_b: (row) => row.answer_prob_b } },

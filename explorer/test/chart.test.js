@@ -22,7 +22,7 @@ describe('ticks', () => {
 
   it('are written short', () => {
     expect(tickLabel(-0.25)).toBe('−0.25');
-    expect(tickLabel(2e6)).toBe('2e6');
+    expect([2e6, 1.5e-4, 5e-5].map(tickLabel)).toEqual(['2e6', '1.5e−4', '5e−5']);
     expect(tickLabel(0)).toBe('0');
   });
 });

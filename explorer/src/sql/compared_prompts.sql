@@ -5,7 +5,7 @@ SELECT prompt_a, prompt_b, pairs."group", left(text, 200) AS text, distance, ans
 FROM {compared} AS pairs JOIN {prompts} AS listed ON listed.prompt_id = pairs.prompt_a
 LEFT JOIN (
     SELECT prompt_a AS id, string_agg(
-        'L' || layer || CASE component WHEN 'head' THEN 'H' || "index" ELSE ' MLP' END || printf(' %+.3f', difference), ', ' ORDER BY place
+        'L' || layer || CASE component WHEN 'head' THEN 'H' || "index" ELSE ' MLP' END || printf(' %+.2g', difference), ', ' ORDER BY place
     ) AS largest
     FROM {largest} WHERE place <= 3 GROUP BY prompt_a
 ) AS most ON most.id = pairs.prompt_a
