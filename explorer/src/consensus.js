@@ -5,6 +5,7 @@ import { edgeName, tokenAt } from './describe.js';
 import { h } from './dom.js';
 import { clip, exact, fraction, integer, plural, showText, showToken } from './format.js';
 import { headName } from './tabs.js';
+import { LEAST } from './measures.js';
 import { choiceField, selectField } from './page-parts.js';
 import { answered } from './panel-parts.js';
 import { asked, sqlLink } from './sql-link.js';
@@ -14,8 +15,6 @@ import { format, promptState } from './state.js';
 
 /** @typedef {import('./page-parts.js').PageProps<import('./state.js').MapState>} Props */
 /** @typedef {import('./consensus-figure.js').Template} Template */
-
-export const LEAST = [0.25, 0.5, 0.75, 1];
 
 /** A template in a line. @param {Template} template */
 const nameOf = (template) => `${template.group === null ? '' : `${showText(template.group)}, `}${plural(template.n_prompts, 'prompt')}: ${clip(columnsOf(template).map((token) => (token === '…' ? ' … ' : showToken(token))).join('').replaceAll('·', ' '), 70)}`;

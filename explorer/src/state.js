@@ -33,7 +33,7 @@
 
 import { KINDS } from './chart-choice.js';
 import { readLasso } from './lasso.js';
-import { COMPARED, CONTRASTS, MEASURES, PARTS, PICKS, SOURCES } from './measures.js';
+import { COMPARED, CONTRASTS, LEAST, MEASURES, PARTS, PICKS, SOURCES } from './measures.js';
 import { MODES } from './routes.js';
 import { OUTCOMES, parseHead, parseNeuron, TAB_NAMES } from './tabs.js';
 
@@ -47,7 +47,6 @@ const EDGE = /^\d{1,4}\.(?:attn\.\d{1,6}-\d{1,6}|(?:resid_attn|mlp|resid_mlp)\.\
 const TAU = /^\d?(\.\d{1,12})?(e-\d{1,2})?$/;
 const ZOOM = /^-?\d(\.\d{1,3})?,-?\d(\.\d{1,3})?,\d{1,3}(\.\d{1,3})?$/;
 const ORDER = /^[a-z-]{1,24}\.\d{1,2}[ad]$/;
-const CLUSTERS = /^\d{1,3}(,\d{1,3}){0,40}$/;
 const INTEGER = /^\d{1,10}$/;
 
 /** @param {string} text @returns {number | undefined} */
@@ -109,13 +108,7 @@ const COMMON = {
 };
 
 /** @type {Record<string, Param>} of the page of a head or neuron */
-const COMPONENT = {
-  measure: choice(Object.keys(MEASURES)),
-  tau: COMMON.tau,
-  source: choice(SOURCES),
-  pick: choice(PICKS),
-  order: COMMON.order,
-};
+const COMPONENT = { measure: choice(Object.keys(MEASURES)), tau: COMMON.tau, source: choice(SOURCES), pick: choice(PICKS), order: COMMON.order };
 
 /** @type {Record<RunView, Record<string, Param>>} */
 const PARAMS = {
@@ -159,11 +152,11 @@ const PARAMS = {
   neuron: COMPONENT,
   search: { q: COMMON.words },
   map: {
-    clusters: { default: '', read: (text) => (CLUSTERS.test(text) ? text : undefined) },
+    clusters: { default: '', read: (text) => (/^\d{1,3}(,\d{1,3}){0,40}$/.test(text) ? text : undefined) },
     lasso: { default: '', read: (text) => (readLasso(text) ? text : undefined) },
     zoom: { default: null, read: (text) => (ZOOM.test(text) ? text : undefined) },
     template: { default: null, read: toInt },
-    least: { default: 0.5, read: (text) => [0.25, 0.5, 0.75, 1].find((least) => String(least) === text) },
+    least: { default: 0.5, read: (text) => LEAST.find((least) => String(least) === text) },
     order: COMMON.order,
   },
   data: { group: COMMON.group, order: COMMON.order },
