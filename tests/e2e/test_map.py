@@ -36,7 +36,7 @@ def means(site, ids: list[int]) -> dict[str, tuple[float, float]]:
 
 def compared(page: Page) -> dict[str, tuple[float, float, float]]:
     """Component, mean in the group, mean elsewhere and the difference, as the table's cells have them in full."""
-    page.get_by_test_id("more-differences").click()
+    expect(page.get_by_test_id("row-differences")).to_have_count(20)  # 16 heads and 4 MLPs
     cells = page.get_by_test_id("row-differences").evaluate_all(
         "rows => rows.map(row => [row.cells[0].textContent, ...[1, 2, 3].map(i => Number(row.cells[i].title))])"
     )
