@@ -79,7 +79,7 @@ LAYERS = (
     "kernels contributions",
     "routes components attention lens guard",
     "columns vocabulary block_rows extract writer",
-    "compose overrides neuron_tokens job run dry status audit audit_rules site site_data server cli bench docs"
+    "compose overrides neuron_tokens job run dry status audit audit_rules audit_stats site site_data server cli bench docs"
     " stats corpus sums importance contrasts pairs positions roles by_kind examples part_tokens consensus prompt_map"
     " dataset_figures fidelity site_stats atlas compare",
 )

@@ -23,6 +23,7 @@ from flowatlas.site_data import RunReader
 MEMORY = "1GB"  # DuckDB's own limit; arrays of the statistics come on top
 THREADS = 4
 BINS = 512  # units that are drawn in bootstraps and permutations; up to so many prompts, each is its own
+MOST_GROUPS = 100  # prompts of smaller groups count as those without a group; one group a prompt would be no group
 UNGROUPED = -1
 N_TAUS = 5
 LEAST_TAU, LARGEST_TAU = 0.01, 0.5
@@ -113,9 +114,12 @@ class Corpus:
 
     @cached_property
     def groups(self) -> list[str]:
-        """Names of the groups; a group's code `g` is its place here."""
-        sql = 'SELECT DISTINCT "group" FROM prompts WHERE "group" IS NOT NULL ORDER BY 1'
-        return [row[0] for row in self.execute(sql).fetchall()]
+        """Names of the groups, the MOST_GROUPS largest, in order; a group's code `g` is its place here."""
+        found = self.execute(
+            'SELECT "group" FROM prompts WHERE "group" IS NOT NULL GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT ?',
+            [MOST_GROUPS],
+        )
+        return sorted(row[0] for row in found.fetchall())
 
     @property
     def codes(self) -> list[int]:

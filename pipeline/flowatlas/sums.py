@@ -15,7 +15,7 @@ from flowatlas.inference import Moments, moments, skewness
 
 Array = np.ndarray
 MEASURED = ("mean_share", "target_share", "effect", "gap")
-KEPT_OVERALL, KEPT_PER_GROUP = 1000, 200  # neurons; the others are counted, not listed
+KEPT_OVERALL, KEPT_PER_GROUP, KEPT_IN_GROUPS = 1000, 200, 2000  # listed neurons: overall, of a group, of all groups
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,15 +180,15 @@ FROM neurons JOIN units USING (prompt_id) JOIN ends USING (prompt_id) GROUP BY g
 
 _ORDER = "ORDER BY total DESC, layer, expert, neuron"
 
-_KEPT = f"""
+_KEPT = """
 CREATE TEMP TABLE kept AS
 SELECT (row_number() OVER (ORDER BY layer, expert, neuron) - 1)::INTEGER AS c, layer, expert, neuron
 FROM (
     SELECT layer, expert, neuron FROM (
         SELECT layer, expert, neuron, sum(total) AS total FROM neuron_ranks GROUP BY layer, expert, neuron
-        {_ORDER} LIMIT {KEPT_OVERALL}
+        {order} LIMIT {overall}
     ) UNION SELECT layer, expert, neuron FROM neuron_ranks
-    QUALIFY row_number() OVER (PARTITION BY g {_ORDER}) <= {KEPT_PER_GROUP}
+    QUALIFY row_number() OVER (PARTITION BY g {order}) <= {per_group}
 )
 """
 
@@ -205,7 +205,8 @@ GROUP BY prompt_id, c
 
 def neurons(corpus: Corpus) -> Family:
     """The neurons that carry most, overall or in a group; makes `neurons_values` (prompt_id, c, ...) of these."""
-    for sql in (_RANKS, _KEPT, _NEURONS):
+    per_group = min(KEPT_PER_GROUP, max(1, KEPT_IN_GROUPS // max(1, len(corpus.groups))))
+    for sql in (_RANKS, _KEPT.format(order=_ORDER, overall=KEPT_OVERALL, per_group=per_group), _NEURONS):
         corpus.execute(sql)
     _sum_shares(corpus, "neurons")
     found = corpus.arrays("SELECT layer, expert, neuron AS index FROM kept ORDER BY c")
