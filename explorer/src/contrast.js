@@ -3,9 +3,10 @@
 import { componentAddress, componentName, componentState } from './component-names.js';
 import { chosenContrast, turnedRow } from './contrast-rows.js';
 import { createDataTable } from './data-table.js';
-import { h } from './dom.js';
+import { h, refill } from './dom.js';
 import { exact, fraction, integer, plural, quantity, showText } from './format.js';
 import { estimateOf, exactWords, intervalMark, intervalWords, written } from './interval.js';
+import { createMemo } from './memo.js';
 import { COMPARED, MEASURES } from './measures.js';
 import { choiceField, createStatsPage, halfOf, selectField } from './page-parts.js';
 import { answered, signed } from './panel-parts.js';
@@ -126,6 +127,11 @@ export function createContrast({ data, navigate }) {
   /** @type {Props | null} */
   let now = null;
   const table = createDataTable({ id: 'contrast', name: 'contrast', first: 25, onFind: (find) => now?.go({ find }, true) });
+  const memo = createMemo();
+  // These stay where they are: a reader who walks the marks keeps the place while other parts arrive.
+  const plotPart = h('section', {});
+  const tablePart = h('section', {});
+  const halves = h('div', { class: 'halves' }, plotPart, tablePart);
 
   /** @param {Props} props @param {Shown} shown @param {() => HTMLAnchorElement} sql */
   function comparison(props, shown, sql) {
@@ -142,14 +148,13 @@ export function createContrast({ data, navigate }) {
     const kept = state.specific ? rows.filter((row) => row.specific) : rows;
     table.update({ rows: kept, columns: columnsOf(props, shown), sorting, find: state.find, sql: sql(), empty: 'Nothing here is specific to this group.' });
     const counted = choice.contrast === 'roles' ? plural(first, 'pair') : `${plural(first, 'prompt')} against ${integer(second)}`;
+    const plot = () => volcano({ rows, y: state.y, width: halfOf(width), title, unit, sides, sql: sql(), words: (row) => wordsOf(row, state.measure, shown), onChoose: open });
+    const untested = `Nothing can be tested: ${state.measure === 'effect' ? 'effects are stored where every prompt has an answer, and not for neurons' : 'there are fewer than two prompts on a side'}.`;
+    refill(plotPart, rows.some((row) => row.q !== null) ? memo.get(JSON.stringify([state.run, choice, shown.turned, state.measure, state.list, state.y, width]), plot) : h('p', { class: 'empty' }, untested));
+    refill(tablePart, choice.contrast === 'rest' ? h('label', { class: 'check' }, h('input', { type: 'checkbox', checked: state.specific, 'data-go': 'specific', onchange: () => go({ specific: !state.specific }) }), ` only what is specific to ${sides[1]}`) : null, table.el);
     return [
       h('p', { class: 'quiet', 'data-testid': 'contrast-words' }, `${counted}. ${integer(found)} of ${integer(rows.length)} ${state.list === 'neuron' ? 'neurons' : 'heads, MLPs and attention blocks'} differ at a false discovery rate of 5%.`),
-      h(
-        'div',
-        { class: 'halves' },
-        h('section', {}, rows.some((row) => row.q !== null) ? volcano({ rows, y: state.y, width: halfOf(width), title, unit, sides, sql: sql(), words: (row) => wordsOf(row, state.measure, shown), onChoose: open }) : h('p', { class: 'empty' }, `Nothing can be tested: ${state.measure === 'effect' ? 'effects are stored where every prompt has an answer, and not for neurons' : 'there are fewer than two prompts on a side'}.`)),
-        h('section', {}, choice.contrast === 'rest' ? h('label', { class: 'check' }, h('input', { type: 'checkbox', checked: state.specific, 'data-go': 'specific', onchange: () => go({ specific: !state.specific }) }), ` only what is specific to ${sides[1]}`) : null, table.el),
-      ),
+      halves,
     ];
   }
 
@@ -174,6 +179,7 @@ export function createContrast({ data, navigate }) {
   /** @param {Props} props */
   function render(props) {
     now = props;
+    memo.turn();
     const choices = props.ask('choices', () => /** @type {Promise<Choice[]>} */ (data.stats.rows(props.index, choicesSql, { contrasts: { component: 'head' } })));
     return [...answered(choices, 'The comparisons', (found) => [controls(found, props), ...compared(props, found)], 10), specificPart(props, data)];
   }

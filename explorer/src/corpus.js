@@ -3,9 +3,10 @@
 import { componentAddress, componentName, componentState } from './component-names.js';
 import { corpusFigure } from './corpus-figure.js';
 import { createDataTable } from './data-table.js';
-import { h } from './dom.js';
+import { h, refill } from './dom.js';
 import { exact, fraction, integer, plural, showText } from './format.js';
 import { estimateOf, exactWords, intervalMark, intervalWords, written } from './interval.js';
+import { createMemo } from './memo.js';
 import { byThreshold, MEASURES, PART_WORDS, PARTS } from './measures.js';
 import { choiceField, createStatsPage, groupField, nearestTau, selectField, tauField } from './page-parts.js';
 import { answered } from './panel-parts.js';
@@ -79,15 +80,13 @@ function stability({ index, stats, state, ask }, data) {
   const values = { component: list, group };
   const answer = ask(`stability ${list} ${group}`, () => data.stats.rows(index, stabilitySql, { stability: { component: list, group } }, values));
   const title = `Rank correlation of ${PART_WORDS[list]} between thresholds`;
-  return h(
-    'section',
-    { class: 'stability-part' },
+  return [
     h('h2', {}, 'Does the threshold matter?'),
     ...answered(answer, 'The stability of the ranking', (rows) => [
       h('p', { class: 'quiet', 'data-testid': 'stability-words' }, stabilityWords(/** @type {any} */ (rows), stats.taus)),
       rows.length ? stabilityFigure({ rows: /** @type {any} */ (rows), taus: stats.taus, title, sql: sqlLink(run, asked(stabilitySql, values, NAMES), title) }) : '',
     ], 4),
-  );
+  ];
 }
 
 /** @param {string} measure @param {[number, number]} span @param {import('./measures.js').Part} part @returns {import('./data-table.js').Column[]} */
@@ -138,6 +137,11 @@ export function createCorpus({ data, navigate }) {
   /** @type {Props | null} */
   let now = null;
   const ranking = createDataTable({ id: 'ranking', name: 'ranking', onFind: (find) => now?.go({ find }, true) });
+  const memo = createMemo();
+  // These stay where they are: a reader who walks the cells keeps the place while other parts arrive.
+  const heatPart = h('section', {});
+  const stabilityPart = h('section', { class: 'stability-part' });
+  const figures = h('div', { class: 'beside' }, heatPart, stabilityPart);
 
   /** @param {Props} props */
   function controls({ stats, state, go }, tau = 0) {
@@ -184,11 +188,12 @@ export function createCorpus({ data, navigate }) {
     now = props;
     const tau = nearestTau(props.stats.taus, props.state.tau);
     const parts = askParts(props, tau, false);
-    return [
-      controls(props, tau),
-      h('div', { class: 'beside' }, h('section', {}, ...answered(parts, 'The importance of heads', (rows) => (rows.length ? [heat(props, tau, rows, navigate)] : [h('p', { class: 'empty' }, `No prompt is in the group “${showText(props.state.group ?? '')}”.`)]), 10)), stability(props, data)),
-      ...rankingPart(props, tau),
-    ];
+    memo.turn();
+    const { run, group, measure } = props.state;
+    const figure = (/** @type {Row[]} */ rows) => memo.get(JSON.stringify([run, group, measure, tau, props.width]), () => heat(props, tau, rows, navigate));
+    refill(heatPart, ...answered(parts, 'The importance of heads', (rows) => (rows.length ? [figure(rows)] : [h('p', { class: 'empty' }, `No prompt is in the group “${showText(group ?? '')}”.`)]), 10));
+    refill(stabilityPart, ...stability(props, data));
+    return [controls(props, tau), figures, ...rankingPart(props, tau)];
   }
 
   return createStatsPage({ data, navigate, heading: () => 'Corpus', lead: 'Which heads, MLPs and neurons carry the most over all prompts, and how sure that is.', render });

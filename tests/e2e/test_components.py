@@ -20,7 +20,8 @@ def test_importance_by_group(page: Page, site):
         page.get_by_test_id("measure").select_option(measure)
         want = ask_stats(
             site,
-            f"""SELECT "group", {measure}, {measure}_low, {measure}_high FROM {{importance}} WHERE {L1H2} ORDER BY "group" NULLS FIRST""",
+            f"""SELECT "group", {measure}, {measure}_low, {measure}_high FROM {{importance}}
+                WHERE {L1H2} ORDER BY "group" NULLS FIRST""",
         )
         rows = page.get_by_test_id("by-group-row")
         expect(rows).to_have_count(len(want))
@@ -37,7 +38,7 @@ def test_standing_and_roles(page: Page, site):
     page.goto(f"{site.url}#/routes/head/L1H2")
     place, of = ask_stats(
         site,
-        f"""SELECT place, n FROM (SELECT *, rank() OVER (ORDER BY mean_share DESC) AS place, count(*) OVER () AS n
+        f"""SELECT place, n_heads FROM (SELECT *, rank() OVER (ORDER BY mean_share DESC) AS place, count(*) OVER () AS n_heads
             FROM {{importance}} WHERE component = 'head' AND "group" IS NULL) WHERE {L1H2}""",
     )[0]
     standing = page.get_by_test_id("standing")
@@ -132,7 +133,8 @@ def test_a_neuron(page: Page, site):
     expect(page.get_by_test_id("activation")).to_contain_text(fraction(positive))
     fires = ask_stats(
         site,
-        """SELECT source FROM {token_pairs} WHERE component = 'neuron' AND layer = $layer AND "index" = $neuron ORDER BY place""",
+        """SELECT source FROM {token_pairs}
+           WHERE component = 'neuron' AND layer = $layer AND "index" = $neuron ORDER BY place""",
         layer=layer, neuron=neuron,
     )  # fmt: skip
     rows = page.get_by_test_id("row-fires")
@@ -173,9 +175,10 @@ def test_search_by_name(page: Page, site, typed):
 
 @LIGHT
 def test_search_by_token_and_by_words(page: Page, site):
-    token, component, layer, index = ask_stats(
+    token, layer, index = ask_stats(
         site,
-        """SELECT token, component, layer, "index" FROM {promoted} WHERE sign = 1 AND component = 'head' AND length(trim(token)) > 3
+        """SELECT token, layer, "index" FROM {promoted}
+           WHERE sign = 1 AND component = 'head' AND length(trim(token)) > 3
            ORDER BY n / n_all DESC, layer, "index" LIMIT 1""",
     )[0]
     page.goto(f"{site.url}#/routes/search")
@@ -206,7 +209,7 @@ def test_a_key_pressed_while_the_page_still_loads_is_not_lost(page: Page, site):
     page.goto(f"{site.url}#/routes/prompts")
     expect(page.get_by_test_id("prompt-row").first).to_be_visible()
     held = []
-    page.route("**/search-*.js", held.append)
+    page.route("**/search-*.js", lambda route: held.append(route))
     with page.expect_request("**/search-*.js"):
         page.get_by_role("link", name="Components").click()
     page.keyboard.press("/")

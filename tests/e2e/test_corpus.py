@@ -110,7 +110,8 @@ def test_cells_are_as_dark_as_their_shares(page: Page, site):
     page.goto(f"{site.url}#/routes/corpus")
     largest = ask_stats(
         site,
-        """SELECT component, max(mean_share) FROM {importance} WHERE component <> 'neuron' AND "group" IS NULL GROUP BY 1""",
+        """SELECT component, max(mean_share) FROM {importance}
+           WHERE component <> 'neuron' AND "group" IS NULL GROUP BY 1""",
     )
     for component, share in largest:
         strip = page.get_by_test_id(f"heat-{component}")
@@ -199,7 +200,8 @@ def test_volcano_by_keyboard(page: Page, site):
     name, difference = ask_stats(
         site,
         """SELECT 'L' || layer || CASE component WHEN 'head' THEN 'H' || "index" WHEN 'mlp' THEN ' MLP' ELSE ' attention' END,
-                  difference FROM {contrasts} WHERE contrast = 'rest' AND a = 'ioi' AND measure = 'target_share' AND component <> 'neuron'
+             difference
+           FROM {contrasts} WHERE contrast = 'rest' AND a = 'ioi' AND measure = 'target_share' AND component <> 'neuron'
            ORDER BY difference DESC LIMIT 1""",
     )[0]
     expect(readout).to_contain_text(name)
