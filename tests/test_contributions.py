@@ -1,14 +1,19 @@
 """Shares: a case worked by hand, the fused path against the formula written out, and what must hold for any input."""
 
+import contextlib
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import literal
-from flowatlas import contributions, kernels
+from flowatlas import attention_kernel, contributions, kernels
+from flowatlas.attention_kernel import attention_proximity, head_values
 from flowatlas.weights import NeuronBlock
 
+WAYS = ("directly", "corrected")
+BOTH_WAYS = pytest.mark.parametrize("way", WAYS)
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 4), st.integers(1, 5), st.integers(2, 19))
 
 
@@ -25,11 +30,19 @@ def random_layer(shape, seed, dtype=torch.float64, scale=1.0):
     pattern = scores.masked_fill(~causal, -torch.inf).softmax(-1).to(dtype)
     v, w_o, bias = normal(batch, n_pos, n_head, d_head), normal(n_head, d_head, d_model), normal(d_model)
     residual = normal(batch, n_pos, d_model)
-    values = contributions.head_values(v, w_o)
-    whole = residual + torch.einsum("bhqk,hbkd->bqd", pattern, values) + bias
+    values = head_values(v, w_o)
+    whole = residual + torch.einsum("bhqk,hbkd->bqd", pattern, values.u) + bias
     lengths = torch.randint(1, n_pos + 1, (batch,), generator=generator)
     lengths[0] = n_pos
     return whole, residual, pattern, values, bias, lengths, v, w_o
+
+
+@contextlib.contextmanager
+def prepared(way: str):
+    """The way of short prompts ("directly") or of long ones ("corrected"), whatever the length."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attention_kernel, "_SHORT", 10_000 if way == "directly" else 0)
+        yield
 
 
 def dense(activation, w_out):
@@ -42,14 +55,14 @@ def test_two_tokens_in_two_dimensions_by_hand():
     #   (3, 0):  6 - |(1, 2)| = 3      (0, -1): 6 - |(4, 3)| = -1 -> 0      residual (1, 3): 6 - |(3, -1)| = 2
     # so the shares are 3/5, 0 and 2/5. At token 0: whole (5, 3) = part (4, 0) + residual (1, 3): 4 and 4, halves.
     residual = torch.tensor([[[1.0, 3.0], [1.0, 3.0]]])
-    values = torch.tensor([[[[4.0, 0.0], [0.0, -4.0]]]])
+    values = head_values(torch.tensor([[[[4.0, 0.0]], [[0.0, -4.0]]]]), torch.eye(2)[None])
     pattern = torch.tensor([[[[1.0, 0.0], [0.75, 0.25]]]])
     whole = torch.tensor([[[5.0, 3.0], [4.0, 2.0]]])
     found = contributions.attention_shares(whole, residual, pattern, values, None, torch.tensor([2]))
-    assert found.heads[0, 1, :, 0].tolist() == pytest.approx([0.6, 0.0])
+    assert found.heads[0, 0, 1].tolist() == pytest.approx([0.6, 0.0])
     assert found.residual[0].tolist() == pytest.approx([0.5, 0.4])
-    assert found.heads[0, 0, :, 0].tolist() == pytest.approx([0.5, 0.0])
-    assert found.heads[0, 1, 1, 0] == 0  # pushes away from the whole: exactly nothing
+    assert found.heads[0, 0, 0].tolist() == pytest.approx([0.5, 0.0])
+    assert found.heads[0, 0, 1, 1] == 0  # pushes away from the whole: exactly nothing
     # An output bias (0, 2) would take: 6 - |(4, 0)| = 2 of 5 + 2.
     biased = contributions.attention_shares(
         whole, residual, pattern, values, torch.tensor([0.0, 2.0]), torch.tensor([2])
@@ -59,20 +72,22 @@ def test_two_tokens_in_two_dimensions_by_hand():
     assert (mlp[0].tolist(), rest[0].tolist()) == (pytest.approx([4 / 8, 2 / 4]), pytest.approx([4 / 8, 2 / 4]))
 
 
+@BOTH_WAYS
 @settings(max_examples=40)
-@given(SHAPES, st.integers(0, 10_000), st.sampled_from([torch.float64, torch.float32]))
-def test_fused_attention_shares_equal_the_formula(shape, seed, dtype):
+@given(shape=SHAPES, seed=st.integers(0, 10_000), dtype=st.sampled_from([torch.float64, torch.float32]))
+def test_fused_attention_shares_equal_the_formula(way, shape, seed, dtype):
     whole, residual, pattern, values, bias, lengths, v, w_o = random_layer(shape, seed, dtype)
-    found = contributions.attention_shares(whole, residual, pattern, values, bias, lengths)
+    with prepared(way):
+        found = contributions.attention_shares(whole, residual, pattern, values, bias, lengths)
     tolerance = 1e-10 if dtype == torch.float64 else 2e-5
     for b in range(shape[0]):
         for i in range(int(lengths[b])):
             want = literal.attention_shares(whole[b], residual[b], pattern[b], v[b], w_o, i)
             for j in range(shape[1]):
                 for h in range(shape[2]):
-                    assert float(found.heads[b, i, j, h]) == pytest.approx(want.get((j, h), 0.0), abs=tolerance)
+                    assert float(found.heads[b, h, i, j]) == pytest.approx(want.get((j, h), 0.0), abs=tolerance)
             assert float(found.residual[b, i]) == pytest.approx(want["residual"], abs=tolerance)
-        assert float(found.heads[b, int(lengths[b]) :].abs().sum()) == 0
+        assert float(found.heads[b, :, int(lengths[b]) :].abs().sum()) == 0
 
 
 @settings(max_examples=40)
@@ -81,10 +96,10 @@ def test_shares_are_a_distribution_and_the_future_has_none(shape, seed):
     whole, residual, pattern, values, bias, lengths, *_ = random_layer(shape, seed)
     found = contributions.attention_shares(whole, residual, pattern, values, bias, lengths)
     for b, n in enumerate(lengths.tolist()):
-        total = found.heads[b, :n].sum((1, 2)) + found.residual[b, :n]
+        total = found.heads[b, :, :n].sum((0, 2)) + found.residual[b, :n]
         torch.testing.assert_close(total, torch.ones_like(total))
         for i in range(n):
-            assert bool((found.heads[b, i, i + 1 :] == 0).all())
+            assert bool((found.heads[b, :, i, i + 1 :] == 0).all())
     assert float(found.heads.min()) >= 0
     assert bool(((found.bias >= 0) & (found.bias <= 1)).all())
 
@@ -110,7 +125,7 @@ def test_fused_neuron_shares_equal_the_formula(n_node, n_neuron, d_model, seed):
 
 def test_nothing_near_the_whole_leaves_it_to_the_residual():
     whole = torch.ones(1, 1, 4)
-    against = -torch.ones(1, 1, 1, 4)
+    against = head_values(-torch.ones(1, 1, 1, 4), torch.eye(4)[None])
     found = contributions.attention_shares(whole, -whole, torch.ones(1, 1, 1, 1), against, None, torch.tensor([1]))
     assert (float(found.heads.sum()), float(found.residual.sum())) == (0.0, 1.0)
     assert [float(s) for s in contributions.mlp_shares(whole, -whole, -whole)] == [0.0, 1.0]
@@ -119,28 +134,61 @@ def test_nothing_near_the_whole_leaves_it_to_the_residual():
     assert (float(neurons.neurons[0].sum()), float(neurons.residual)) == (0.0, 1.0)
 
 
-def test_small_parts_keep_their_digits_in_float32():
+@BOTH_WAYS
+def test_small_parts_keep_their_digits_in_float32(way):
     """A part of 1e-6 of the whole: a difference of two norms would lose it in float32."""
     generator = torch.Generator().manual_seed(1)
     whole = torch.randn(1, 1, 768, generator=generator, dtype=torch.float64)
-    part = whole * 1e-6
-    ones, lengths = torch.ones(1, 1, 1, 1), torch.tensor([1])
-    exact = kernels.attention_proximity(whole, ones.double(), part[None], lengths)
-    fast = kernels.attention_proximity(whole.float(), ones, part[None].float(), lengths)
+    ones, identity, lengths = torch.ones(1, 1, 1, 1), torch.eye(768)[None], torch.tensor([1])
+    part = whole[:, :, None] * 1e-6
+    with prepared(way):
+        exact = attention_proximity(whole, ones.double(), head_values(part, identity.double()), lengths)
+        fast = attention_proximity(whole.float(), ones, head_values(part.float(), identity), lengths)
     # Each coordinate |y| - |y - p| is exact to the rounding of y - p: a relative 2^-24 of |y|, averaged over 768.
     assert float(fast / exact) == pytest.approx(1, rel=0.02)
 
 
+@BOTH_WAYS
+def test_a_part_that_is_zero_has_no_proximity_at_all(way):
+    whole, nothing = torch.randn(1, 1, 64, generator=torch.Generator().manual_seed(0)), torch.zeros(1, 1, 1, 64)
+    values = head_values(nothing, torch.eye(64)[None])
+    with prepared(way):
+        for y in (whole, whole * 0):
+            assert float(attention_proximity(y, torch.ones(1, 1, 1, 1), values, torch.tensor([1]))) == 0
+
+
+@settings(max_examples=60)
+@given(SHAPES, st.integers(0, 10_000), st.sampled_from([1.0, 30.0]))
+def test_both_ways_and_the_one_of_other_devices_agree(shape, seed, sharpness):
+    """Attention spread over the keys, and (sharpness) on few of them, where parts reach beyond the whole."""
+    whole, _, pattern, values, _, lengths, *_ = random_layer(shape, seed)
+    pattern = pattern**sharpness
+    pattern = pattern / pattern.sum(-1, keepdim=True)
+    late = whole.shape[1] // 2  # the same, of the later queries alone, and of the earlier ones with their keys
+    found = {}
+    for way in WAYS:
+        with prepared(way):
+            found[way] = attention_proximity(whole, pattern, values, lengths)
+            some = attention_proximity(whole[:, late:], pattern[:, :, late:], values, lengths, late)
+            early = attention_proximity(whole[:, :late], pattern[:, :, :late, :late], values, lengths)
+        torch.testing.assert_close(some, found[way][:, :, late:])
+        torch.testing.assert_close(early, found[way][:, :, :late, :late])
+    other = attention_kernel._in_torch(whole, pattern, values.u, lengths)
+    some = attention_kernel._in_torch(whole[:, late:], pattern[:, :, late:], values.u, lengths, late)
+    torch.testing.assert_close(some, other[:, :, late:])
+    for way in WAYS:
+        torch.testing.assert_close(found[way], other)
+
+
 @settings(max_examples=30)
 @given(SHAPES, st.integers(0, 10_000))
-def test_the_torch_path_of_other_devices_equals_the_cpu_kernels(shape, seed):
-    whole, _, pattern, values, _, lengths, *_ = random_layer(shape, seed)
-    fused = kernels.attention_proximity(whole, pattern, values, lengths)
-    torch.testing.assert_close(kernels._attention_proximity_torch(whole, pattern, values, lengths), fused)
-    late = whole.shape[1] // 2  # the same, of the later queries alone
-    for run in (kernels.attention_proximity, kernels._attention_proximity_torch):
-        torch.testing.assert_close(run(whole[:, late:], pattern[:, :, late:], values, lengths, late), fused[:, late:])
-    nodes, w_out, activation = whole.flatten(0, 1), values.flatten(0, 2), pattern.flatten()[: len(values.flatten(0, 2))]
+def test_the_torch_path_of_other_devices_equals_the_neurons_kernel(shape, seed):
+    whole, _, pattern, values, *_ = random_layer(shape, seed)
+    nodes, w_out, activation = (
+        whole.flatten(0, 1),
+        values.u.flatten(0, 2),
+        pattern.flatten()[: len(values.u.flatten(0, 2))],
+    )
     activation = activation.repeat(len(nodes), 1)
     fused = kernels.neuron_proximity(nodes, activation, w_out[: activation.shape[1]])
     torch.testing.assert_close(kernels._neuron_proximity_torch(nodes, activation, w_out[: activation.shape[1]]), fused)

@@ -75,13 +75,13 @@ def test_modules_import_only_downwards(module):
 LAYERS = (
     "errors schema schema_stats schema_compared config validation clock files families inference kinds_of_tokens",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
-    " stream activations shards plan manifest",
-    "kernels contributions",
+    " stream activations shards plan manifest memory",
+    "kernels attention_kernel contributions",
     "routes components attention lens guard",
     "columns vocabulary block_rows extract writer",
-    "compose overrides neuron_tokens job run dry status audit audit_rules audit_stats site site_data server cli bench docs"
-    " stats corpus sums importance contrasts pairs positions roles by_kind examples part_tokens consensus prompt_map"
-    " dataset_figures fidelity site_stats atlas compare",
+    "compose overrides neuron_tokens job fitting progress run dry status audit audit_rules audit_stats site site_data server"
+    " cli bench docs stats corpus sums importance contrasts pairs positions roles by_kind examples part_tokens consensus"
+    " prompt_map dataset_figures fidelity site_stats atlas compare",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 

@@ -1,5 +1,7 @@
 """The rows of every table against the formulas written out, on random models of each family."""
 
+import gc
+
 import pytest
 import torch
 
@@ -240,16 +242,23 @@ def test_a_long_prompt_is_read_a_few_queries_at_a_time(any_model, monkeypatch):
     maps = MapsConfig(store=True, floor=0.005)
     whole = extract(any_model, prompts, floor=FLOOR, maps=maps)
     monkeypatch.setattr(attention, "_BLOCK_BYTES", 1)  # one query at a time
-    assert extract(any_model, prompts, floor=FLOOR, maps=maps) == whole
+    split = extract(any_model, prompts, floor=FLOOR, maps=maps)
+    for name, rows in whole.items():  # the sums over keys and heads may round otherwise
+        for one, other in zip(split[name], rows, strict=True):
+            assert one.keys() == other.keys()
+            for key, value in one.items():
+                assert value == (pytest.approx(other[key], abs=1e-6) if isinstance(value, float) else other[key]), key
 
 
 def test_attention_weights_of_one_block_exist_at_a_time(gpt2):
+    """Counted among all that lives in the process: the library that runs the model keeps some as well."""
     model = load(gpt2)[0]
-    held = []
+    shape, held = (1, model.n_heads, len(IDS), len(IDS)), []
 
     def after_block(l, acts):
         acts.forget_attention(l)
-        held.append([k for k in range(model.n_layers) if f"blocks.{k}.attn.hook_pattern" in acts._cache])
+        gc.collect()
+        held.append(sum(issubclass(type(one), torch.Tensor) and one.shape == shape for one in gc.get_objects()))
 
     activations.run(model, Batch.of([IDS]), after_block)
-    assert held == [[]] * model.n_layers
+    assert held == [held[0]] * model.n_layers  # none is left behind as the pass goes on

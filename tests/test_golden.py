@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from extraction import extract, forward, load, prompt
 from flowatlas import contributions
+from flowatlas.attention_kernel import head_values
 from tiny import GOLDEN
 
 PROMPTS = [("gpt2_tiny", 0), ("gpt2_tiny", 1), ("llama_gqa_tiny", 0), ("llama_gqa_tiny", 1)]
@@ -55,9 +56,9 @@ def test_shares_agree(folders, name, i):
     for l in range(model.n_layers):
         pre, mid, post = acts.resid[2 * l : 2 * l + 3]
         weights = model.layer(l)
-        values = contributions.head_values(acts.v(l), weights.w_o)
+        values = head_values(acts.v(l), weights.w_o)
         shares = contributions.attention_shares(mid, pre, acts.pattern(l), values, weights.b_o, batch.lengths)
-        assert_close(shares.heads[0].numpy(), want["attn_contrib"][l])
+        assert_close(shares.heads[0].permute(1, 2, 0).numpy(), want["attn_contrib"][l])
         assert_close(shares.residual[0].numpy(), want["attn_resid_contrib"][l])
         mlp, rest = contributions.mlp_shares(post, mid, acts.mlp_out(l))
         assert_close(mlp[0].numpy(), want["ffn_contrib"][l])

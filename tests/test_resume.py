@@ -63,22 +63,22 @@ def expected(undisturbed: Place) -> dict[str, str]:
 
 
 MOMENTS = {
-    "open_plan": 0,
-    "link": 0,  # the plan is written, but not yet in its place
-    "Vocabulary.read_nodes 2": 2,
-    "edges/part-00001.parquet": 1,
-    "shards/part-00001.json": 1,  # all of its tables are in place
-    "prompts/part-00002.parquet": 2,  # the marker before it was the last thing written
-    "_compute": 3,
-    "model/neuron_tokens.parquet": 3,
-    "run/manifest.json": 3,
+    "open_plan": {0},
+    "link": {0},  # the plan is written, but not yet in its place
+    "Vocabulary.read_nodes 2": {1, 2},  # the shard before it may be on its way to disk
+    "edges/part-00001.parquet": {1},
+    "shards/part-00001.json": {1},  # all of its tables are in place
+    "prompts/part-00002.parquet": {2},  # the marker before it was the last thing written
+    "_compute": {3},
+    "model/neuron_tokens.parquet": {3},
+    "run/manifest.json": {3},
 }
 
 
 @pytest.mark.parametrize(("moment", "n_done"), MOMENTS.items())
-def test_killed_and_run_again(place: Place, expected: dict[str, str], moment: str, n_done: int) -> None:
+def test_killed_and_run_again(place: Place, expected: dict[str, str], moment: str, n_done: set[int]) -> None:
     assert place.run(at=moment).code == -signal.SIGKILL
-    assert len(list(place.run_dir.glob("shards/*.json"))) == n_done
+    assert len(list(place.run_dir.glob("shards/*.json"))) in n_done
     assert not (place.run_dir / "manifest.json").exists()
     kept = {path: path.stat().st_ino for path in place.run_dir.glob("shards/*.json")}
     again = place.run()

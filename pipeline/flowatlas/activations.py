@@ -61,6 +61,8 @@ class Activations:
         """Let block l's attention weights and values go: they are the largest of what is kept."""
         for name in ("pattern", "v"):
             del self._cache[f"blocks.{l}.attn.hook_{name}"]
+        for block in self._model.bridge.blocks[: l + 1]:  # which keeps them too, some only when the block is through
+            block.attn._pattern = None
 
     def not_finite(self, mask: Tensor) -> dict[int, str]:
         """By prompt (row of mask [batch, pos]) the first place in its stream where a NaN or an infinity stands, in words.

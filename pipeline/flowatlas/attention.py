@@ -11,10 +11,11 @@ from torch import Tensor
 
 from flowatlas import contributions
 from flowatlas.activations import Activations
+from flowatlas.attention_kernel import head_values
 from flowatlas.models import Model
 from flowatlas.routes import Edges, above
 
-_BLOCK_BYTES = 64_000_000  # of shares [query, key, head] that exist at once
+_BLOCK_BYTES = 16_000_000  # of shares [query, key, head] that exist at once
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,10 @@ def block_shares(
     b_o, b_out = acts.biases(l, weights)
     bias, mlp_out = (_sum(b_o, b_out), acts.mlp_out(l)) if stream.parallel else (b_o, None)
     pattern, factor = acts.pattern(l), acts.attention_factor(l)
-    values = contributions.head_values(acts.v(l), weights.w_o)
+    values = head_values(acts.v(l), weights.w_o)
     pieces = []
     for queries in _query_blocks(pattern):
-        own = pattern[:, :, queries]
+        own = pattern[:, :, queries, : queries.stop]
         scaled = own if factor is None else own * factor[:, None, queries]
         shares = contributions.attention_shares(
             whole[:, queries], residual[:, queries], scaled, values, _rows(bias, queries), lengths,
@@ -77,23 +78,37 @@ def _sparse(
     shares: contributions.AttentionShares, pattern: Tensor, first: int, lengths: Tensor, floor: float,
     cells_floor: float | None,
 ) -> BlockShares:  # fmt: skip
-    """shares.heads [batch, query, key, head] of the queries from `first` on; pattern [batch, head, query, key] of the same."""
-    summed = shares.heads.sum(-1)
+    """shares.heads and pattern [batch, head, query, key] of the queries from `first` on."""
+    summed = shares.heads.sum(1)
     b, i, j = (summed > floor).nonzero(as_tuple=True)
     share = summed[b, i, j]
     together = Edges(b, i + first, j, torch.full_like(b, -1), share, torch.zeros_like(share))
-    b, i, j, h = (shares.heads > floor).nonzero(as_tuple=True)
-    single = Edges(b, i + first, j, h, shares.heads[b, i, j, h], pattern[b, h, i, j])
     cells = None if cells_floor is None else _cells(shares.heads, pattern, first, lengths, cells_floor)
-    by_head, widest = shares.heads.sum(2), shares.heads.amax(2)
-    stored = above(summed, floor).sum(-1)
-    return BlockShares(together, single, cells, shares.residual, shares.mlp, shares.bias, by_head, widest, stored)
+    return BlockShares(
+        summed=together,
+        heads=_single(shares.heads, pattern, first, floor),
+        cells=cells,
+        residual=shares.residual,
+        mlp=shares.mlp,
+        bias=shares.bias,
+        by_head=shares.heads.sum(3).transpose(1, 2),
+        widest=shares.heads.amax(3).transpose(1, 2),
+        stored=above(summed, floor).sum(-1),
+    )
 
 
-def _cells(heads: Tensor, pattern: Tensor, first: int, lengths: Tensor, floor: float) -> Edges:
+def _single(share: Tensor, pattern: Tensor, first: int, floor: float) -> Edges:
+    """Edges of each head, by query, key and head."""
+    b, h, i, j = (share > floor).nonzero(as_tuple=True)
+    _, n_head, n_query, n_key = share.shape
+    order = (((b * n_query + i) * n_key + j) * n_head + h).argsort()
+    b, h, i, j = (place[order] for place in (b, h, i, j))
+    return Edges(b, i + first, j, h, share[b, h, i, j], pattern[b, h, i, j])
+
+
+def _cells(share: Tensor, pattern: Tensor, first: int, lengths: Tensor, floor: float) -> Edges:
     """They may be many and wait for the end of the batch: kept as narrow as they are stored, and off the device."""
-    share = heads.permute(0, 3, 1, 2)  # (batch, head, query, key), as the pattern
-    own = torch.arange(first, first + heads.shape[1], device=heads.device) < lengths[:, None]
+    own = torch.arange(first, first + share.shape[2], device=share.device) < lengths[:, None]
     b, h, i, j = (((share > floor) | (pattern > floor)) & own[:, None, :, None]).nonzero(as_tuple=True)
     prompt, dst, src, head = (place.to(torch.int32).cpu() for place in (b, i + first, j, h))
     return Edges(prompt, dst, src, head, share[b, h, i, j].float().cpu(), pattern[b, h, i, j].float().cpu())

@@ -21,11 +21,12 @@ import torch
 from torch import Tensor
 
 from flowatlas import kernels
+from flowatlas.attention_kernel import Values, attention_proximity
 from flowatlas.weights import NeuronBlock
 
 
 class AttentionShares(NamedTuple):
-    """heads [batch, query, key, head], residual and (parallel blocks) mlp [batch, query]: they sum to 1.
+    """heads [batch, head, query, key], residual and (parallel blocks) mlp [batch, query]: they sum to 1.
 
     bias [batch, query] stands beside them.
     """
@@ -59,21 +60,11 @@ def proximity(part: Tensor, whole: Tensor) -> Tensor:
     return (whole.abs() - (whole - part).abs()).sum(-1).clamp_min(0)
 
 
-def head_values(v: Tensor, w_o: Tensor) -> Tensor:
-    """u = v @ W_O: what each head would write if it attended to one key alone.
-
-    v [batch, key, head, d_head], w_o [head, d_head, d_model]; returns [head, batch, key, d_model].
-    """
-    batch, n_key, n_head, d_head = v.shape
-    flat = v.permute(2, 0, 1, 3).reshape(n_head, batch * n_key, d_head)
-    return torch.bmm(flat, w_o).view(n_head, batch, n_key, -1)
-
-
 def attention_shares(
     whole: Tensor,
     residual: Tensor,
     pattern: Tensor,
-    values: Tensor,
+    values: Values,
     bias: Tensor | None,
     lengths: Tensor,
     mlp_out: Tensor | None = None,
@@ -81,17 +72,17 @@ def attention_shares(
 ) -> AttentionShares:
     """Shares of every (key, head), of the residual and, in a parallel block, of the MLP in the node after attention.
 
-    whole, residual, mlp_out [batch, query, d_model]; pattern [batch, head, query, key]; values [head, batch, key, d_model];
+    whole, residual, mlp_out [batch, query, d_model]; pattern [batch, head, query, key]; values as head_values makes them;
     bias [d_model] or [batch, query, d_model]; lengths [batch]. The queries are those from position `first` on. Keys after
     the query, and all beyond a prompt's length, have share 0.
     """
-    heads = kernels.attention_proximity(whole, pattern, values, lengths, first)
+    heads = attention_proximity(whole, pattern, values, lengths, first)
     rest = proximity(residual, whole)
     mlp = None if mlp_out is None else proximity(mlp_out, whole)
-    total = heads.sum((2, 3)) + (rest if mlp is None else rest + mlp)
+    total = heads.sum(3).sum(1) + (rest if mlp is None else rest + mlp)
     of_bias = _bias_share(bias, whole, total)
     divisor = torch.where(total > 0, total, 1)
-    heads /= divisor[..., None, None]
+    heads /= divisor[:, None, :, None]
     of_mlp = None if mlp is None else mlp / divisor
     return AttentionShares(heads, torch.where(total > 0, rest / divisor, 1), of_mlp, of_bias)
 

@@ -1,4 +1,4 @@
-"""The four inner loops that decide the speed, fused.
+"""The inner loops that decide the speed, fused (those over pairs of tokens: attention_kernel.py).
 
 Each public function takes torch tensors. On the CPU a numba kernel reads them in place and never makes an array larger
 than its output; on any other device the same formula runs in torch, a block at a time. Both accumulate the difference
@@ -17,39 +17,19 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
-_QUERY_BLOCK = 8  # queries that share one read of a value vector; their wholes fit the first-level cache
 _NODE_BLOCK = 8
 _NEURON_BLOCK = 64
 # How many numbers the torch versions may hold at once (not a limit on the results).
-_TORCH_BUDGET = 1 << 25
+TORCH_BUDGET = 1 << 25
 
 _MAX_THREADS = numba.get_num_threads()
 
-_SUM_MAY_REORDER = {
+SUM_MAY_REORDER = {
     "reassoc",
     "contract",
     "nsz",
     "arcp",
 }  # lets the compiler use vector sums; NaN and inf keep their meaning
-
-
-def attention_proximity(whole: Tensor, pattern: Tensor, values: Tensor, lengths: Tensor, first: int = 0) -> Tensor:
-    """max(0, |y_i|_1 - |y_i - A[h,i,j] u[j,h]|_1) for every query i, key j <= i and head h.
-
-    The queries are those from position `first` on, the keys all.
-
-    whole    [batch, query, d_model]        y
-    pattern  [batch, head, query, key]      A
-    values   [head, batch, key, d_model]    u = v @ W_O
-    lengths  [batch]                        tokens of each prompt; what lies beyond stays 0
-    returns  [batch, query, key, head]
-    """
-    if whole.device.type == "cpu":
-        batch, n_query, _ = whole.shape
-        out = whole.new_zeros(batch, n_query, values.shape[2], values.shape[0])
-        _run(_attention_proximity, (whole, pattern, values, lengths, torch.tensor([first])), out)
-        return out
-    return _attention_proximity_torch(whole, pattern, values, lengths, first)
 
 
 def neuron_proximity(whole: Tensor, activation: Tensor, w_out: Tensor) -> Tensor:
@@ -59,7 +39,7 @@ def neuron_proximity(whole: Tensor, activation: Tensor, w_out: Tensor) -> Tensor
     """
     if whole.device.type == "cpu":
         out = torch.empty_like(activation)
-        _run(_neuron_proximity, (whole, activation, w_out), out)
+        run_kernel(_neuron_proximity, (whole, activation, w_out), out)
         return out
     return _neuron_proximity_torch(whole, activation, w_out)
 
@@ -86,7 +66,7 @@ def top_differences(
     if scores.device.type == "cpu":
         values = scores.new_empty(len(row), ends, k)
         ids = torch.empty(len(row), ends, k, dtype=torch.int32)
-        _run(_top_differences, (scores, row, other, factor), values, ids)
+        run_kernel(_top_differences, (scores, row, other, factor), values, ids)
         return values, ids.long()
     return _top_differences_torch(scores, row, other, factor, k, ends)
 
@@ -99,60 +79,18 @@ def count_above(scores: Tensor, row: Tensor, threshold: Tensor) -> Tensor:
     if scores.device.type == "cpu":
         out = torch.zeros(threshold.shape, dtype=torch.int64)
         order = threshold.argsort(dim=-1)
-        _run(_count_above, (scores, row, threshold, order), out)
+        run_kernel(_count_above, (scores, row, threshold, order), out)
         return out
     return _count_above_torch(scores, row, threshold)
 
 
-def _run(kernel: Any, inputs: tuple[Tensor, ...], *outputs: Tensor) -> None:
+def run_kernel(kernel: Any, inputs: tuple[Tensor, ...], *outputs: Tensor) -> None:
     """Call a compiled kernel on tensors in place. One knob for threads: numba follows torch."""
     numba.set_num_threads(min(torch.get_num_threads(), _MAX_THREADS))
     kernel(*(tensor.detach().contiguous().numpy() for tensor in inputs), *(out.numpy() for out in outputs))
 
 
-@njit(parallel=True, fastmath=_SUM_MAY_REORDER, cache=True)
-def _attention_proximity(whole, pattern, values, lengths, start, out):  # pragma: no cover - compiled
-    batch, n_query, d = whole.shape
-    n_head = values.shape[0]
-    n_blocks = (n_query + _QUERY_BLOCK - 1) // _QUERY_BLOCK
-    offset = start[0]
-    for work in prange(batch * n_blocks):
-        b = work % batch
-        first = (n_blocks - 1 - work // batch) * _QUERY_BLOCK  # late queries have the most keys: start with them
-        last = min(first + _QUERY_BLOCK, n_query, lengths[b] - offset)
-        for j in range(last + offset):
-            for h in range(n_head):
-                for i in range(max(first, j - offset), last):
-                    a = pattern[b, h, i, j]
-                    total = whole.dtype.type(0)
-                    for c in range(d):
-                        y = whole[b, i, c]
-                        total += abs(y) - abs(y - a * values[h, b, j, c])
-                    out[b, i, j, h] = max(total, whole.dtype.type(0))
-
-
-def _attention_proximity_torch(
-    whole: Tensor, pattern: Tensor, values: Tensor, lengths: Tensor, first: int = 0
-) -> Tensor:
-    batch, n_query, d = whole.shape
-    n_head, n_key = values.shape[0], values.shape[2]
-    out = whole.new_zeros(batch, n_query, n_key, n_head)
-    for b in range(batch):
-        last = min(n_query, int(lengths[b]) - first)
-        step = max(1, _TORCH_BUDGET // (n_head * n_key * d))
-        for start in range(0, last, step):
-            queries = torch.arange(start, min(start + step, last), device=whole.device)
-            n_seen = int(queries[-1]) + first + 1
-            for keys in torch.arange(n_seen, device=whole.device).split(max(1, _TORCH_BUDGET // (n_head * d * step))):
-                weight = pattern[b][:, queries[:, None], keys]  # [head, query, key]
-                part, y = weight[..., None] * values[:, b, None, keys], whole[b, queries, None]
-                near = (y.abs() - (y - part).abs()).sum(-1).clamp_min(0)
-                near = near.masked_fill(keys > queries[:, None] + first, 0)
-                out[b][queries[:, None], keys] = near.permute(1, 2, 0)
-    return out
-
-
-@njit(parallel=True, fastmath=_SUM_MAY_REORDER, cache=True)
+@njit(parallel=True, fastmath=SUM_MAY_REORDER, cache=True)
 def _neuron_proximity(whole, activation, w_out, out):  # pragma: no cover - compiled
     n_node, d = whole.shape
     n_neuron = w_out.shape[0]
@@ -172,7 +110,7 @@ def _neuron_proximity(whole, activation, w_out, out):  # pragma: no cover - comp
 
 
 def _neuron_proximity_torch(whole: Tensor, activation: Tensor, w_out: Tensor) -> Tensor:
-    block = max(1, _TORCH_BUDGET // w_out.numel())
+    block = max(1, TORCH_BUDGET // w_out.numel())
     rows = [
         (y[:, None].abs() - (y[:, None] - a[..., None] * w_out).abs()).sum(-1).clamp_min(0)
         for y, a in zip(whole.split(block), activation.split(block), strict=True)
@@ -215,7 +153,7 @@ def _top_differences_torch(
     scores: Tensor, row: Tensor, other: Tensor, factor: Tensor, k: int, ends: int
 ) -> tuple[Tensor, Tensor]:
     values, ids = [], []
-    for r, o, f in zip(*(t.split(max(1, _TORCH_BUDGET // scores.shape[1])) for t in (row, other, factor)), strict=True):
+    for r, o, f in zip(*(t.split(max(1, TORCH_BUDGET // scores.shape[1])) for t in (row, other, factor)), strict=True):
         difference = scores[r] - f[:, None] * scores[o]
         found = [_stable_top(sign * difference, k) for sign in (1, -1)[:ends]]
         values.append(torch.stack([v * s for (v, _), s in zip(found, (1, -1), strict=False)], 1))

@@ -9,28 +9,31 @@
 
 import contextlib
 import platform
-import sys
 import time
 import traceback
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import torch
-from tqdm import tqdm
 
 from flowatlas import guard, models, neuron_tokens, shards
+from flowatlas.clock import Clock
 from flowatlas.config import Config, as_dict, identity
 from flowatlas.devices import pick_device
 from flowatlas.errors import DatasetError, RunConflict, UnfinishedError
 from flowatlas.extract import Extractor
 from flowatlas.files import remove, write_json_atomically
+from flowatlas.fitting import Fitting
 from flowatlas.job import Job, count_text, first_batch, make_batches, prepare
 from flowatlas.manifest import find_manifest, is_current, open_plan, write_manifest
+from flowatlas.memory import keep_freed_memory
 from flowatlas.models import Model
 from flowatlas.plan import Plan
+from flowatlas.progress import Progress
 from flowatlas.prompts import Prompt, Reject
 from flowatlas.schema import TABLES
 from flowatlas.shards import Ledger
@@ -45,6 +48,7 @@ def execute(config: Config) -> int:
     """Carry out `flowatlas run`; returns the exit code 0, or raises (see errors.py for the codes)."""
     job = prepare(config)
     config = job.config
+    keep_freed_memory()
     if config.run.dry:
         from flowatlas.dry import print_plan
 
@@ -114,33 +118,34 @@ class Loaded:
 
 
 class Worker:
-    """Carries out shards; the model is loaded when the first one needs it."""
+    """Carries out shards; the model is loaded when the first one needs it. One shard is written while the next is extracted."""
 
     def __init__(self, job: Job, plan: Plan, loaded: Loaded):
         self.job, self.plan, self.loaded, self.ledger = job, plan, loaded, Ledger(job.run_dir)
-        self._tokens = 0
 
     def work(self, own: list[int]) -> dict[int, str]:
         """Do the shards that are missing; returns why, for those that failed (their traceback lies in RUN/errors)."""
         missing = [shard for shard in own if self.ledger.finished(shard) is None]
-        failed: dict[int, str] = {}
-        if missing:
-            self.loaded.load()
+        if not missing:
+            return {}
+        extractor, failed = self.loaded.load(), {}
         total = sum(len(self.plan.shards[shard]) for shard in missing)
-        with _progress(self.job.config, total) as bar:
+        with Progress(total, self.job.config.run.progress) as progress, Writing(self.job.run_dir) as writing:
+            fitting = Fitting(extractor, progress.say)
             for shard in missing:
-                record = self.job.run_dir / ERRORS / f"{shards.part_name(shard)}.json"
                 try:
-                    self._do(shard, bar)
-                    remove(record)  # of an earlier attempt
+                    writing.put(shard, *self._extract(shard, fitting, progress, extractor.clock))
                 except (RuntimeError, MemoryError) as error:  # torch's own, out of memory among them: one shard's fate
                     failed[shard] = (str(error).strip() or type(error).__name__).splitlines()[0]
-                    write_json_atomically(record, {"traceback": traceback.format_exc()})
+                    write_json_atomically(_error_record(self.job.run_dir, shard), {"traceback": traceback.format_exc()})
         with contextlib.suppress(OSError):  # it is not there, or shards of other tasks have failed
             (self.job.run_dir / ERRORS).rmdir()
         return failed
 
-    def _do(self, shard: int, bar: tqdm) -> None:
+    def _extract(
+        self, shard: int, fitting: Fitting, progress: Progress, clock: Clock
+    ) -> tuple[dict[str, pa.Table], dict[str, Any]]:
+        """The shard's tables, and what its marker says of them."""
         rows_of = self.plan.shards[shard]
         began = time.perf_counter()
         rows = list(self.job.dataset.rows(rows_of.start, rows_of.stop))
@@ -152,15 +157,14 @@ class Worker:
         encoded = [self.job.encoder.encode(row) for row in rows]
         rejects = [item for item in encoded if isinstance(item, Reject)]
         prompts = [item for item in encoded if isinstance(item, Prompt)]
-        bar.update(len(rejects))
+        progress.add(len(rejects))
         seconds = {"read": time.perf_counter() - began}
-        batches, parts = make_batches(prompts, self.plan.batch_tokens, self.job.located.rope_switch), []
-        for batch in batches:
-            tables, refused = self.loaded.load()(batch)
-            parts.append(tables)
-            rejects += refused
-            bar.update(len(batch))
-            self._show(bar, sum(len(p.token_ids) for p in batch))
+        parts = []
+        for batch in make_batches(prompts, self.plan.batch_tokens, self.job.located.rope_switch):
+            for piece, (tables, refused) in fitting(batch):
+                parts.append(tables)
+                rejects += refused
+                progress.add(len(piece), sum(len(p.token_ids) for p in piece), clock)
         info = {
             "first_row": rows_of.start,
             "n_rows": len(rows),
@@ -170,7 +174,7 @@ class Worker:
             "guard": self.loaded.guard,
             "versions": versions(),
         }
-        write_shard(self.job.run_dir, shard, _together(parts, rejects), info)
+        return _together(parts, rejects), info
 
     def finish(self) -> dict[str, Any] | None:
         """Make the run complete when no shard is missing; None while other tasks have shards to do."""
@@ -188,11 +192,39 @@ class Worker:
             job.run_dir, plan, self.ledger, {"model": model.describe(), "input": job.encoder.describe()}
         )
 
-    def _show(self, bar: tqdm, n_tokens: int) -> None:
-        self._tokens += n_tokens
-        elapsed = bar.format_dict["elapsed"] or 0
-        if elapsed:
-            bar.set_postfix_str(f"{self._tokens / elapsed:,.0f} tokens/s", refresh=False)
+
+class Writing:
+    """Writes shards in a thread of its own, one behind the extraction."""
+
+    def __init__(self, run_dir: Path):
+        self._run_dir = run_dir
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="writing")
+        self._last: Future[None] | None = None
+
+    def __enter__(self) -> "Writing":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._thread.shutdown()
+        if raised[0] is None:
+            self._settle()
+
+    def put(self, shard: int, tables: dict[str, pa.Table], info: dict[str, Any]) -> None:
+        """Hand a shard over once the one before is on disk; raises what writing that one raised."""
+        self._settle()
+        self._last = self._thread.submit(self._write, shard, tables, info)
+
+    def _settle(self) -> None:
+        if self._last is not None:
+            self._last.result()
+
+    def _write(self, shard: int, tables: dict[str, pa.Table], info: dict[str, Any]) -> None:
+        write_shard(self._run_dir, shard, tables, info)
+        remove(_error_record(self._run_dir, shard))  # of an earlier attempt
+
+
+def _error_record(run_dir: Path, shard: int) -> Path:
+    return run_dir / ERRORS / f"{shards.part_name(shard)}.json"
 
 
 def load_guarded(job: Job, batch: list[Prompt]) -> tuple[Model, dict[str, float]]:
@@ -217,12 +249,6 @@ def _together(parts: list[dict[str, pa.Table]], rejects: Iterable[Reject]) -> di
     refused = sorted(rejects, key=lambda reject: reject.prompt_id)
     columns = {name: [getattr(reject, name) for reject in refused] for name in TABLES["rejects"].schema.names}
     return {**joined, "rejects": TABLES["rejects"].from_columns(columns)}
-
-
-def _progress(config: Config, total: int) -> tqdm:
-    wanted = config.run.progress
-    hide = None if wanted == "auto" else not wanted  # None: hidden where nobody looks
-    return tqdm(total=total, unit=" prompts", desc="flowatlas run", disable=hide, file=sys.stderr, smoothing=0.1)
 
 
 def _summary(run_dir: Path, plan: Plan, manifest: dict[str, Any] | None, seconds: float) -> str:
