@@ -11,7 +11,7 @@ import { markPaths, radiusFor } from './map-marks.js';
 import { linear } from './plot.js';
 
 /** @typedef {import('./lasso.js').Corner} Corner */
-/** @typedef {{ prompt_id: number, x: number, y: number, cluster: number, group: string | null, text: string }} Point */
+/** @typedef {{ prompt_id: number, x: number, y: number, cluster: number, group: string | null, text: string | null }} Point `text` is null where a run has too many to fetch */
 /**
  * @typedef {{ points: Point[], shapes: Map<string | null, number>, chosen: (point: Point) => boolean, any: boolean, lasso: Corner[] | null,
  *   zoom: string | null, width: number, height: number, drawing: boolean }} MapProps
@@ -75,7 +75,7 @@ export function createMapPlot({ onOpen, onLasso, onZoom }) {
   }
 
   /** What a point is, in words. @param {Point} of */
-  const wordsOf = ({ prompt_id, text, group, cluster }) => [`prompt ${prompt_id}, cluster ${cluster}${group === null ? '' : `, ${showText(group)}`}: `, h('b', {}, clip(showText(text), 200))];
+  const wordsOf = ({ prompt_id, text, group, cluster }) => [`prompt ${prompt_id}, cluster ${cluster}${group === null ? '' : `, ${showText(group)}`}${text === null ? '' : ': '}`, h('b', {}, clip(showText(text ?? ''), 200))];
 
   /** @param {Point | null} to @param {boolean} [hover] */
   function point(to, hover = false) {

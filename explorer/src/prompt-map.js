@@ -5,7 +5,7 @@ import { consensusPart } from './consensus.js';
 import { createDataTable } from './data-table.js';
 import { h } from './dom.js';
 import { figureTools } from './figure.js';
-import { plural } from './format.js';
+import { integer, plural } from './format.js';
 import { isInside, readLasso, sidesOf, writeLasso } from './lasso.js';
 import { compareColumns, compareFigure, groupWords } from './map-compare.js';
 import { clusterList, shapeList, shapesFor } from './map-groups.js';
@@ -24,6 +24,10 @@ import { promptState } from './state.js';
 const NAMES = { prompt_map: 'stats.prompt_map', prompt_vectors: 'stats.prompt_vectors', prompts: 'prompts' };
 const BESIDE = 320; // width of the list of clusters
 const NARROW = 820;
+const MOST_POINTS = 30_000; // that a page draws; of those the map was fitted to none is left out
+const MOST_LISTED = 60_000; // prompts of a run whose texts and groups are fetched together
+/** In the place of the list of prompts where it is too long to fetch. */
+const NO_TEXTS = '(SELECT NULL::INTEGER AS prompt_id, NULL::VARCHAR AS "group", NULL::VARCHAR AS text WHERE false)';
 
 /** @param {import('./pages.js').Options} options */
 export function createPromptMap({ data, navigate }) {
@@ -52,7 +56,12 @@ export function createPromptMap({ data, navigate }) {
   function tools({ state }, points, svg) {
     const columns = ['prompt_id', 'x', 'y', 'cluster', 'placed', 'group', 'text'];
     const table = () => ({ columns, rows: points.map((point) => columns.map((name) => /** @type {any} */ (point)[name])) });
-    return figureTools({ name: 'map-of-prompts', svg: () => svg, table, sql: sqlLink(state.run, asked(pointsSql, {}, NAMES), 'the map of prompts') });
+    return figureTools({ name: 'map-of-prompts', svg: () => svg, table, sql: sqlLink(state.run, asked(pointsSql, { most: MOST_POINTS }, NAMES), 'the map of prompts') });
+  }
+
+  /** @param {Point[]} points @param {Props} of */
+  function titleOf({ length }, { stats }) {
+    return length < stats.n_prompts ? `${integer(length)} of ${plural(stats.n_prompts, 'prompt')} by cluster` : `${plural(length, 'prompt')} by cluster and group`;
   }
 
   /** @param {Props} of */
@@ -99,7 +108,7 @@ export function createPromptMap({ data, navigate }) {
     const any = clusters.length > 0 || lasso !== null;
     const room = { width: Math.floor(wide ? width - BESIDE - 24 : width), height: Math.round(Math.min(640, wide ? 560 : width * 0.95)) };
     plot.update({ points, shapes, chosen, any, lasso, zoom: state.zoom, drawing, ...room });
-    const head = h('div', { class: 'figure-head' }, h('span', { class: 'figure-title', 'data-testid': 'map-title' }, `${plural(points.length, 'prompt')} by cluster and group`), h('span', { class: 'space' }), controls(of), tools(of, points, /** @type {any} */ (plot.figure())));
+    const head = h('div', { class: 'figure-head' }, h('span', { class: 'figure-title', 'data-testid': 'map-title' }, titleOf(points, of)), h('span', { class: 'space' }), controls(of), tools(of, points, /** @type {any} */ (plot.figure())));
     const side = h('div', { class: 'map-side' }, clusterList({ points, ticked: clusters, onTick: (next) => go({ clusters: next.join(',') }) }), shapeList(points, shapes));
     return [h('div', { class: wide ? 'map-split' : '' }, h('section', {}, head, plot.el), side), ...(any ? comparison(of, points.filter(chosen)) : [])];
   }
@@ -108,8 +117,8 @@ export function createPromptMap({ data, navigate }) {
   function render(of) {
     props = of;
     const { index, ask } = of;
-    const files = { prompts: index.prompt_pages.map((path) => data.address(index, path)) };
-    const points = ask('map', () => data.stats.rows(index, pointsSql, { prompt_map: {} }, {}, files));
+    const listed = (index.counts?.prompts ?? 0) <= MOST_LISTED ? index.prompt_pages.map((path) => data.address(index, path)) : NO_TEXTS;
+    const points = ask('map', () => data.stats.rows(index, pointsSql, { prompt_map: {} }, { most: MOST_POINTS }, { prompts: listed }));
     return [
       ...answered(points, 'The map', (rows) => (rows.length ? map(of, /** @type {Point[]} */ (rows)) : [h('p', { class: 'hint' }, 'There are too few prompts for a map.')]), 12),
       ...consensusPart(of, data, edges),

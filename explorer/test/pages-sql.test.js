@@ -18,10 +18,12 @@ describe('the map', () => {
   const nothing = { xs: [], ys: [], next_xs: [], next_ys: [], clusters: [], heads: 4, layers: 4 };
   const compare = (values) => run('map_compare', { ...nothing, ...values }, tables('prompt_map', 'prompt_vectors'));
 
-  it('map_points: every prompt of the list that has a place', async () => {
-    const rows = await run('map_points', {}, { ...tables('prompt_map'), prompts: ['golden/prompts-0.parquet', 'golden/prompts-1.parquet'] });
-    expect(rows).toHaveLength(11);
-    expect(rows.every((row) => Number.isFinite(row.x) && typeof row.text === 'string' && row.text.length <= 240)).toBe(true);
+  it('map_points: every prompt that has a place, its text where the list holds it', async () => {
+    const of = (most) => run('map_points', { most }, { ...tables('prompt_map'), prompts: ['golden/prompts-0.parquet', 'golden/prompts-1.parquet'] });
+    const rows = await of(100);
+    expect(rows).toHaveLength(40);
+    expect(rows.every((row) => Number.isFinite(row.x) && (row.prompt_id > 11 || row.prompt_id === 5 ? row.text === null : row.text.length <= 240))).toBe(true);
+    expect(await of(7)).toEqual(rows.slice(0, 7));
   });
 
   it('map_compare: a cluster, by the vectors themselves', async () => {
