@@ -49,7 +49,7 @@ export function groupWords(run, group, rows) {
   const some = n_in < group.length ? ` (of ${plural(n_in, 'prompt')} whose vectors are stored)` : '';
   const links = group.slice(0, LISTED).flatMap(({ prompt_id, text }) => [h('a', { href: format(promptState(run, prompt_id)), title: showText(text ?? '') }, String(prompt_id)), ' ']);
   return [
-    h('p', { 'data-testid': 'map-group' }, h('b', {}, plural(group.length, 'prompt')), ` against ${integer(n_out)} others${some}: ${mostly(group)}`, counted(group.map((one) => one.group)).length > 2 ? ', …' : '', '. Prompts ', ...links, group.length > LISTED ? '…' : ''),
+    h('p', { class: 'about-group', 'data-testid': 'map-group' }, h('b', {}, plural(group.length, 'prompt')), ` against ${integer(n_out)} others${some}: ${mostly(group)}`, counted(group.map((one) => one.group)).length > 2 ? ', …' : '', '. Prompts ', ...links, group.length > LISTED ? '…' : ''),
     h('p', { class: 'quiet' }, 'The group was drawn by looking at these very shares, so no p-value would mean anything: take a difference as a question for the contrasts or for an ablation.'),
   ];
 }

@@ -62,7 +62,7 @@ function fidelityFigure({ state, width }, measure, rows) {
 }
 
 /** @param {[string, string, string][]} facts @param {string} testid @param {string} what */
-const factTable = (facts, testid, what) => plainTable(testid, ['', 'value', what], facts.map(([name, value, words]) => [name, h('code', { class: 'value' }, showText(value)), words]));
+const factTable = (facts, testid, what) => plainTable(testid, ['name', 'value', what], facts.map(([name, value, words]) => [name, h('code', { class: 'value' }, showText(value)), words]));
 
 /** @param {import('./pages.js').Options} options */
 export function createTrust({ data, navigate }) {
