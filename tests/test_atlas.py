@@ -11,7 +11,7 @@ import flowatlas
 from flowatlas.cli import main
 from flowatlas.compare import compare
 from flowatlas.errors import RunError
-from flowatlas.schema_stats import COMPARED_TABLES
+from flowatlas.schema_compared import COMPARED_TABLES
 from planted import changed, edited_run
 from runs import one_line
 from synthetic import make_run, rows_of
@@ -70,8 +70,10 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_two_runs_differ_in_the_head_that_was_changed(two):
     tables = compare(*two)
     common = [p["prompt_id"] for p in rows_of(two[0], "prompts").to_pylist()]
-    rows = [row for row in tables["components"].to_pylist() if row["measure"] == "mean_share"]
+    rows = [row for row in tables["components"].to_pylist() if row["measure"] == "mean_share" and row["group"] is None]
     assert {row["n"] for row in rows} == {len(common)}
+    assert {row["component"] for row in rows} == {"head", "mlp", "attn", "neuron"}
+    rows = [row for row in rows if row["component"] in ("head", "mlp")]
     changed_ = [row for row in rows if row["q"] <= 0.05]
     assert [(row["component"], row["layer"], row["index"]) for row in changed_] == [("head", 1, 2)]
     values = []
@@ -87,11 +89,20 @@ def test_two_runs_differ_in_the_head_that_was_changed(two):
 
 
 def test_two_runs_prompt_by_prompt(two):
-    prompts = compare(*two)["prompts"].to_pylist()
-    assert [row["prompt_a"] for row in prompts] == [p["prompt_id"] for p in rows_of(two[0], "prompts").to_pylist()]
+    tables = compare(*two)
+    prompts, largest = tables["prompts"].to_pylist(), tables["largest"].to_pylist()
+    both = [p["prompt_id"] for p in rows_of(two[0], "prompts").to_pylist()]
+    assert [row["prompt_a"] for row in prompts] == both[::-1]  # those that differ most come first
     row = next(row for row in prompts if row["prompt_a"] == 3)
     assert (row["answer_rank_a"], row["answer_rank_b"]) == (2, 1)
     assert row["distance"] == pytest.approx((0.05 + 3 / 1000) / 15, rel=1e-3)  # of 12 heads and 3 MLPs
+    assert row["n_edges_a"] == row["n_edges_b"] == row["n_edges_both"] > 0
+    first = [row for row in largest if row["place"] == 1]
+    assert [(row["prompt_a"], row["component"], row["layer"], row["index"]) for row in first] == [
+        (i, "head", 1, 2) for i in both
+    ]
+    assert [row["difference"] for row in first] == pytest.approx([0.05 + i / 1000 for i in both], rel=1e-3)
+    assert all(row["difference"] == 0 for row in largest if row["place"] > 1)
 
 
 def test_the_command_says_and_writes_it(two, tmp_path, capsys):

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.meta_analysis import effectsize_smd
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
 
 from flowatlas import inference
 from flowatlas.corpus import deal
@@ -23,7 +24,7 @@ def coverage(draw, n: int, mean: float, bins: int | None = None, columns: int = 
     rng = np.random.default_rng(n)
     values, counts = draw(rng, (n, columns)), None
     if bins:
-        place = deal(rng, np.zeros(n), bins)
+        place = deal(rng, n, bins)
         values = np.stack([values[place == k].sum(0) for k in range(bins)])
         counts = np.bincount(place)
     low, high = ends(values, 1, counts)
@@ -40,15 +41,9 @@ def test_intervals_of_skewed_draws_come_near(n, least):
     assert least < coverage(lambda rng, shape: rng.exponential(2, shape), n, 2) < 0.97
 
 
-def test_intervals_of_frequencies_hold_the_frequency():
-    assert coverage(lambda rng, shape: (rng.random(shape) < 0.3).astype(float), 100, 0.3) == pytest.approx(
-        0.95, abs=0.03
-    )
-
-
 def test_bins_of_many_prompts_give_the_interval_of_the_prompts():
     draw = np.random.default_rng(0).exponential(1, (3000, 40))
-    place = deal(np.random.default_rng(1), np.zeros(3000), 300)
+    place = deal(np.random.default_rng(1), 3000, 300)
     binned = np.stack([draw[place == k].sum(0) for k in range(300)])
     one, other = ends(draw, 2), ends(binned, 3, np.bincount(place))
     widths = [np.mean(high - low) for low, high in (one, other)]
@@ -61,12 +56,11 @@ def test_no_interval_of_a_single_prompt():
     assert np.isnan([low, high]).all()
 
 
-def test_dealing_spreads_every_group_and_all_together():
-    strata = np.repeat([3, -1, 7], [100, 17, 250])
-    bins = deal(np.random.default_rng(0), strata, 20)
-    for members in (strata == 3, strata == -1, strata == 7, strata > -2):
-        counts = np.bincount(bins[members], minlength=20)
-        assert counts.max() - counts.min() <= 1
+def test_dealing_fills_bins_evenly_and_at_random():
+    bins = deal(np.random.default_rng(0), 367, 20)
+    assert set(np.bincount(bins, minlength=20)) == {18, 19}
+    assert len(set(deal(np.random.default_rng(0), 20, 20))) == 20
+    assert abs(np.corrcoef(bins, np.arange(367))[0, 1]) < 0.15
 
 
 def test_label_permutation_agrees_with_all_splits():
@@ -87,6 +81,38 @@ def test_label_permutation_agrees_with_welch_where_that_holds():
     found = inference.permutation_p(np.random.default_rng(0), a, b)
     assert np.log10(found) == pytest.approx(np.log10(expected), abs=0.2, rel=0.08)
     assert found.min() < 1e-9  # far beyond what 1999 permutations can count
+
+
+def test_the_distribution_of_all_splits_is_what_permutations_count():
+    """Skewed values, sets of other sizes: where some permutations reach the difference the two ways agree."""
+    rng = np.random.default_rng(11)
+    a, b = rng.exponential(1.2, (40, 30)), rng.exponential(1, (400, 30))
+    both = np.concatenate([a, b])
+    sums = [(both**power).sum(0) for power in (1, 2, 3)]
+    variance, skew = inference.moments(np.full(30, 440), *sums[:2]).variance, inference.skewness(440, *sums)
+    assert skew == pytest.approx(stats.skew(both, axis=0))
+    found = inference.split_p(40, 400, a.mean(0) - b.mean(0), variance, skew)
+    assert found == pytest.approx(inference.permutation_p(rng, a, b, 5000), abs=0.02)
+
+
+def test_frequencies_have_wilsons_interval():
+    hits, n = np.array([0, 1, 7, 30, 30]), np.array([12, 12, 30, 30, 31])
+    found = inference.proportion("f", hits, n)
+    expected = proportion_confint(hits, n, method="wilson")
+    assert found["f_low"] == pytest.approx(expected[0], abs=1e-12)
+    assert found["f_high"] == pytest.approx(expected[1], abs=1e-12)
+    assert (found["f_low"][0], found["f_high"][3]) == (0, 1)
+    assert np.isnan([*inference.proportion("f", np.zeros(1), 0).values()]).all()
+    assert np.isnan(inference.proportion("f", np.ones(1), 1)["f_low"]).all()
+
+
+@pytest.mark.parametrize("p", [0.02, 0.3, 0.98])
+def test_intervals_of_frequencies_hold_the_frequency(p):
+    """Exactly: over all outcomes of 60 prompts, by their chance."""
+    hits = np.arange(61)
+    found = inference.proportion("f", hits, 60)
+    held = (found["f_low"] <= p) & (p <= found["f_high"])
+    assert 0.93 < stats.binom.pmf(hits, 60, p)[held].sum() < 0.98
 
 
 def test_tails_of_rare_events_agree_with_the_hypergeometric_distribution():

@@ -14,7 +14,7 @@ import { createThemeSwitch } from './theme.js';
 
 /** @typedef {import('./state.js').State} State */
 /** @typedef {{ el: HTMLElement, update: (state: any) => Promise<void>, title: () => string,
- *   onKey?: (key: string, event: KeyboardEvent) => boolean, search?: () => void }} View */
+ *   onKey?: (key: string, event: KeyboardEvent) => boolean, search?: () => void, leave?: () => void }} View */
 
 /** @param {{ data: import('./data.js').Data }} options */
 export function createApp({ data }) {
@@ -92,6 +92,7 @@ export function createApp({ data }) {
     shownHash = format(next);
     const place = back && next.view === 'prompts' ? scrolled.get(shownHash) : undefined;
     if (!view || before?.view !== next.view || view.el.parentNode !== stage) {
+      view?.leave?.();
       view = create(next.view);
       fill(stage, view.el);
       window.scrollTo(0, 0);

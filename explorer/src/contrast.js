@@ -10,6 +10,7 @@ import { createMemo } from './memo.js';
 import { COMPARED, MEASURES } from './measures.js';
 import { choiceField, createStatsPage, halfOf, selectField } from './page-parts.js';
 import { answered, signed } from './panel-parts.js';
+import { signedShare } from './signed.js';
 import { asked, sqlLink } from './sql-link.js';
 import choicesSql from './sql/contrast_choices.sql?raw';
 import contrastSql from './sql/contrast.sql?raw';
@@ -61,12 +62,6 @@ function wordsOf(row, measure, { sides }) {
     ` ${MEASURES[measure].short}: ${sides[1]} `, h('b', {}, written(measure, row.mean_a)), `, ${sides[0]} `, h('b', {}, written(measure, row.mean_b)),
     ', difference ', h('b', { title: exactWords(of) }, small(of.value)), ` (95%: ${intervalWords(of, small)}) · q ${chance(row.q)}, p ${chance(row.p)}, standardised ${quantity(row.standardised)} · ${integer(row.n_a)} against ${plural(row.n_b, 'prompt')}`,
   ]; // prettier-ignore
-}
-
-/** A difference of shares, with its sign. @param {number | null} value */
-export function signedShare(value) {
-  if (value === null || !Number.isFinite(value)) return '–';
-  return `${value > 0 ? '+' : value < 0 ? '−' : ''}${fraction(Math.abs(value))}`;
 }
 
 /** @param {Props} props @param {Shown} shown @returns {import('./data-table.js').Column[]} */

@@ -8,6 +8,7 @@ import { h, s } from './dom.js';
 import { figureTools } from './figure.js';
 import { binFor, cellPaths, every, followCell } from './heat.js';
 import { written } from './interval.js';
+import { signedShare } from './signed.js';
 import { MEASURES, PART_WORDS } from './measures.js';
 
 const LEFT = 34;
@@ -15,6 +16,7 @@ const TOP = 22;
 const BELOW = 20;
 const GAP = 14;
 const STEPS = 8;
+const GLYPH = 6.3; // width of a number's character in a cell
 const TALLEST = 44;
 const WIDEST = 92;
 
@@ -22,9 +24,10 @@ const WIDEST = 92;
  * @typedef {import('./rows.js').Row} Row a row of `corpus_parts.sql`
  * @typedef {{ component: string, from: number, columns: number, cell: number }} Strip `from` is its left end; `columns` cells of `cell` pixels
  * @typedef {{ strip: Strip, layer: number, index: number }} Place
- * @typedef {{ rows: Row[], nLayers: number, nHeads: number, measure: string, words: (row: Row) => (Node | string)[], rest: (Node | string)[],
+ * @typedef {{ rows: Row[], nLayers: number, nHeads: number, measure: string, column?: string, words: (row: Row) => (Node | string)[],
+ *   rest: (Node | string)[],
  *   width: number, onChoose: (row: Row) => void, title: string, sql: HTMLAnchorElement }} HeatProps
- *   `words` say all that is known of a row, `rest` what is said while none is looked at
+ *   `column` holds a difference of the measure instead of the measure itself; `words` say all that is known of a row, `rest` what is said while none is looked at
  */
 
 /** @param {HeatProps} props @returns {Strip[]} */
@@ -46,8 +49,9 @@ function colour(component, isSigned, value, largest) {
 
 /** @param {HeatProps} props @returns {HTMLElement} */
 export function corpusFigure(props) {
-  const { rows, nLayers, nHeads, measure, words, rest, onChoose, title, sql } = props;
-  const isSigned = MEASURES[measure].signed;
+  const { rows, nLayers, nHeads, measure, column = measure, words, rest, onChoose, title, sql } = props;
+  const isSigned = MEASURES[measure].signed || column !== measure;
+  const show = (/** @type {number | null} */ value) => (column === measure ? written(measure, value) : signedShare(value));
   const strips = stripsOf(props);
   const tall = Math.max(9, Math.min(TALLEST, strips[0].cell, 560 / nLayers));
   const width = Math.ceil(strips[2].from + strips[2].cell + 2);
@@ -58,17 +62,18 @@ export function corpusFigure(props) {
 
   /** @param {Strip} strip */
   function drawStrip(strip) {
-    const own = rows.filter((row) => row.component === strip.component && row[measure] !== null);
-    const largest = own.reduce((most, row) => Math.max(most, Math.abs(row[measure])), 0);
+    const own = rows.filter((row) => row.component === strip.component && row[column] !== null);
+    const largest = own.reduce((most, row) => Math.max(most, Math.abs(row[column])), 0);
     const gap = tall > 12 && strip.cell > 12 ? 1.5 : 0.5;
-    const cells = own.map((row) => ({ x: strip.from + row.index * strip.cell, y: top(row.layer), bin: colour(strip.component, isSigned, row[measure], largest) }));
-    const roomy = strip.cell >= 40 && tall >= 18;
+    const cells = own.map((row) => ({ x: strip.from + row.index * strip.cell, y: top(row.layer), bin: colour(strip.component, isSigned, row[column], largest) }));
+    const longest = own.reduce((most, row) => Math.max(most, show(row[column]).length), 0);
+    const roomy = strip.cell >= Math.max(40, longest * GLYPH + 4) && tall >= 18;
     return s(
       'g',
       { 'data-testid': `heat-${strip.component}`, 'data-largest': largest },
       s('rect', { class: 'ground', x: strip.from, y: TOP, width: strip.cell * strip.columns - gap, height: tall * nLayers - gap }),
       ...cellPaths(cells, strip.cell - gap, tall - gap),
-      ...(roomy ? own.map((row) => s('text', { class: `in-cell${binFor(row[measure], largest) > 4 ? ' deep' : ''}`, x: strip.from + (row.index + 0.5) * strip.cell, y: top(row.layer) + tall / 2 + 3.5, 'text-anchor': 'middle' }, written(measure, row[measure]))) : []),
+      ...(roomy ? own.map((row) => s('text', { class: `in-cell${binFor(row[column], largest) > 4 ? ' deep' : ''}`, x: strip.from + (row.index + 0.5) * strip.cell, y: top(row.layer) + tall / 2 + 3.5, 'text-anchor': 'middle' }, show(row[column]))) : []),
       s('text', { class: 'caption', x: strip.from, y: TOP - 7 }, { head: 'heads', mlp: 'MLP', attn: strip.cell < 60 ? 'attn' : 'attention' }[strip.component]),
     );
   }
@@ -114,26 +119,25 @@ export function corpusFigure(props) {
     },
   });
   const table = () => ({
-    columns: ['component', 'layer', 'index', measure, `${measure}_low`, `${measure}_high`, 'n'],
-    rows: rows.map((row) => [row.component, row.layer, row.index, row[measure], row[`${measure}_low`] ?? null, row[`${measure}_high`] ?? null, row[MEASURES[measure].of]]),
+    columns: ['component', 'layer', 'index', column, `${column}_low`, `${column}_high`, 'n'],
+    rows: rows.map((row) => [row.component, row.layer, row.index, row[column], row[`${column}_low`] ?? null, row[`${column}_high`] ?? null, row[column === measure ? MEASURES[measure].of : 'n']]),
   });
   return h(
     'figure',
     { class: 'small-figure', style: `max-inline-size: max(${width}px, 560px)` },
-    h('figcaption', {}, h('span', { class: 'figure-title' }, title), h('span', { class: 'space' }), figureTools({ name: `corpus-${measure}`, svg: () => /** @type {any} */ (svg), table, title: () => title, sql })),
+    h('figcaption', {}, h('span', { class: 'figure-title' }, title), h('span', { class: 'space' }), figureTools({ name: `corpus-${column}`, svg: () => /** @type {any} */ (svg), table, title: () => title, sql })),
     /** @type {any} */ (svg),
-    h('p', { class: 'scales' }, ...strips.map((strip) => scaleKey(rows, strip.component, measure))),
+    h('p', { class: 'scales' }, ...strips.map((strip) => scaleKey(rows, strip.component, column, isSigned, show))),
     readout,
   );
 }
 
-/** A scale of colours from 0 to the largest. @param {Row[]} rows @param {string} component @param {string} measure */
-function scaleKey(rows, component, measure) {
-  const { signed } = MEASURES[measure];
-  const largest = rows.reduce((most, row) => (row.component === component && row[measure] !== null ? Math.max(most, Math.abs(row[measure])) : most), 0);
-  const swatch = (/** @type {number} */ value) => s('rect', { class: `cell ${colour(component, signed, value, largest)}`, width: 9, height: 9 });
+/** A scale of colours from 0 to the largest. @param {Row[]} rows @param {string} component @param {string} column @param {boolean} isSigned @param {(value: number) => string} show */
+function scaleKey(rows, component, column, isSigned, show) {
+  const largest = rows.reduce((most, row) => (row.component === component && row[column] !== null ? Math.max(most, Math.abs(row[column])) : most), 0);
+  const swatch = (/** @type {number} */ value) => s('rect', { class: `cell ${colour(component, isSigned, value, largest)}`, width: 9, height: 9 });
   const square = (/** @type {number} */ share) => (share * Math.abs(share)) * largest * 1.0001; // colours go by the square root
-  const values = signed ? [-0.9, -0.55, -0.2, 0.2, 0.55, 0.9].map(square) : Array.from({ length: STEPS }, (_, i) => square((i + 0.5) / STEPS));
+  const values = isSigned ? [-0.9, -0.55, -0.2, 0.2, 0.55, 0.9].map(square) : Array.from({ length: STEPS }, (_, i) => square((i + 0.5) / STEPS));
   const bar = s('svg', { class: 'scale-bar', width: values.length * 9, height: 9, 'aria-hidden': 'true' }, ...values.map((value, i) => s('g', { transform: `translate(${i * 9},0)` }, swatch(value))));
-  return h('span', { class: 'scale-key' }, `${PART_WORDS[/** @type {import('./measures.js').Part} */ (component)]} `, signed ? written(measure, -largest) : '0', ' ', /** @type {any} */ (bar), ' ', written(measure, largest));
+  return h('span', { class: 'scale-key' }, `${PART_WORDS[/** @type {import('./measures.js').Part} */ (component)]} `, isSigned ? show(-largest) : '0', ' ', /** @type {any} */ (bar), ' ', show(largest));
 }

@@ -43,6 +43,7 @@ export function createLater(load, { searches }) {
       early.push(() => view?.onKey?.(key, event));
       return false;
     },
+    leave: () => view?.leave?.(),
     search: searches ? () => void (view ? view.search?.() : early.push(() => view?.search?.())) : undefined,
   };
 }

@@ -15,6 +15,9 @@ export const MEASURES = {
   share_when_active: { name: 'mean share when active', short: 'share when active', unit: 'share', signed: false, of: 'n_active' },
 };
 
+/** Parts of the prompts of a template that hold an edge, from which a reader chooses. */
+export const LEAST = [0.25, 0.5, 0.75, 1];
+
 /** Measures that contrasts are made of. */
 export const COMPARED = ['mean_share', 'target_share', 'effect'];
 

@@ -41,11 +41,11 @@ export function pageFrame(title, lead) {
 /**
  * A page that is drawn from the statistics of a run.
  * @template {import('./state.js').PageState} S
- * @param {import('./pages.js').Options & { heading: (state: S) => string, lead: string, render: (props: PageProps<S>) => (Node | string | null)[] }} options
- *   `render` asks for what it needs and is called again when that has come
+ * @param {import('./pages.js').Options & { heading: (state: S) => string, lead: string, evenWithout?: boolean, render: (props: PageProps<S>) => (Node | string | null)[] }} options
+ *   `evenWithout` statistics the page has something to show; `render` asks for what it needs and is called again when that has come
  * @returns {{ el: HTMLElement, update: (state: S) => Promise<void>, title: () => string }}
  */
-export function createStatsPage({ data, navigate, heading, lead, render }) {
+export function createStatsPage({ data, navigate, heading, lead, evenWithout = false, render }) {
   const { el, title, body } = pageFrame('', lead);
   const redraw = perFrame(draw);
   const { ask } = createResources({ onSettled: redraw });
@@ -64,12 +64,12 @@ export function createStatsPage({ data, navigate, heading, lead, render }) {
     width = el.clientWidth;
     fill(title, heading(state));
     const stats = statsOf(index);
-    if (!stats) return fill(body, noStats(index));
+    if (!stats && !evenWithout) return fill(body, noStats(index));
     const go = (/** @type {Partial<S>} */ change, replace = false) => shown && navigate({ ...shown.state, ...change }, { replace });
     const order = /** @type {{ order?: string }} */ (state).order ?? '';
     const sorting = sortingOf(order, (next) => go(/** @type {any} */ ({ order: next }), true));
     const asking = /** @type {import('./resources.js').Ask} */ ((key, load) => ask(`${index.id} ${key}`, load));
-    const given = { index, stats, state, width: Math.max(240, Math.min(WIDEST, width || window.innerWidth) - MARGIN), ask: asking, sorting, go, redraw };
+    const given = { index, stats: /** @type {import('./stats-data.js').StatsMarker} */ (stats), state, width: Math.max(240, Math.min(WIDEST, width || window.innerWidth) - MARGIN), ask: asking, sorting, go, redraw };
     refill(body, .../** @type {any[]} */ (render(given)));
   }
 

@@ -14,6 +14,21 @@ export const asked = (sql, values, names) => `${bind(sql, values, names).trim()}
 /**
  * The link that stands with a figure's or table's buttons.
  * @param {string} run @param {string} text the question @param {string} name of the figure, for screen readers
+ * @param {Partial<import('./state.js').SqlState>} [rest] of the console's address
  */
-export const sqlLink = (run, text, name) =>
-  h('a', { class: 'tool', href: format(pageState('sql', run, { q: text })), title: `SQL of ${name}`, 'aria-label': `SQL of ${name}`, 'data-testid': 'open-sql' }, 'SQL');
+export const sqlLink = (run, text, name, rest = {}) =>
+  h('a', { class: 'tool', href: format(pageState('sql', run, { q: text, ...rest })), title: `SQL of ${name}`, 'aria-label': `SQL of ${name}`, 'data-testid': 'open-sql' }, 'SQL');
+
+/**
+ * The same for a figure whose question changes while it is looked at: it is asked when the pointer or the focus comes.
+ * @param {string} name @param {() => { run: string, text: string } | null} now
+ */
+export function sqlLinkLater(name, now) {
+  const link = sqlLink('', '', name);
+  const aim = () => {
+    const found = now();
+    if (found) link.href = format(pageState('sql', found.run, { q: found.text }));
+  };
+  for (const type of ['pointerenter', 'pointerdown', 'focus', 'click']) link.addEventListener(type, aim);
+  return link;
+}

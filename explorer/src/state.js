@@ -17,16 +17,23 @@
  * @typedef {{ view: 'head' | 'neuron', run: string, name: string, measure: string, tau: number | null,
  *   source: typeof SOURCES[number], pick: typeof PICKS[number], order: string }} ComponentState `source` of roles, `pick` of examples
  * @typedef {{ view: 'search', run: string, q: string }} SearchState
- * @typedef {{ view: 'sql', run: string, q: string }} SqlState
- * @typedef {{ view: 'map' | 'data' | 'trust', run: string }} RunPageState
- * @typedef {{ view: 'compare', run: string, other: string }} CompareState
- * @typedef {CorpusState | ContrastState | ComponentState | SearchState | SqlState | RunPageState | CompareState} PageState
+ * @typedef {{ view: 'sql', run: string, q: string, as: 'table' | 'chart', kind: import('./chart-choice.js').Kind | null,
+ *   x: string | null, y: string | null, with: string | null }} SqlState null: what suits the result; `with` is the run that `compared` compares it with
+ * @typedef {{ view: 'map', run: string, clusters: string, lasso: string, zoom: string | null, template: number | null, least: number,
+ *   order: string }} MapState `clusters` and `lasso` (as in `lasso.js`) are lists with commas
+ * @typedef {{ view: 'trust', run: string, order: string }} TrustState
+ * @typedef {{ view: 'data', run: string, group: string | null, order: string }} DataState
+ * @typedef {{ view: 'compare', run: string, other: string, measure: string, group: string | null, list: 'parts' | 'neuron', find: string,
+ *   order: string }} CompareState
+ * @typedef {CorpusState | ContrastState | ComponentState | SearchState | SqlState | MapState | TrustState | DataState | CompareState} PageState
  * @typedef {PromptsState | PromptState | PageState} RunState
  * @typedef {RunState['view']} RunView
  * @typedef {CatalogueState | RunState} State
  */
 
-import { COMPARED, CONTRASTS, MEASURES, PARTS, PICKS, SOURCES } from './measures.js';
+import { KINDS } from './chart-choice.js';
+import { readLasso } from './lasso.js';
+import { COMPARED, CONTRASTS, LEAST, MEASURES, PARTS, PICKS, SOURCES } from './measures.js';
 import { MODES } from './routes.js';
 import { OUTCOMES, parseHead, parseNeuron, TAB_NAMES } from './tabs.js';
 
@@ -101,13 +108,7 @@ const COMMON = {
 };
 
 /** @type {Record<string, Param>} of the page of a head or neuron */
-const COMPONENT = {
-  measure: choice(Object.keys(MEASURES)),
-  tau: COMMON.tau,
-  source: choice(SOURCES),
-  pick: choice(PICKS),
-  order: COMMON.order,
-};
+const COMPONENT = { measure: choice(Object.keys(MEASURES)), tau: COMMON.tau, source: choice(SOURCES), pick: choice(PICKS), order: COMMON.order };
 
 /** @type {Record<RunView, Record<string, Param>>} */
 const PARAMS = {
@@ -150,11 +151,18 @@ const PARAMS = {
   head: COMPONENT,
   neuron: COMPONENT,
   search: { q: COMMON.words },
-  map: {},
-  data: {},
-  trust: {},
-  sql: { q: { default: '', read: upTo(MAX_SQL) } },
-  compare: {},
+  map: {
+    clusters: { default: '', read: (text) => (/^\d{1,3}(,\d{1,3}){0,40}$/.test(text) ? text : undefined) },
+    lasso: { default: '', read: (text) => (readLasso(text) ? text : undefined) },
+    zoom: { default: null, read: (text) => (ZOOM.test(text) ? text : undefined) },
+    template: { default: null, read: toInt },
+    least: { default: 0.5, read: (text) => LEAST.find((least) => String(least) === text) },
+    order: COMMON.order,
+  },
+  data: { group: COMMON.group, order: COMMON.order },
+  trust: { order: COMMON.order },
+  sql: { q: { default: '', read: upTo(MAX_SQL) }, as: choice(['table', 'chart']), kind: { default: null, read: oneOf(KINDS) }, x: COMMON.group, y: COMMON.group, with: COMMON.group },
+  compare: { measure: choice(COMPARED), group: COMMON.group, list: choice(['parts', 'neuron']), find: COMMON.words, order: COMMON.order },
 };
 
 /** The views of one thing: what follows the view's name in the address, and its key in the state. @type {Partial<Record<RunView, { key: string, read: (text: string) => any }>>} */

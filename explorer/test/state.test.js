@@ -101,3 +101,21 @@ it('tells nodes from edges', () => {
   expect(selectionKind('-1.post.0')).toBe('node');
   expect(selectionKind('2.resid_mlp.4')).toBe('edge');
 });
+
+describe('the map, the console and two runs', () => {
+  it.each([
+    ['#/r/map?clusters=0,3&lasso=-1.5,2,3,0.25,0,-7&least=0.75', { view: 'map', clusters: '0,3', lasso: '-1.5,2,3,0.25,0,-7', least: 0.75, template: null }],
+    ['#/r/sql?q=SELECT+1&as=chart&kind=line&x=layer&with=other', { view: 'sql', q: 'SELECT 1', as: 'chart', kind: 'line', x: 'layer', with: 'other' }],
+    ['#/compare/a/b?measure=effect&list=neuron', { view: 'compare', run: 'a', other: 'b', measure: 'effect', list: 'neuron' }],
+    ['#/r/data?group=ioi', { view: 'data', group: 'ioi' }],
+  ])('reads and writes %s', (hash, state) => {
+    const found = parse(hash);
+    expect(found.problems).toEqual([]);
+    expect(found.state).toMatchObject(state);
+    expect(format(found.state)).toBe(hash);
+  });
+
+  it.each(['#/r/map?clusters=x', '#/r/map?lasso=1,2,3', '#/r/map?least=0.3', '#/r/sql?kind=pie', '#/r/sql?as=picture'])('leaves out what it does not know: %s', (hash) => {
+    expect(parse(hash).problems).toHaveLength(1);
+  });
+});

@@ -16,6 +16,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 
 from flowatlas.audit_rules import INTO, PARALLEL_RULES, outside, shard_rules
+from flowatlas.audit_stats import check_stats
 from flowatlas.files import hash_file
 from flowatlas.manifest import find_manifest, read_plan, summary
 from flowatlas.plan import Plan
@@ -41,6 +42,7 @@ def check(run_dir: Path) -> list[str]:
             problems += _rows(connection, run_dir, plan, shard, model)
         problems += _vocabulary(connection, run_dir, sound)
         connection.close()
+    problems += check_stats(run_dir) if len(sound) == len(markers) else []
     present = [marker for shard, marker in markers.items() if marker and shard in set(sound)]
     return problems + list(_manifest(run_dir, plan, manifest, present))
 

@@ -4,6 +4,7 @@ Each rule selects the `prompt_id` of rows that break it. The views `prompts`, `n
 is `edges` with the node an edge goes into (`point`) and the node it comes from (`src_layer`, `src_point`).
 """
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -203,8 +204,10 @@ def outside(column: Column, n_layers: int | None) -> str | None:
     """
     name, is_float = f'"{column.name}"', pa.types.is_floating(column.type)
     slack = VALUE_TOLERANCE if is_float else 0
-    if column.range == "0..1":
-        return f"NOT ({name} BETWEEN {-slack} AND {1 + slack})"
+    if pa.types.is_list(column.type):
+        return None
+    if limits := re.fullmatch(r"(-?\d+)\.\.(-?\d+)", column.range):
+        return f"NOT ({name} BETWEEN {int(limits[1]) - slack} AND {int(limits[2]) + slack})"
     if column.range.startswith(">= "):
         return f"NOT ({name} >= {float(column.range[3:]) - slack})"
     if column.range == "-1..n_layers-1":

@@ -17,6 +17,7 @@ from flowatlas.inference import draw_units, interval, ratios
 
 Columns = dict[str, Any]
 KIND_BINS = 128  # units of drawing
+FETCHED = 10_000  # rows in memory at a time
 MOST_VALUES = 50  # of an extra column; one with more (an id, a number) splits nothing
 
 _POSITION = (
@@ -115,16 +116,23 @@ def _prompt_splits(corpus: Corpus) -> Iterator[tuple[str, str | None, Columns]]:
     )
     if len(right["prompt_id"]):
         yield "prediction", None, right
-    extra: defaultdict[str, dict[int, str]] = defaultdict(dict)
+    for key, labels in sorted(_extra_columns(corpus).items()):
+        if len(set(labels.values())) > 1:
+            ids, values = np.array([*labels], np.int32), np.array([*labels.values()], object)
+            yield "extra", key, {"prompt_id": ids, "value": values}
+
+
+def _extra_columns(corpus: Corpus) -> dict[str, dict[int, str]]:
+    """The value of each extra column by prompt_id; without columns of more than MOST_VALUES values."""
+    found: defaultdict[str, dict[int, str]] = defaultdict(dict)
+    values: defaultdict[str, set[str]] = defaultdict(set)
     cursor = corpus.execute("SELECT prompt_id, extra FROM prompts WHERE extra IS NOT NULL ORDER BY prompt_id")
-    for prompt_id, text in cursor.fetchall():
-        for key, value in json.loads(text).items():
-            if isinstance(value, str | int | float | bool):
-                extra[key][prompt_id] = value if isinstance(value, str) else json.dumps(value)
-    for key, values in sorted(extra.items()):
-        if 2 <= len(set(values.values())) <= MOST_VALUES:
-            yield (
-                "extra",
-                key,
-                {"prompt_id": np.array([*values], np.int32), "value": np.array([*values.values()], object)},
-            )
+    while rows := cursor.fetchmany(FETCHED):
+        for prompt_id, text in rows:
+            for key, value in json.loads(text).items():
+                if isinstance(value, str | int | float | bool) and len(values[key]) <= MOST_VALUES:
+                    found[key][prompt_id] = value if isinstance(value, str) else json.dumps(value)
+                    values[key].add(found[key][prompt_id])
+        for key in [key for key in found if len(values[key]) > MOST_VALUES]:
+            del found[key]
+    return found

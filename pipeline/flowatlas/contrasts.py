@@ -1,7 +1,7 @@
 """Contrasts: which components carry more in one set of prompts than in another, and is that more than chance?
 
-Groups are compared with the rest and with each other by permuting labels; roles of the same pairs (clean, corrupt) by
-flipping signs of the differences. What is permuted are prompts (bins of them in large runs, see corpus).
+Groups are compared with the rest and with each other by permuting the labels of prompts; roles of the same pairs (clean,
+corrupt) by flipping signs of the differences.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from flowatlas.corpus import N_TAUS
-from flowatlas.inference import Moments, adjusted, draw_units, hedges_g, interval, permutation_p, ratios
+from flowatlas.inference import Moments, adjusted, draw_units, hedges_g, interval, permutation_p, ratios, split_p
 from flowatlas.sums import Family, Sums
 
 Columns = dict[str, Any]
@@ -44,7 +44,7 @@ def compare(family: Family, contrast: str, a: tuple[str | None, Sums], b: tuple[
     there = a[1].units(), b[1].units()
     drawn = draw_units(rng, int(there[0].sum())), draw_units(rng, int(there[1].sum()))
     measures = [name for name in family.measures if name != "gap"]
-    p = _permuted(rng, measures, a[1], b[1])
+    p = _tested(rng, measures, a[1], b[1])
     pieces = []
     for k, measure in enumerate(measures):
         of_a, of_b = a[1].moments(measure), b[1].moments(measure)
@@ -61,16 +61,16 @@ def compare(family: Family, contrast: str, a: tuple[str | None, Sums], b: tuple[
     return assemble(family, head, pieces, active)
 
 
-def _permuted(rng: np.random.Generator, measures: list[str], a: Sums, b: Sums) -> list[np.ndarray]:
+def _tested(rng: np.random.Generator, measures: list[str], a: Sums, b: Sums) -> list[np.ndarray]:
     """p [part] by measure, all from the same permutations; NaN where a measure is not known in every prompt."""
-    values = []
-    for sums in (a, b):
-        there = sums.units()
-        counts = [sums.counts(measure)[there] for measure in measures]
-        below = [count[:, None] if count.ndim == 1 else np.maximum(count, 1) for count in counts]
-        values.append([sums.binned[name][there] / n for name, n in zip(measures, below, strict=True)])
-    p = permutation_p(rng, np.concatenate(values[0], axis=1), np.concatenate(values[1], axis=1))
-    found = list(p.reshape(len(measures), -1))
+    if max(a.prompts.max(), b.prompts.max()) > 1:  # bins of several prompts, which a permutation must not keep together
+        found, both = [], a + b
+        for measure in measures:
+            difference = a.moments(measure).mean - b.moments(measure).mean
+            found.append(split_p(a.n, b.n, difference, both.moments(measure).variance, both.skewness(measure)))
+    else:
+        values = [np.concatenate([sums.binned[name][sums.units()] for name in measures], axis=1) for sums in (a, b)]
+        found = list(permutation_p(rng, values[0], values[1]).reshape(len(measures), -1))
     for k, measure in enumerate(measures):
         if measure == "effect":
             known = (a.totals["n_effect"] == a.n) & (b.totals["n_effect"] == b.n)

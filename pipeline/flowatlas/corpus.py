@@ -23,6 +23,7 @@ from flowatlas.site_data import RunReader
 MEMORY = "1GB"  # DuckDB's own limit; arrays of the statistics come on top
 THREADS = 4
 BINS = 512  # units that are drawn in bootstraps and permutations; up to so many prompts, each is its own
+MOST_GROUPS = 100  # prompts of smaller groups count as those without a group; one group a prompt would be no group
 UNGROUPED = -1
 N_TAUS = 5
 LEAST_TAU, LARGEST_TAU = 0.01, 0.5
@@ -46,7 +47,16 @@ class Corpus:
                 "preserve_insertion_order": False,
             }
         )
+        self._open()
+
+    def _open(self) -> None:
+        """Make the views of the tables."""
         views(self.connection, self.reader)
+
+    @property
+    def readers(self) -> list[RunReader]:
+        """The runs it is made of."""
+        return [self.reader]
 
     def __enter__(self) -> "Corpus":
         return self
@@ -63,10 +73,12 @@ class Corpus:
         try:
             return self.connection.execute(sql, parameters)
         except (duckdb.OutOfMemoryException, MemoryError) as error:
-            raise UnfinishedError(f"statistics of {self.reader.run_dir} need more memory or temporary disk") from error
+            raise UnfinishedError(f"statistics of {self._names()} need more memory or temporary disk") from error
         except (duckdb.IOException, duckdb.InvalidInputException) as error:
-            run_dir = self.reader.run_dir
-            raise RunError(f"{run_dir} cannot be read: `flowatlas check {run_dir}` says what to do") from error
+            raise RunError(f"{self._names()} cannot be read: `flowatlas check` says what to do") from error
+
+    def _names(self) -> str:
+        return " or ".join(str(reader.run_dir) for reader in self.readers)
 
     def arrays(self, sql: str, parameters: Any = None) -> dict[str, np.ndarray]:
         """The columns of a query; nulls of numbers become NaN."""
@@ -88,18 +100,26 @@ class Corpus:
         seed = int(self.reader.plan.config.get("run", {}).get("seed") or 0)
         return np.random.default_rng([seed, *"/".join(map(str, names)).encode()])
 
+    @property
+    def floor(self) -> float:
+        """The largest floor of its runs: from there on their edges are all stored."""
+        return max(float(reader.plan.config["routes"]["floor"]) for reader in self.readers)
+
     @cached_property
     def taus(self) -> list[float]:
         """Five thresholds from the floor (0.01 at least), each twice the one before, or closer together under 0.5."""
-        first = max(LEAST_TAU, float(self.reader.plan.config["routes"]["floor"]))
+        first = max(LEAST_TAU, self.floor)
         step = min(2.0, (max(LARGEST_TAU, first**0.5) / first) ** (1 / (N_TAUS - 1)))
         return [float(np.float32(round(first * step**k, 4))) for k in range(N_TAUS)]
 
     @cached_property
     def groups(self) -> list[str]:
-        """Names of the groups; a group's code `g` is its place here."""
-        sql = 'SELECT DISTINCT "group" FROM prompts WHERE "group" IS NOT NULL ORDER BY 1'
-        return [row[0] for row in self.execute(sql).fetchall()]
+        """Names of the groups, the MOST_GROUPS largest, in order; a group's code `g` is its place here."""
+        found = self.execute(
+            'SELECT "group" FROM prompts WHERE "group" IS NOT NULL GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT ?',
+            [MOST_GROUPS],
+        )
+        return sorted(row[0] for row in found.fetchall())
 
     @property
     def codes(self) -> list[int]:
@@ -122,7 +142,9 @@ class Corpus:
         names = {name: code for code, name in enumerate(self.groups)}
         found = self.arrays('SELECT prompt_id, "group" AS name FROM prompts ORDER BY prompt_id')
         codes = np.array([names.get(name, UNGROUPED) for name in found["name"].tolist()], np.int32)
-        self.register("units", {"prompt_id": found["prompt_id"], "g": codes, "bin": deal(self.rng("units"), codes)})
+        self.register(
+            "units", {"prompt_id": found["prompt_id"], "g": codes, "bin": deal(self.rng("units"), len(codes))}
+        )
         self.execute(
             "CREATE TEMP TABLE ends AS SELECT prompt_id, max(target)::INTEGER AS target, any_value(n_tokens) AS n_tokens "
             "FROM targets JOIN prompts USING (prompt_id) GROUP BY prompt_id"
@@ -145,12 +167,10 @@ def quoted(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
 
 
-def deal(rng: np.random.Generator, strata: np.ndarray, n_bins: int | None = None) -> np.ndarray:
-    """Deal things at random to bins [thing], so that each stratum, and all together, are spread evenly (sizes differ by 1)."""
-    order = rng.permutation(len(strata))
-    order = order[np.argsort(strata[order], kind="stable")]
-    bins = np.empty(len(strata), np.int32)
-    bins[order] = np.arange(len(strata)) % (n_bins or BINS)
+def deal(rng: np.random.Generator, n: int, n_bins: int | None = None) -> np.ndarray:
+    """Deal n things at random to bins [thing] whose sizes differ by 1 at most; alone in theirs where there are enough bins."""
+    bins = np.empty(n, np.int32)
+    bins[rng.permutation(n)] = np.arange(n) % (n_bins or BINS)
     return bins
 
 

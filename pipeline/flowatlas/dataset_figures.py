@@ -7,14 +7,12 @@ from typing import Any
 import numpy as np
 
 from flowatlas.corpus import Corpus
-from flowatlas.inference import draw_units, estimate
+from flowatlas.inference import draw_units, estimate, proportion
 
 Columns = dict[str, Any]
 Array = np.ndarray
 LENGTH_BINS, PROB_BINS = 30, 20
 RANK_EDGES = (1, 2, 3, 6, 11, 101, np.inf)
-
-_SCORES = {"accuracy": "n_answers", "answer_prob": "n_answers", "preferred": "n_foils"}  # and what each is a mean over
 
 # An answer that is the model's own prediction (no answer was given, and nothing follows) says nothing of the model.
 _ANSWERS = """
@@ -80,13 +78,13 @@ def _lengths(values: Array, n: Array) -> Columns:
 def _scores(corpus: Corpus, group: str | None, binned: Columns) -> Columns:
     """Means and intervals over the units of drawing (the rows of several groups may be of one unit)."""
     units, unit = np.unique(binned["bin"], return_inverse=True)
-    dense = {name: np.bincount(unit, binned[name].astype(float)) for name in ("n_answers", "n_foils", *_SCORES)}
-    drawn = draw_units(corpus.rng("dataset", group), len(units))
-    found: Columns = {name: int(dense[name].sum()) for name in ("n_answers", "n_foils")}
-    for score, below in _SCORES.items():
-        ends = estimate(score, drawn, dense[score][:, None], dense[below][:, None])
-        found |= {name: float(values[0]) for name, values in ends.items()}
-    return found
+    prob, answers = (np.bincount(unit, binned[name].astype(float))[:, None] for name in ("answer_prob", "n_answers"))
+    n_answers, n_foils = np.array([binned["n_answers"].sum()]), np.array([binned["n_foils"].sum()])
+    found = {"n_answers": n_answers, "n_foils": n_foils}
+    found |= estimate("answer_prob", draw_units(corpus.rng("dataset", group), len(units)), prob, answers)
+    found |= proportion("accuracy", binned["accuracy"].sum(), n_answers)
+    found |= proportion("preferred", binned["preferred"].sum(), n_foils)
+    return {name: values.item() for name, values in found.items()}
 
 
 def _histograms(corpus: Corpus, counted: dict[str, Columns]) -> Columns:

@@ -9,6 +9,7 @@
     │   │   └── GuardError            the first batch does not add up: its numbers could not be trusted
     │   ├── RunConflict           a run folder that belongs to another model, dataset or config
     │   └── RunError              a run folder that is missing, incomplete or of another schema
+    │       └── NothingInCommon       two runs without a common prompt
     └── UnfinishedError       exit 1: the work was right but did not get done (a shard failed, a disk was full)
 
 A message is one line: what is wrong, where, and how to mend it. A prompt that cannot be processed is not an error:
@@ -54,6 +55,10 @@ class RunConflict(InputError):
 
 class RunError(InputError):
     """A run folder that is missing, incomplete, damaged, or of another schema."""
+
+
+class NothingInCommon(RunError):
+    """Two runs that have no prompt in common."""
 
 
 class UnfinishedError(FlowatlasError):

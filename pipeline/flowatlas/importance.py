@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from flowatlas.inference import draw_units, estimate
+from flowatlas.inference import draw_units, estimate, proportion
 from flowatlas.sums import Family, Sums
 
 Columns = dict[str, Any]
@@ -23,7 +23,7 @@ def tables(family: Family) -> Iterator[tuple[str, Columns]]:
     for group, sums in family.scopes():
         drawn = draw_units(family.corpus.rng("importance", family.name, group), int(sums.units().sum()))
         yield "importance", _importance(family, group, sums, drawn)
-        activity = _activity(family, group, sums, drawn)
+        activity = _activity(family, group, sums)
         yield "activity", activity
         yield "stability", _stability(family, group, activity["frequency"].reshape(-1, family.n_parts))
 
@@ -47,14 +47,14 @@ def _importance(family: Family, group: str | None, sums: Sums, drawn: np.ndarray
     return columns
 
 
-def _activity(family: Family, group: str | None, sums: Sums, drawn: np.ndarray) -> Columns:
-    there, taus = sums.units(), family.corpus.taus
+def _activity(family: Family, group: str | None, sums: Sums) -> Columns:
+    taus = family.corpus.taus
     columns: defaultdict[str, list[np.ndarray]] = defaultdict(list)
     for k in range(len(taus)):
-        found = estimate("frequency", drawn, sums.binned[f"active{k}"][there], sums.prompts[there])
         n_active = sums.totals[f"active{k}"]
         with np.errstate(divide="ignore", invalid="ignore"):
-            found |= {"n_active": n_active, "share_when_active": sums.totals[f"when{k}"] / n_active}
+            found = {"n_active": n_active, "share_when_active": sums.totals[f"when{k}"] / n_active}
+        found |= proportion("frequency", n_active, sums.n)
         for name, values in found.items():
             columns[name].append(values)
     repeated = {"tau": np.repeat(taus, family.n_parts), "n": np.full(family.n_parts * len(taus), sums.n)}

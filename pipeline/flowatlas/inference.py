@@ -6,10 +6,12 @@ dealt at random into bins first, and the bins are drawn: the variance of a mean 
 
 * Intervals are percentiles of the bootstrap, widened for small samples as Hesterberg (2015, *What Teachers Should Know
   About the Bootstrap*, section 5.2) has it: the nominal tail alpha becomes Phi(-sqrt(n / (n - 1)) t(n - 1, alpha)).
+* Frequencies have Wilson's interval (Brown, Cai & DasGupta 2001, *Interval Estimation for a Binomial Proportion*): a
+  bootstrap of prompts that are all alike would have no width.
 * Two sets of prompts are compared by permuting labels, pairs by flipping signs. Where fewer than ten of the
-  permutations reach the difference, the p-value is the tail of the distribution with their exact first three moments
-  (Pearson III; Winkler et al. 2016, *Faster permutation inference in brain imaging*). Deviation: moments are computed, not
-  estimated from the permutations.
+  permutations reach the difference, and where prompts are too many to permute them one by one, the p-value is the tail
+  of the distribution with the permutations' exact first three moments (Pearson III; Winkler et al. 2016, *Faster
+  permutation inference in brain imaging*). Deviation: moments are computed, not estimated from the permutations.
 """
 
 from typing import NamedTuple
@@ -32,21 +34,22 @@ def draw_units(rng: np.random.Generator, n_units: int, n_boot: int = BOOTSTRAPS)
 
 
 def ratios(drawn: Array, sums: Array, counts: Array) -> Array:
-    """Bootstrap replicates [boot, col] of sum over units / count over units; counts [unit] or [unit, col].
+    """Bootstrap replicates [col, boot] of sum over units / count over units; counts [unit] or [unit, col].
 
     NaN where a replicate holds none of what is counted.
     """
-    below = drawn @ np.ascontiguousarray(counts, dtype=np.float32)
+    draws = drawn.T
+    above, below = (np.ascontiguousarray(values.T, dtype=np.float32) @ draws for values in (sums, counts))
     with np.errstate(divide="ignore", invalid="ignore"):
-        return (drawn @ np.ascontiguousarray(sums, dtype=np.float32)) / (below[:, None] if below.ndim == 1 else below)
+        return above / below
 
 
 def interval(replicates: Array, n_units: int | Array) -> tuple[Array, Array]:
-    """Both ends [col] of the 95% interval of replicates [boot, col] that came from n_units units; NaN under 2 units."""
-    units = np.broadcast_to(np.asarray(n_units), replicates.shape[1:])
-    low, high = (np.full(replicates.shape[1], np.nan, np.float32) for _ in range(2))
-    ordered = np.sort(replicates, axis=0)  # NaN last
-    known = np.sum(~np.isnan(ordered), axis=0)
+    """Both ends [col] of the 95% interval of replicates [col, boot] that came from n_units units; NaN under 2 units."""
+    units = np.broadcast_to(np.asarray(n_units), len(replicates))
+    low, high = (np.full(len(replicates), np.nan, np.float32) for _ in range(2))
+    ordered = np.sort(replicates, axis=1)  # NaN last
+    known = np.sum(~np.isnan(ordered), axis=1)
     good = (units >= 2) & (known > 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         n = np.maximum(units, 2)
@@ -56,21 +59,33 @@ def interval(replicates: Array, n_units: int | Array) -> tuple[Array, Array]:
 
 
 def _quantile(ordered: Array, q: Array, known: Array) -> Array:
-    """Linear quantiles q [col] of sorted columns [boot, col], over the first `known` of each."""
+    """Linear quantiles q [col] of sorted rows [col, boot], over the first `known` of each."""
     place = q * np.maximum(known - 1, 0)
     below = np.floor(place).astype(int)
-    columns = np.arange(ordered.shape[1])
-    a, b = ordered[below, columns], ordered[np.minimum(below + 1, np.maximum(known - 1, 0)), columns]
+    rows = np.arange(len(ordered))
+    a, b = ordered[rows, below], ordered[rows, np.minimum(below + 1, np.maximum(known - 1, 0))]
     return a + (b - a) * (place - below)
 
 
 def estimate(name: str, drawn: Array, sums: Array, counts: Array) -> dict[str, Array]:
-    """Mean [part] and its interval, under the names `name`, `name_low`, `name_high`; NaN where nothing is counted."""
+    """Mean [col] and its interval, under the names `name`, `name_low`, `name_high`; NaN where nothing is counted."""
     below = counts.sum(0)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = sums.sum(0, dtype=np.float64) / below
     low, high = interval(ratios(drawn, sums, counts), np.sum(counts > 0, axis=0))
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
+
+
+def proportion(name: str, hits: Array, n: Array | int) -> dict[str, Array]:
+    """hits / n and Wilson's 95% interval, named as above; NaN where n is 0, no interval under 2."""
+    z = stats.norm.isf(0.025)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.asarray(hits, float) / n
+        middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+        half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    few = np.asarray(n) < 2
+    low, high = np.where(share == 0, 0, middle - half), np.where(share == 1, 1, middle + half)
+    return {name: share, f"{name}_low": np.where(few, np.nan, low), f"{name}_high": np.where(few, np.nan, high)}
 
 
 class Moments(NamedTuple):
@@ -89,6 +104,15 @@ def moments(n: Array, total: Array, squares: Array) -> Moments:
     return Moments(np.asarray(n), mean, np.where(variance < 1e-12 * mean**2, 0, variance))
 
 
+def skewness(n: int, total: Array, squares: Array, cubes: Array) -> Array:
+    """Skewness [col] (third central moment over the cubed deviation, n below) from sums over n values; 0 without spread."""
+    mean = total / n
+    variance = squares / n - mean**2
+    third = cubes / n - 3 * mean * squares / n + 2 * mean**3
+    any_spread = variance > 1e-12 * mean**2
+    return np.where(any_spread, third / np.where(any_spread, variance, 1) ** 1.5, 0)
+
+
 def hedges_g(a: Moments, b: Moments) -> Array:
     """Standardised difference of means with Hedges' small-sample factor [col]; NaN without spread or freedom."""
     free = a.n + b.n - 2
@@ -99,7 +123,7 @@ def hedges_g(a: Moments, b: Moments) -> Array:
 
 
 def permutation_p(rng: np.random.Generator, a: Array, b: Array, n: int = PERMUTATIONS) -> Array:
-    """Two-sided p [col] of the difference of means of a [unit, col] and b [unit, col], labels permuted; NaN under 2 units."""
+    """Two-sided p [col] of the difference of means of a [prompt, col] and b [prompt, col], labels permuted; NaN under 2."""
     if min(len(a), len(b)) < 2:
         return np.full(a.shape[1], np.nan)
     both = np.concatenate([a, b]).astype(np.float32)
@@ -108,24 +132,30 @@ def permutation_p(rng: np.random.Generator, a: Array, b: Array, n: int = PERMUTA
     centred = (both - both.mean(0)) / np.where(scale > 0, scale, 1)
     n_a, n_all = len(a), len(both)
     weight = n_all / (n_a * len(b))  # times the sum over a of centred values: the difference of means
-    observed = np.abs(centred[:n_a].sum(0) * weight)
+    observed = centred[:n_a].sum(0) * weight
     keys = rng.random((n, n_all), dtype=np.float32)
     chosen = (keys <= np.partition(keys, n_a - 1, axis=1)[:, n_a - 1 : n_a]).astype(np.float32)
-    reached = np.sum(np.abs(chosen @ centred) * weight >= observed - 1e-5 * weight, axis=0)
-    skew = _split_skew(centred, n_a)
-    spread = np.sqrt(centred.var(0, ddof=1) * n_all / (n_a * len(b)))
-    floor = np.exp(-special.gammaln(n_all + 1) + special.gammaln(n_a + 1) + special.gammaln(len(b) + 1))
-    return _with_tail(reached, n, observed, spread, skew, floor)
+    reached = np.sum(np.abs(chosen @ centred) * weight >= np.abs(observed) - 1e-5 * weight, axis=0)
+    exact = centred.astype(np.float64)
+    skew = skewness(n_all, *(np.sum(exact**power, axis=0) for power in (1, 2, 3)))
+    tail = split_p(n_a, len(b), observed, centred.var(0, ddof=1), skew)
+    counted = (1 + reached) / (1 + n)
+    return np.where(reached < RARE, np.minimum(tail, counted * RARE), counted).clip(max=1)
 
 
-def _split_skew(values: Array, n_a: int) -> Array:
-    """Skewness [col] of the mean of n_a of all values [unit, col], drawn without replacement (exact)."""
-    n = len(values)
-    spread = values.std(0)
-    if n < 3:
-        return np.zeros(values.shape[1])
-    skew = np.mean(values.astype(np.float64) ** 3, axis=0) / np.where(spread > 0, spread, 1) ** 3
-    return skew * (n - 2 * n_a) * np.sqrt((n - 1) / (n_a * (n - n_a))) / (n - 2)
+def split_p(n_a: int, n_b: int, difference: Array, variance: Array, skew: Array) -> Array:
+    """Two-sided p [col] of a difference of means among all splits of the prompts into n_a and n_b, by three moments.
+
+    `variance` (n - 1 below) and `skew` are those of all n_a + n_b prompts. NaN under 2 prompts in a set.
+    """
+    n = n_a + n_b
+    if min(n_a, n_b) < 2:
+        return np.full(len(difference), np.nan)
+    spread = np.sqrt(variance * n / (n_a * n_b))
+    # of the mean of n_a values drawn without replacement from all; that of the difference is the same
+    skew = skew * (n_b - n_a) * np.sqrt((n - 1) / (n_a * n_b)) / (n - 2)
+    splits = special.gammaln(n + 1) - special.gammaln(n_a + 1) - special.gammaln(n_b + 1)
+    return _tail(difference, spread, skew, np.exp(-splits))
 
 
 def sign_flip_p(rng: np.random.Generator, differences: Array, n: int = PERMUTATIONS) -> Array:
@@ -139,16 +169,17 @@ def sign_flip_p(rng: np.random.Generator, differences: Array, n: int = PERMUTATI
     signs = rng.integers(0, 2, (n, units), dtype=np.int8).astype(np.float32) * 2 - 1
     reached = np.sum(np.abs(signs @ scaled) >= observed - 1e-5, axis=0)
     spread = np.sqrt(np.sum(scaled.astype(np.float64) ** 2, axis=0))
-    return _with_tail(reached, n, observed, spread, np.zeros(len(observed)), 2.0 ** (1 - units))
-
-
-def _with_tail(reached: Array, n: int, observed: Array, spread: Array, skew: Array, floor: float) -> Array:
-    """Counted p-values, and those of the fitted tail where too few permutations reach the observed difference."""
+    tail = _tail(observed, spread, np.zeros(len(observed)), 2.0 ** (1 - units))
     counted = (1 + reached) / (1 + n)
+    return np.where(reached < RARE, np.minimum(tail, counted * RARE), counted).clip(max=1)
+
+
+def _tail(observed: Array, spread: Array, skew: Array, least: float) -> Array:
+    """Both tails [col] beyond +-observed of Pearson III with mean 0; never under `least`, the chance of one outcome alone."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        z = np.where(spread > 0, observed / spread, 0)
-    tail = stats.pearson3.sf(z, skew) + stats.pearson3.cdf(-z, skew)
-    return np.where(reached < RARE, np.clip(tail, max(floor, 1e-30), counted * RARE), counted).clip(max=1)
+        z = np.where(spread > 0, np.abs(observed) / spread, 0)
+    both = stats.pearson3.sf(z, skew) + stats.pearson3.cdf(-z, skew)
+    return np.clip(both, max(least, 1e-30), 1)
 
 
 def adjusted(p: Array) -> Array:

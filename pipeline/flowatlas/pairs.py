@@ -35,7 +35,7 @@ def find_pairs(corpus: Corpus) -> list[tuple[str, str]]:
     g = found["g"].astype(np.int32)
     bins = np.zeros(len(both), np.int32)
     for k in range(len(kinds)):
-        bins[kind == k] = deal(corpus.rng("pairs", k), g[kind == k])
+        bins[kind == k] = deal(corpus.rng("pairs", k), int(np.sum(kind == k)))
     pair = np.arange(len(both), dtype=np.int32)
     sides = [(found["a"], np.ones(len(both), np.int32)), (found["b"], -np.ones(len(both), np.int32))]
     columns = {"prompt_id": np.concatenate([side for side, _ in sides]).astype(np.int32)}

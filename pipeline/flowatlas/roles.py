@@ -16,7 +16,7 @@ from flowatlas.inference import draw_units, estimate
 from flowatlas.positions import ROLE_RULES
 
 Columns = dict[str, Any]
-ROLE_BINS = 128  # units of drawing, as the sums are by head, role and bin
+ROLE_BINS, LEAST_BINS = 128, 16  # units of drawing, in all and in a group: the sums are by head, role and bin
 _WEIGHTS = {"contribution": "share", "attention": "attention"}
 
 
@@ -28,7 +28,10 @@ def tables(corpus: Corpus) -> Iterator[tuple[str, Columns]]:
 
 
 def _roles(corpus: Corpus, source: str, rows: str) -> Iterator[tuple[str, Columns]]:
-    found = corpus.arrays(_sums_sql(rows))
+    found = corpus.arrays(_sums_sql(rows, max(LEAST_BINS, ROLE_BINS // max(1, len(corpus.groups)))))
+    found["unit"] = (
+        found["g"].astype(int) * ROLE_BINS + found["bin"]
+    )  # of all prompts the units are those of the groups
     for group, g in corpus.scopes():
         mine = found["g"] == g if g is not None else np.ones(len(found["g"]), bool)
         if mine.any():
@@ -38,7 +41,7 @@ def _roles(corpus: Corpus, source: str, rows: str) -> Iterator[tuple[str, Column
 def _scores(corpus: Corpus, source: str, group: str | None, sums: Columns) -> Columns:
     """The rows of one set of prompts. Axes: unit of drawing, head."""
     heads, column = np.unique(np.stack([sums["layer"], sums["head"]]), axis=1, return_inverse=True)
-    units, unit = np.unique(sums["bin"], return_inverse=True)
+    units, unit = np.unique(sums["unit"], return_inverse=True)
     drawn = draw_units(corpus.rng("roles", source, group), len(units))
 
     def dense(name: str) -> np.ndarray:
@@ -63,7 +66,7 @@ def _scores(corpus: Corpus, source: str, group: str | None, sums: Columns) -> Co
     return {name: np.concatenate([piece[name] for piece in pieces]) for name in pieces[0]}
 
 
-def _sums_sql(rows: str) -> str:
+def _sums_sql(rows: str, n_bins: int) -> str:
     """Sums by layer, head, group and bin: per role k the weights into positions that have such a source, and of hits."""
     columns = []
     for k, (hit, sources) in enumerate(ROLE_RULES.values()):
@@ -74,10 +77,10 @@ def _sums_sql(rows: str) -> str:
             columns += [f"coalesce(sum({weight}) FILTER ({hit}), 0) AS hit_{weight}_{k}"]
             columns += [f"coalesce(sum({weight} * {sources} / (d.pos + 1)){possible}, 0) AS chance_{weight}_{k}"]
     return f"""
-        SELECT layer, head, g, bin % {ROLE_BINS} AS bin, count(*) AS n_all, {", ".join(columns)}
+        SELECT layer, head, g, bin % {n_bins} AS bin, count(*) AS n_all, {", ".join(columns)}
         FROM (SELECT prompt_id, layer, head, dst, src, share::DOUBLE AS share, attention::DOUBLE AS attention FROM {rows}) e
         JOIN positions d ON d.prompt_id = e.prompt_id AND d.pos = e.dst
         JOIN positions s ON s.prompt_id = e.prompt_id AND s.pos = e.src
         JOIN units u ON u.prompt_id = e.prompt_id
-        WHERE d.pos > 0 GROUP BY layer, head, g, bin % {ROLE_BINS}
+        WHERE d.pos > 0 GROUP BY layer, head, g, bin % {n_bins}
     """

@@ -22,28 +22,28 @@ PAIRS = ("moves", "writes", "fires")
 QUANTITIES = ("n_tokens", "answer_prob", "answer_rank")
 FIDELITY = ("dropped_share", "bias_share")
 
-_category = pa.dictionary(pa.int8(), pa.string())
+category = pa.dictionary(pa.int8(), pa.string())
 _i16, _i32, _f32, _text = pa.int16(), pa.int32(), pa.float32(), pa.string()
 
 _group = Column("group", _text, "the prompts it is over", null="all prompts")
-_part = (
-    Column("component", _category, "what it is; attn sums a block's heads", categories=PARTS),
+PART = (
+    Column("component", category, "what it is; attn sums a block's heads", categories=PARTS),
     Column("layer", _i16, "block, zero-based", range=">= 0"),
     Column("expert", _i16, "expert of a neuron in a mixture; -1 otherwise", range=">= -1"),
     Column("index", _i32, "the head or neuron; 0 for the others", range=">= 0"),
 )
 _head = (Column("layer", _i16, "block, zero-based", range=">= 0"), Column("head", _i16, "the head", range=">= 0"))
-_prompt_id = Column("prompt_id", _i32, "row of the dataset, counted from 0", range=">= 0")
+PROMPT_ID = Column("prompt_id", _i32, "row of the dataset, counted from 0", range=">= 0")
 _few = "fewer than 2 prompts"
 _no_effect = "a neuron, or no prompt with one"
 _no_gap = "a neuron, or no prompt with a foil"
 
 
-def _interval(name: str, meaning: str, unit: str = "", range: str = "", null: str = "") -> tuple[Column, ...]:
+def interval(name: str, meaning: str, unit: str = "", range: str = "", null: str = "") -> tuple[Column, ...]:
     """An estimate and the two ends of its 95% interval."""
     return (
         Column(name, _f32, meaning, unit, range, null),
-        Column(f"{name}_low", _f32, "lower end of its 95% bootstrap interval over prompts", unit, range, null or _few),
+        Column(f"{name}_low", _f32, "lower end of its 95% interval over prompts", unit, range, null or _few),
         Column(f"{name}_high", _f32, "upper end", unit, range, null or _few),
     )
 
@@ -51,45 +51,45 @@ def _interval(name: str, meaning: str, unit: str = "", range: str = "", null: st
 _tables = (
     Table("importance", "a component in a group of prompts: how much it carries", (
         _group,
-        *_part,
+        *PART,
         Column("n", _i32, "prompts of the group: the denominator of every mean", unit="prompts", range=">= 1"),
         Column("n_stored", _i32, "of these, prompts in which it is on the route at the floor (neurons: stored at all)", unit="prompts", range=">= 0"),
-        *_interval("mean_share", "mean over prompts of its share averaged over positions; of neurons what is stored, a lower bound", range="0..1"),
-        *_interval("target_share", "mean over prompts of its share at the last target", range="0..1"),
-        *_interval("effect", "mean direct effect on the answer's logit at the last target", "logits", null=_no_effect),
+        *interval("mean_share", "mean over prompts of its share averaged over positions; of neurons what is stored, a lower bound", range="0..1"),
+        *interval("target_share", "mean over prompts of its share at the last target", range="0..1"),
+        *interval("effect", "mean direct effect on the answer's logit at the last target", "logits", null=_no_effect),
         Column("n_effect", _i32, "prompts behind `effect`", unit="prompts", range=">= 0"),
-        *_interval("effect_gap", "mean direct effect on the answer's logit less that on the foil's", "logits", null=_no_gap),
+        *interval("effect_gap", "mean direct effect on the answer's logit less that on the foil's", "logits", null=_no_gap),
         Column("n_gap", _i32, "prompts behind `effect_gap`", unit="prompts", range=">= 0"),
     )),
     Table("activity", "a component in a group of prompts at a threshold: how often it is on the route", (
         _group,
-        *_part,
+        *PART,
         Column("tau", _f32, "threshold", range="0..1"),
         Column("n", _i32, "prompts of the group", unit="prompts", range=">= 1"),
         Column("n_active", _i32, "prompts with route_tau > tau", unit="prompts", range=">= 0"),
-        *_interval("frequency", "activation frequency: n_active / n", range="0..1"),
+        *interval("frequency", "activation frequency: n_active / n", range="0..1"),
         Column("share_when_active", _f32, "mean_share averaged over the active prompts alone", range="0..1", null="never active"),
     )),
     Table("stability", "two thresholds: do they rank components alike?", (
         _group,
-        Column("component", _category, "what is ranked, by activation frequency", categories=PARTS),
+        Column("component", category, "what is ranked, by activation frequency", categories=PARTS),
         Column("tau_a", _f32, "the smaller threshold", range="0..1"),
         Column("tau_b", _f32, "the larger threshold", range="0..1"),
         Column("n_components", _i32, "components ranked", range=">= 1"),
         Column("rank_correlation", _f32, "Spearman's, of the two rankings", range="-1..1", null="a ranking has no order: all frequencies are equal"),
     )),
     Table("contrasts", "a component and a measure in two sets of prompts: is there a difference?", (
-        Column("contrast", _category, "a group against all other prompts, two groups, or two roles of the same pairs", categories=CONTRASTS),
+        Column("contrast", category, "a group against all other prompts, two groups, or two roles of the same pairs", categories=CONTRASTS),
         Column("a", _text, "the first group or role"),
         Column("b", _text, "the second group or role", null="the rest: all prompts outside of a"),
         Column("group", _text, "the pairs' group", null="contrast is not roles, or all pairs"),
-        *_part,
-        Column("measure", _category, "what is compared: a column of `importance`", categories=MEASURES),
+        *PART,
+        Column("measure", category, "what is compared: a column of `importance`", categories=MEASURES),
         Column("n_a", _i32, "prompts (roles: pairs) in a", range=">= 1"),
         Column("n_b", _i32, "prompts (roles: pairs) in b", range=">= 1"),
         Column("mean_a", _f32, "mean in a"),
         Column("mean_b", _f32, "mean in b"),
-        *_interval("difference", "mean_a - mean_b"),
+        *interval("difference", "mean_a - mean_b"),
         Column("standardised", _f32, "Hedges' g; of pairs the mean difference over its standard deviation", null="no spread, or fewer than 2 in a set"),
         Column("p", _f32, "two-sided p-value: label permutation, of pairs sign flips", range="0..1", null="fewer than 2 in a set"),
         Column("q", _f32, "Benjamini-Hochberg over the components of the same sort (neurons apart), contrast and measure", range="0..1", null="no p"),
@@ -101,38 +101,38 @@ _tables = (
     Table("roles", "a head and a role in a group of prompts: does it read from where the role says?", (
         _group,
         *_head,
-        Column("role", _category, "which source positions count", categories=ROLES),
-        Column("source", _category, "stored edges of the route, or maps of all positions (only with maps.store=true)", categories=SOURCES),
-        *_interval("contribution", "share that comes from sources of the role, of all its share into positions that have such a source", range="0..1", null="no share there"),
+        Column("role", category, "which source positions count", categories=ROLES),
+        Column("source", category, "stored edges of the route, or maps of all positions (only with maps.store=true)", categories=SOURCES),
+        *interval("contribution", "share that comes from sources of the role, of all its share into positions that have such a source", range="0..1", null="no share there"),
         Column("contribution_chance", _f32, "the same were its share spread evenly over all earlier positions and the position itself", range="0..1", null="no share there"),
-        *_interval("attention", "the same with attention weights in the place of shares", range="0..1", null="no attention there"),
+        *interval("attention", "the same with attention weights in the place of shares", range="0..1", null="no attention there"),
         Column("attention_chance", _f32, "the same were attention spread evenly", range="0..1", null="no attention there"),
         Column("n_edges", _i32, "edges (cells of maps) into positions that have a source of the role", range=">= 0"),
         Column("n_role", _i32, "of these, edges from such a source", range=">= 0"),
         Column("n_all", _i32, "all edges (cells) of the head, position 0 left out", range=">= 0"),
     )),
     Table("by_kind", "a component among the positions or prompts of one kind", (
-        *_part,
-        Column("split", _category, "by position, token, piece of a word, correctness of the prediction, or an extra column", categories=SPLITS),
+        *PART,
+        Column("split", category, "by position, token, piece of a word, correctness of the prediction, or an extra column", categories=SPLITS),
         Column("key", _text, "name of the extra column", null="another split"),
         Column("value", _text, "the kind"),
-        *_interval("share", "mean share: over stored nodes (position, token, piece; what is under the floor counts 0) or of mean_share over prompts", range="0..1"),
+        *interval("share", "mean share: over stored nodes (position, token, piece; what is under the floor counts 0) or of mean_share over prompts", range="0..1"),
         Column("n", _i32, "nodes or prompts behind the mean", range=">= 1"),
         Column("n_prompts", _i32, "prompts behind it", unit="prompts", range=">= 1"),
     )),
     Table("examples", "an edge of a head, or a position of a neuron, worth looking at", (
-        *_part,
-        Column("choice", _category, "largest share, one at each decile of the shares, or drawn at random", categories=CHOICES),
+        *PART,
+        Column("choice", category, "largest share, one at each decile of the shares, or drawn at random", categories=CHOICES),
         Column("place", _i16, "top: 1 is the largest; decile: 0 is the largest, 10 the smallest; random: 1, 2, ...", range=">= 0"),
         Column("n_prompts", _i32, "prompts to choose from: those in which it is stored; each stands for its largest share", unit="prompts", range=">= 1"),
-        _prompt_id,
+        PROMPT_ID,
         Column("dst", _i32, "position of the node it is added to", range=">= 0"),
         Column("src", _i32, "position it comes from", range="<= dst"),
         Column("share", _f32, "its share there", range="0..1"),
     )),
     Table("token_pairs", "a token that a head reads with the token it carries it to or promotes, or a token that a neuron fires at", (
-        *_part,
-        Column("pair", _category, "moves: a head's edges between two tokens; writes: the token it reads and one it promotes there; fires: a neuron's own position", categories=PAIRS),
+        *PART,
+        Column("pair", category, "moves: a head's edges between two tokens; writes: the token it reads and one it promotes there; fires: a neuron's own position", categories=PAIRS),
         Column("place", _i16, "1 has the largest sum of shares", range=">= 1"),
         Column("source_id", _i32, "vocabulary entry at the position read; of `writes` that of the largest stored edge", range=">= 0"),
         Column("source", _text, "its text"),
@@ -146,7 +146,7 @@ _tables = (
         Column("score", _f32, "mean of what is added to the promoted token's logit", "logits", null="not writes"),
     )),
     Table("promoted", "a token that a head, MLP or attention block promotes or suppresses in many places", (
-        *_part,
+        *PART,
         Column("sign", pa.int8(), "1 promoted, -1 suppressed", range="-1, 1"),
         Column("place", _i16, "1 is among the stored tokens most often", range=">= 1"),
         Column("token_id", _i32, "vocabulary entry", range=">= 0"),
@@ -169,7 +169,7 @@ _tables = (
         Column("share", _f32, "mean share there", range="0..1"),
     )),
     Table("prompt_map", "a prompt in the plane: prompts that use the same components lie together", (
-        _prompt_id,
+        PROMPT_ID,
         Column("x", _f32, "t-SNE of the components' mean shares"),
         Column("y", _f32, "t-SNE of the components' mean shares"),
         Column("pc1", _f32, "first principal component of the standardised mean shares"),
@@ -178,7 +178,7 @@ _tables = (
         Column("placed", pa.bool_(), "x and y are the mean of its nearest neighbours', not of t-SNE itself (large runs)"),
     )),
     Table("prompt_vectors", "a prompt as the map sees it: for groups of one's own choice", (
-        _prompt_id,
+        PROMPT_ID,
         Column("mean_share", pa.list_(pa.field("element", _f32, nullable=False)), "mean_share of every head (layer * n_heads + head), then of every MLP (n_layers * n_heads + layer)", range="0..1"),
     )),
     Table("templates", "prompts that align token by token", (
@@ -192,7 +192,7 @@ _tables = (
     Table("consensus", "an edge that several prompts of a template hold", (
         Column("template", _i32, "number of the template", range=">= 0"),
         Column("layer", _i16, "block, zero-based", range=">= 0"),
-        Column("kind", _category, "what carries it", categories=("attn", "resid_attn", "mlp", "resid_mlp")),
+        Column("kind", category, "what carries it", categories=("attn", "resid_attn", "mlp", "resid_mlp")),
         Column("dst", _i32, "position of the node it is added to", range=">= 0"),
         Column("src", _i32, "position it comes from", range="<= dst"),
         Column("head", _i16, "head of an attn edge; -1 sums all heads, and marks the other kinds", range=">= -1"),
@@ -209,22 +209,22 @@ _tables = (
         Column("tokens_median", _f32, "half of the prompts are at most so long", unit="tokens", range=">= 1"),
         Column("tokens_most", _i32, "tokens of the longest", unit="tokens", range=">= 1"),
         Column("n_answers", _i32, "prompts whose last target has an answer that is not the prediction itself", unit="prompts", range=">= 0"),
-        *_interval("accuracy", "part of these whose answer is the most probable token", range="0..1", null="no answer"),
-        *_interval("answer_prob", "mean probability of these answers", range="0..1", null="no answer"),
+        *interval("accuracy", "part of these whose answer is the most probable token", range="0..1", null="no answer"),
+        *interval("answer_prob", "mean probability of these answers", range="0..1", null="no answer"),
         Column("n_foils", _i32, "of these, prompts with a foil", unit="prompts", range=">= 0"),
-        *_interval("preferred", "part of the prompts with a foil whose answer is more probable than the foil", range="0..1", null="no foil"),
+        *interval("preferred", "part of the prompts with a foil whose answer is more probable than the foil", range="0..1", null="no foil"),
     )),
     Table("histograms", "a bin of a histogram over the prompts of a group", (
-        Column("quantity", _category, "length, and probability and rank of the answer at the last target", categories=QUANTITIES),
+        Column("quantity", category, "length, and probability and rank of the answer at the last target", categories=QUANTITIES),
         _group,
         Column("low", _f32, "start of the bin, which it holds"),
         Column("high", _f32, "end of the bin, which only the last one holds", null="no end"),
         Column("n", _i32, "prompts in it", unit="prompts", range=">= 0"),
     )),
     Table("fidelity", "what routes leave out, by layer", (
-        Column("measure", _category, "dropped_share: what lacks to 1 in the stored edges of a node on a route; bias_share: what the bias would take", categories=FIDELITY),
+        Column("measure", category, "dropped_share: what lacks to 1 in the stored edges of a node on a route; bias_share: what the bias would take", categories=FIDELITY),
         Column("layer", _i16, "block, zero-based", range=">= 0"),
-        Column("point", _category, "after attention (mid) or after the block (post)", categories=("mid", "post")),
+        Column("point", category, "after attention (mid) or after the block (post)", categories=("mid", "post")),
         Column("n", _i32, "nodes", range=">= 1"),
         Column("mean", _f32, "mean over nodes", range="0..1"),
         *(Column(f"q{q:02}", _f32, f"quantile: {q}% of the nodes have less (to 0.001 or better)", range="0..1") for q in (5, 25, 50, 75, 95)),
@@ -255,30 +255,4 @@ ORDERS: dict[str, tuple[tuple[str, ...], int]] = {
     "fidelity": (("measure", "layer", "point"), 0),
 }
 
-_compared = (
-    Table("components", "a component and a measure in two runs of the same prompts", (
-        *_part,
-        Column("measure", _category, "what is compared", categories=MEASURES),
-        Column("n", _i32, "prompts in both runs", unit="prompts", range=">= 1"),
-        Column("mean_a", _f32, "mean in the first run"),
-        Column("mean_b", _f32, "mean in the second run"),
-        *_interval("difference", "mean_b - mean_a, prompt by prompt"),
-        Column("standardised", _f32, "mean difference over its standard deviation", null="no spread, or one prompt"),
-        Column("correlation", _f32, "of the two runs' values over prompts", range="-1..1", null="no spread, or one prompt"),
-        Column("p", _f32, "two-sided p-value: sign flips", range="0..1", null=_few),
-        Column("q", _f32, "Benjamini-Hochberg over the components of the same measure", range="0..1", null="no p"),
-    )),
-    Table("prompts", "a prompt in two runs", (
-        Column("source_id", _text, "the dataset's own id"),
-        Column("prompt_a", _i32, "its prompt_id in the first run", range=">= 0"),
-        Column("prompt_b", _i32, "its prompt_id in the second run", range=">= 0"),
-        Column("distance", _f32, "mean absolute difference of the components' mean_share", range="0..1", null="models of other shapes"),
-        Column("answer_prob_a", _f32, "probability of the answer at the last target in the first run", range="0..1"),
-        Column("answer_prob_b", _f32, "the same in the second run", range="0..1"),
-        Column("answer_rank_a", _i32, "rank of the answer in the first run", range=">= 1"),
-        Column("answer_rank_b", _i32, "the same in the second run", range=">= 1"),
-    )),
-)  # fmt: skip
-
-COMPARED_TABLES: dict[str, Table] = {table.name: table for table in _compared}
 STATS_TABLES: dict[str, Table] = {table.name: table for table in _tables}

@@ -21,9 +21,8 @@ from flowatlas import __version__
 from flowatlas.errors import RunError, UnfinishedError
 from flowatlas.files import hash_json, json_text, remove, stale, swap_folder, temporary_path, unfinished
 from flowatlas.schema import MODEL_TABLES, SCHEMA_VERSION, TABLES
-from flowatlas.schema_stats import ORDERS
 from flowatlas.site_data import BUCKETED, EAGER, SLIM, RunReader, bucket_size, encode, maps_bucket_size
-from flowatlas.site_stats import write_cut
+from flowatlas.site_stats import write_compared, write_stats
 from flowatlas.stats import Stats, ensure
 
 PAGE_SIZE = 20_000
@@ -57,6 +56,8 @@ def build_site(
                 for reader, id_, stats_of_run in zip(readers, run_ids(names), stats, strict=True)
             ]
             catalogue = {"schema_version": SCHEMA_VERSION, "title": title or ", ".join(names), "runs": runs}
+            folders = {run["id"]: reader.run_dir for run, reader in zip(runs, readers, strict=True)}
+            catalogue["compared"] = write_compared(folders, new / "data")
             _write(new / "data" / "catalogue.json", json_text(catalogue))
             (new / ".nojekyll").touch()  # GitHub Pages then serves every file as it is
             files = [path.stat().st_size for path in new.rglob("*") if path.is_file()]
@@ -155,7 +156,7 @@ def _write_run(reader: RunReader, data: Path, id_: str, stats: Stats | None, pro
         "maps": {"stored": bool(maps["store"]), "floor": maps["floor"], "bucket_size": n_maps},
         "tables": tables,
         "model_tables": model_tables,
-        "stats": _write_stats(stats, folder) if stats else None,
+        "stats": write_stats(stats, folder) if stats else None,
         "eager": list(EAGER),
         "groups": groups,
     }
@@ -249,15 +250,6 @@ def _stats_of(reader: RunReader) -> Stats | None:
     except UnfinishedError as error:
         print(f"flowatlas: the site goes without statistics of {reader.run_dir.name}: {error}", file=sys.stderr)
         return None
-
-
-def _write_stats(stats: Stats, folder: Path) -> dict[str, Any]:
-    """Write the tables of statistics; returns their marker with the files of each table."""
-    tables = {}
-    for name, entry in stats.marker["tables"].items():
-        order, n_cut = ORDERS[name]
-        tables[name] = entry | write_cut(stats.read(name), folder / "stats", name, order[:n_cut])
-    return stats.marker | {"tables": tables}
 
 
 def _shape(reader: RunReader) -> tuple[int, int, bool]:

@@ -1,28 +1,61 @@
 """Statistics in a site: each table as one file, or cut into files that a page can fetch one by one.
 
 Tables are sorted (schema_stats.ORDERS), so a cut lies between rows that are asked for apart; each file names the values of
-the first columns that it holds.
+the first columns that it holds. Runs that share prompts are compared two by two.
 """
 
+import sys
 from collections.abc import Iterator, Sequence
+from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from flowatlas.compare import compare
+from flowatlas.errors import NothingInCommon
+from flowatlas.schema_compared import COMPARED_CUTS
+from flowatlas.schema_stats import ORDERS
 from flowatlas.site_data import bare, encode
+from flowatlas.stats import Stats
 
 FILE_BYTES = 1_000_000
+MOST_COMPARED = 15  # pairs of runs: comparing them all would take as long as making the site of many runs
+
+
+def write_stats(stats: Stats, folder: Path) -> dict[str, Any]:
+    """Write the tables of a run's statistics into `folder/stats`; returns their marker with the files of each table."""
+    tables = {}
+    for name, entry in stats.marker["tables"].items():
+        order, n_cut = ORDERS[name]
+        tables[name] = entry | write_cut(stats.read(name), folder, f"stats/{name}", order[:n_cut])
+    return stats.marker | {"tables": tables}
+
+
+def write_compared(runs: dict[str, Path], data: Path) -> list[dict[str, Any]]:
+    """Compare the runs (by id) that have prompts in common; writes `compare/<a>--<b>/`, returns an entry for each pair."""
+    entries = []
+    if len(runs) * (len(runs) - 1) // 2 > MOST_COMPARED:
+        print(f"flowatlas: of these runs {MOST_COMPARED} pairs are compared, the first ones", file=sys.stderr)
+    for a, b in islice(combinations(runs, 2), MOST_COMPARED):
+        try:
+            tables = compare(runs[a], runs[b])
+        except NothingInCommon:
+            continue
+        place, same = f"compare/{a}--{b}", tables["components"].num_rows > 0
+        files = {name: write_cut(table, data, f"{place}/{name}", COMPARED_CUTS[name]) for name, table in tables.items()}
+        entries.append({"a": a, "b": b, "n": tables["prompts"].num_rows, "same_shape": same, "tables": files})
+    return entries
 
 
 def write_cut(table: pa.Table, folder: Path, name: str, cut: Sequence[str]) -> dict[str, Any]:
-    """Write a sorted table as `<name>.parquet`, or as `<name>-0.parquet`, ... of about FILE_BYTES each.
+    """Write a sorted table as `folder/<name>.parquet`, or as `<name>-0.parquet`, ... of about FILE_BYTES each.
 
     Cuts lie where the columns `cut` change (anywhere, when there are none), so a file is larger when rows that are alike
     in these are. Returns its entry of an index: rows, bytes, cut and the files, with the keys each holds when several.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
     table = bare(table.combine_chunks())
     whole = encode(table)
     rows = max(1, table.num_rows * FILE_BYTES // max(1, len(whole)))
@@ -33,7 +66,7 @@ def write_cut(table: pa.Table, folder: Path, name: str, cut: Sequence[str]) -> d
         data, file = (whole, f"{name}.parquet") if len(ranges) == 1 else (encode(piece), f"{name}-{k}.parquet")
         (folder / file).write_bytes(data)
         keys = {"keys": _keys(piece, cut)} if len(ranges) > 1 and cut else {}
-        files.append({"file": f"{folder.name}/{file}", "rows": stop - start, "bytes": len(data), **keys})
+        files.append({"file": file, "rows": stop - start, "bytes": len(data), **keys})
     size = sum(file["bytes"] for file in files)
     return {"rows": table.num_rows, "bytes": size, "cut": list(cut), "files": files}
 
@@ -43,12 +76,8 @@ def _ranges(table: pa.Table, cut: Sequence[str], most: int) -> Iterator[tuple[in
     stops = np.append(_starts(table, cut)[1:] if cut else np.arange(1, table.num_rows), table.num_rows)
     first = 0
     while first < table.num_rows:
-        last = np.searchsorted(stops, first + most, side="right") - 1
-        stop = (
-            int(stops[last])
-            if last >= 0 and stops[last] > first
-            else int(stops[np.searchsorted(stops, first, "right")])
-        )
+        next_one, last_one = np.searchsorted(stops, [first, first + most], side="right") - (0, 1)
+        stop = int(stops[max(next_one, last_one)])
         yield first, stop
         first = stop
 

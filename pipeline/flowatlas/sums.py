@@ -11,11 +11,11 @@ from functools import cached_property, reduce
 import numpy as np
 
 from flowatlas.corpus import Corpus
-from flowatlas.inference import Moments, moments
+from flowatlas.inference import Moments, moments, skewness
 
 Array = np.ndarray
 MEASURED = ("mean_share", "target_share", "effect", "gap")
-KEPT_OVERALL, KEPT_PER_GROUP = 1000, 200  # neurons; the others are counted, not listed
+KEPT_OVERALL, KEPT_PER_GROUP, KEPT_IN_GROUPS = 1000, 200, 2000  # listed neurons: overall, of a group, of all groups
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +53,10 @@ class Sums:
         """Over prompts, by part."""
         n = self.totals.get(f"n_{measure}", np.full(len(self.totals[measure]), self.n))
         return moments(n, self.totals[measure], self.totals[f"{measure}_2"])
+
+    def skewness(self, measure: str) -> Array:
+        """Over prompts, by part, of a measure that is known in every prompt."""
+        return skewness(self.n, *(self.totals[name] for name in (measure, f"{measure}_2", f"{measure}_3")))
 
 
 class Family:
@@ -103,19 +107,28 @@ class Family:
             yield name, self.group(g)
 
 
+def _powers(name: str) -> tuple[str, str]:
+    """Columns of the sums of squares and cubes."""
+    return f"{name}_2", f"{name}_3"
+
+
 _ACTIVE = tuple(f"active{k}" for k in range(5))
 _WHEN = tuple(f"when{k}" for k in range(5))
-SHARE_BINNED = ("mean_share", "target_share", *_ACTIVE)
-SHARE_TOTALS = ("mean_share_2", "target_share_2", "stored", *_WHEN)
+SHARE_BINNED = ("mean_share", "target_share")
+SHARE_TOTALS = (*_powers("mean_share"), *_powers("target_share"), "stored", *_ACTIVE, *_WHEN)
 EFFECT_BINNED = ("effect", "gap", "n_effect", "n_gap")
-EFFECT_TOTALS = ("effect_2", "gap_2")
+EFFECT_TOTALS = (*_powers("effect"), *_powers("gap"))
+
+
+def _power_sums(name: str) -> list[str]:
+    return [f"coalesce(sum({name}::DOUBLE ** {k}), 0) AS {name}_{k}" for k in (2, 3)]
 
 
 def share_columns(taus: list[float]) -> str:
     """The aggregates over rows (mean_share, target_share, route_tau) of prompts, as SQL."""
     columns = ["count_if(route_tau > 0) AS stored"]
     for name in MEASURED[:2]:
-        columns += [f"sum({name}::DOUBLE) AS {name}", f"sum({name}::DOUBLE * {name}) AS {name}_2"]
+        columns += [f"sum({name}::DOUBLE) AS {name}", *_power_sums(name)]
     for k, tau in enumerate(taus):
         active = f"route_tau > {tau}::FLOAT"
         columns += [f"count_if({active}) AS active{k}"]
@@ -142,8 +155,7 @@ def blocks(corpus: Corpus) -> Family:
     )
     _sum_shares(corpus, "blocks")
     columns = ", ".join(
-        f"coalesce(sum({name}::DOUBLE), 0) AS {name}, coalesce(sum({name}::DOUBLE * {name}), 0) AS {name}_2, "
-        f"count({name}) AS n_{name}"
+        f"coalesce(sum({name}::DOUBLE), 0) AS {name}, {', '.join(_power_sums(name))}, count({name}) AS n_{name}"
         for name in MEASURED[2:]
     )
     corpus.execute(
@@ -168,15 +180,15 @@ FROM neurons JOIN units USING (prompt_id) JOIN ends USING (prompt_id) GROUP BY g
 
 _ORDER = "ORDER BY total DESC, layer, expert, neuron"
 
-_KEPT = f"""
+_KEPT = """
 CREATE TEMP TABLE kept AS
 SELECT (row_number() OVER (ORDER BY layer, expert, neuron) - 1)::INTEGER AS c, layer, expert, neuron
 FROM (
     SELECT layer, expert, neuron FROM (
         SELECT layer, expert, neuron, sum(total) AS total FROM neuron_ranks GROUP BY layer, expert, neuron
-        {_ORDER} LIMIT {KEPT_OVERALL}
+        {order} LIMIT {overall}
     ) UNION SELECT layer, expert, neuron FROM neuron_ranks
-    QUALIFY row_number() OVER (PARTITION BY g {_ORDER}) <= {KEPT_PER_GROUP}
+    QUALIFY row_number() OVER (PARTITION BY g {order}) <= {per_group}
 )
 """
 
@@ -193,7 +205,8 @@ GROUP BY prompt_id, c
 
 def neurons(corpus: Corpus) -> Family:
     """The neurons that carry most, overall or in a group; makes `neurons_values` (prompt_id, c, ...) of these."""
-    for sql in (_RANKS, _KEPT, _NEURONS):
+    per_group = min(KEPT_PER_GROUP, max(1, KEPT_IN_GROUPS // max(1, len(corpus.groups))))
+    for sql in (_RANKS, _KEPT.format(order=_ORDER, overall=KEPT_OVERALL, per_group=per_group), _NEURONS):
         corpus.execute(sql)
     _sum_shares(corpus, "neurons")
     found = corpus.arrays("SELECT layer, expert, neuron AS index FROM kept ORDER BY c")
