@@ -22,6 +22,13 @@ def test_the_tables_of_columns_are_the_schemas():
     assert README.count("<details>") == 13 + len(STATS_TABLES) + len(COMPARED_TABLES)
 
 
+def test_the_consoles_tables_are_the_schemas():
+    listed = json.loads((ROOT / "explorer" / "src" / "tables.json").read_text())
+    assert listed == docs.tables_list(), "run: python -m flowatlas.docs"
+    for name in ("edges", "model.vocab", "stats.importance"):
+        assert name in [table["name"] for table in listed]
+
+
 def test_the_page_of_models_is_the_table_of_families():
     """With the errors as measured; the explorer's list says the same."""
     errors = json.loads((ROOT / "docs" / "model_errors.json").read_text())
@@ -72,9 +79,9 @@ LAYERS = (
     "kernels attention_kernel contributions",
     "routes components attention lens guard",
     "columns vocabulary block_rows extract writer",
-    "compose overrides neuron_tokens job fitting progress run dry status audit audit_rules audit_stats site site_data"
-    " server cli bench docs stats corpus sums importance contrasts pairs positions roles by_kind examples part_tokens"
-    " consensus prompt_map dataset_figures fidelity site_stats atlas compare",
+    "compose overrides neuron_tokens job fitting progress run dry status audit audit_rules audit_stats site site_data server"
+    " cli bench docs stats corpus sums importance contrasts pairs positions roles by_kind examples part_tokens consensus"
+    " prompt_map dataset_figures fidelity site_stats atlas compare",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 
