@@ -22,6 +22,13 @@ def test_the_tables_of_columns_are_the_schemas():
     assert README.count("<details>") == 13 + len(STATS_TABLES) + len(COMPARED_TABLES)
 
 
+def test_the_consoles_tables_are_the_schemas():
+    listed = json.loads((ROOT / "explorer" / "src" / "tables.json").read_text())
+    assert listed == docs.tables_list(), "run: python -m flowatlas.docs"
+    for name in ("edges", "model.vocab", "stats.importance"):
+        assert name in [table["name"] for table in listed]
+
+
 def test_the_page_of_models_is_the_table_of_families():
     """With the errors as measured; the explorer's list says the same."""
     errors = json.loads((ROOT / "docs" / "model_errors.json").read_text())

@@ -79,12 +79,12 @@ function grid(ticks, right, title) {
 }
 
 /**
- * @param {{ nodes: Map<string, import('./data.js').NodeRow>, target: import('./data.js').Target,
+ * @param {{ sql: HTMLAnchorElement, nodes: Map<string, import('./data.js').NodeRow>, target: import('./data.js').Target,
  *   shape: { nLayers: number, parallel: boolean }, here: string | null, width: number, onSelect: (key: string) => void }} props
  *   `here` is the node that is selected
  * @returns {HTMLElement}
  */
-export function answerChart({ nodes, target, shape, here, width, onSelect }) {
+export function answerChart({ sql, nodes, target, shape, here, width, onSelect }) {
   const lines = linesOf(nodes, target, shape);
   const rows = rowsOf(shape);
   const right = width - RIGHT;
@@ -124,7 +124,7 @@ export function answerChart({ nodes, target, shape, here, width, onSelect }) {
     columns: ['node', 'token', 'name', 'rank', 'probability'],
     rows: lines.flatMap((line) => line.points.flatMap((point) => (point ? [[point.name, line.token, line.name, point.rank, point.prob]] : []))),
   });
-  return h('figure', { class: 'small-figure', 'data-testid': 'answer-chart' }, h('figcaption', {}, ...legend, h('span', { class: 'space' }), figureTools({ name: 'answer-by-layer', svg: () => svg, table })), /** @type {any} */ (svg));
+  return h('figure', { class: 'small-figure', 'data-testid': 'answer-chart' }, h('figcaption', {}, ...legend, h('span', { class: 'space' }), figureTools({ name: 'answer-by-layer', svg: () => svg, table, sql })), /** @type {any} */ (svg));
 }
 
 /** In words, for who cannot see it. @param {Line[]} lines */

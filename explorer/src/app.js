@@ -6,14 +6,15 @@ import { attr, fill, h } from './dom.js';
 import { clip, showText } from './format.js';
 import { createKeySheet, keyOf } from './keys.js';
 import { messageFor } from './messages.js';
+import { createPage, NAVIGATION } from './pages.js';
 import { createPrompt } from './prompt.js';
 import { createPrompts } from './prompts.js';
-import { format, parse, promptsState, promptState } from './state.js';
+import { format, pageState, parse, promptsState, promptState } from './state.js';
 import { createThemeSwitch } from './theme.js';
 
 /** @typedef {import('./state.js').State} State */
 /** @typedef {{ el: HTMLElement, update: (state: any) => Promise<void>, title: () => string,
- *   onKey?: (key: string, event: KeyboardEvent) => boolean, search?: () => void }} View */
+ *   onKey?: (key: string, event: KeyboardEvent) => boolean, search?: () => void, leave?: () => void }} View */
 
 /** @param {{ data: import('./data.js').Data }} options */
 export function createApp({ data }) {
@@ -21,9 +22,10 @@ export function createApp({ data }) {
   const theme = createThemeSwitch();
   const runLink = h('a', { class: 'run-name' });
   const promptsLink = h('a', { class: 'nav' }, 'Prompts');
-  const find = h('input', { type: 'search', class: 'find', placeholder: 'Find a prompt  /', 'aria-label': 'Find a prompt', maxlength: 500, spellcheck: 'false', autocomplete: 'off', hidden: true, 'data-testid': 'find' });
-  const seek = h('button', { type: 'button', class: 'icon seek', 'aria-label': 'Find a prompt', title: 'Find a prompt  /', hidden: true, onclick: searchAnywhere }, '⌕'); // where there is no room for the field
-  const nav = h('nav', { class: 'run-nav', 'aria-label': 'Run', hidden: true }, runLink, promptsLink);
+  const pageLinks = NAVIGATION.map(([name]) => h('a', { class: 'nav' }, name));
+  const find = h('input', { type: 'search', class: 'find', placeholder: 'Find a prompt, head, neuron  /', 'aria-label': 'Find a prompt, head or neuron', maxlength: 500, spellcheck: 'false', autocomplete: 'off', hidden: true, 'data-testid': 'find' });
+  const seek = h('button', { type: 'button', class: 'icon seek', 'aria-label': 'Find a prompt, head or neuron', title: 'Find a prompt, head or neuron  /', hidden: true, onclick: searchAnywhere }, '⌕'); // where there is no room for the field
+  const nav = h('nav', { class: 'run-nav', 'aria-label': 'Run', hidden: true }, runLink, promptsLink, ...pageLinks);
   const strange = h('p', { class: 'banner', role: 'status', 'data-testid': 'banner', hidden: true });
   const stage = h('div', { class: 'view' });
   const header = h(
@@ -77,7 +79,8 @@ export function createApp({ data }) {
   /** @param {State['view']} name @returns {View} */
   function create(name) {
     if (name === 'catalogue') return createCatalogue({ data, onOpen: (run) => void openFirst(run) });
-    return name === 'prompts' ? createPrompts({ data, navigate }) : createPrompt({ data, navigate });
+    if (name === 'prompts') return createPrompts({ data, navigate });
+    return name === 'prompt' ? createPrompt({ data, navigate }) : createPage(name, { data, navigate });
   }
 
   /** @param {State} next @param {string[]} problems @param {boolean} [back] along the history: the list stands where it was */
@@ -89,6 +92,7 @@ export function createApp({ data }) {
     shownHash = format(next);
     const place = back && next.view === 'prompts' ? scrolled.get(shownHash) : undefined;
     if (!view || before?.view !== next.view || view.el.parentNode !== stage) {
+      view?.leave?.();
       view = create(next.view);
       fill(stage, view.el);
       window.scrollTo(0, 0);
@@ -119,13 +123,17 @@ export function createApp({ data }) {
   /** @param {State} next */
   function drawHeader(next) {
     nav.hidden = next.view === 'catalogue';
-    find.hidden = seek.hidden = next.view !== 'prompt';
+    find.hidden = seek.hidden = next.view === 'catalogue' || next.view === 'prompts' || next.view === 'search';
     find.value = '';
     if (next.view === 'catalogue') return;
     const list = format(promptsState(next.run));
     attr(runLink, 'href', list);
     attr(promptsLink, 'href', list);
     attr(promptsLink, 'aria-current', next.view === 'prompts' ? 'page' : null);
+    NAVIGATION.forEach(([, view, under], i) => {
+      attr(pageLinks[i], 'href', format(pageState(view, next.run)));
+      attr(pageLinks[i], 'aria-current', /** @type {string[]} */ (under).includes(next.view) ? 'page' : null);
+    });
     runLink.textContent = clip(showText(next.run), 40);
     data.run(next.run).then(
       (index) => {
@@ -141,13 +149,13 @@ export function createApp({ data }) {
     if (view?.search) view.search();
     else if (!find.hidden && find.offsetParent) find.focus();
     else if (state && state.view !== 'catalogue') {
-      navigate(promptsState(state.run));
+      navigate(pageState('search', state.run));
       view?.search?.();
     }
   }
 
   find.addEventListener('keydown', (event) => {
-    if (event.key === 'Enter' && state && state.view !== 'catalogue') navigate(promptsState(state.run, { q: find.value.trim() }));
+    if (event.key === 'Enter' && state && state.view !== 'catalogue') navigate(pageState('search', state.run, { q: find.value.trim() }));
     else if (event.key === 'Escape') find.blur();
   });
   window.addEventListener('keydown', (event) => {

@@ -3,7 +3,7 @@
 import { fill, h } from './dom.js';
 import { familiesSection } from './families.js';
 import { clip, day, plural, showText, size } from './format.js';
-import { format, promptsState } from './state.js';
+import { format, pageState, promptsState } from './state.js';
 
 const GROUPS = 10;
 
@@ -50,6 +50,14 @@ function card(run, open) {
   );
 }
 
+/** Ways to the comparisons of runs over the same prompts. @param {import('./data.js').Catalogue} catalogue */
+function comparisons({ runs, compared = [] }) {
+  if (!compared.length) return null;
+  const name = (/** @type {string} */ id) => showText(runs.find((run) => run.id === id)?.title ?? id);
+  const links = compared.map(({ a, b, n }) => h('li', {}, h('a', { href: format(pageState('compare', a, { other: b })) }, `${name(a)} and ${name(b)}`), h('small', {}, ` ${plural(n, 'prompt')} in both`)));
+  return h('section', { class: 'run-card', 'data-testid': 'comparisons' }, h('h2', {}, 'The same prompts in two runs'), h('ul', {}, ...links));
+}
+
 /** @param {{ data: import('./data.js').Data, onOpen: (run: string) => void }} options */
 export function createCatalogue({ data, onOpen }) {
   const body = h('div', { class: 'cards' });
@@ -65,7 +73,7 @@ export function createCatalogue({ data, onOpen }) {
       fill(body, h('p', { class: 'empty' }, 'This site holds no run yet. Add one with “flowatlas site RUN --out SITE”.'));
       return;
     }
-    fill(body, ...found.runs.map((run) => card(run, onOpen)));
+    fill(body, ...found.runs.map((run) => card(run, onOpen)), comparisons(found));
     data.warm();
   }
 

@@ -19,6 +19,7 @@ import specialSql from './sql/special_tokens.sql?raw';
 import targetsSql from './sql/targets.sql?raw';
 import topsSql from './sql/tops.sql?raw';
 import { nodeKey } from './routes.js';
+import { createStats } from './stats-data.js';
 import { checkWhole } from './whole.js';
 
 /** The schema this page reads (`schema.py`, SCHEMA_VERSION). */
@@ -41,12 +42,12 @@ const SORTS = {
 /**
  * @typedef {{ id: string, title: string, model: string, dataset: string, n_prompts: number, n_rejects: number,
  *   created: string, bytes: number, groups: string[], complete: boolean }} CatalogueRun
- * @typedef {{ schema_version: number, title: string, runs: CatalogueRun[] }} Catalogue
+ * @typedef {{ schema_version: number, title: string, runs: CatalogueRun[], compared?: import('./compared.js').Compared[] }} Catalogue
  * @typedef {{ schema_version: number, id: string, title: string, manifest: any, bucket_size: number,
  *   prompt_pages: string[], page_size: number, n_layers: number, n_heads: number, parallel: boolean, floor: number,
  *   targets: any, counts: Record<string, number>, groups: Record<string, number>,
  *   tables: Record<string, { rows: number, bytes: number, buckets: number[] }>, version: string,
- *   maps?: { stored: boolean, floor: number, bucket_size: number } }} RunIndex
+ *   maps?: { stored: boolean, floor: number, bucket_size: number }, stats?: import('./stats-data.js').StatsMarker | null, model_tables?: string[], compared?: import('./compared.js').Compared[] }} RunIndex
  * @typedef {{ prompt_id: number, source_id: string, text: string, group: string | null, pair_id: string | null,
  *   role: string | null, n_tokens: number, token_ids: number[], tokens: string[], targets: number[],
  *   answer_text: string | null, foil_text: string | null }} Prompt
@@ -133,12 +134,14 @@ export function createData({ base, db }) {
     json(`run ${id}`, async () => {
       const fetching = fetchJson(`${base}${encodeURIComponent(id)}/index.json`, 'missing'); // beside the catalogue
       fetching.catch(() => {});
-      const listed = (await catalogue()).runs;
+      const found = await catalogue();
+      const listed = found.runs;
       const entry = listed.find((one) => one.id === id);
       if (!entry) throw new SiteError('unknown-run', `${id} is not in the catalogue`, { run: id, runs: listed });
       const index = await fetching;
       checkSchema(index?.schema_version, `${id}/index.json`);
-      return { ...index, id, title: entry.title ?? id, version: String(index.version ?? entry.created ?? '') };
+      const compared = (found.compared ?? []).filter((one) => one.a === id || one.b === id);
+      return { ...index, id, compared, title: entry.title ?? id, version: String(index.version ?? entry.created ?? '') };
     });
 
   /** The version keeps a browser from mixing files of a site that was built again. @param {RunIndex} index @param {string} path */
@@ -284,5 +287,6 @@ export function createData({ base, db }) {
 
   const details = createDetails({ query: db.query, rows, address });
   const expansion = createExpansions({ rows, address });
-  return { warm, first, catalogue, run, list, neighbours, prompt, fetchAhead, lens, tops, pair, details, expansion };
+  const stats = createStats({ query: db.query, address });
+  return { warm, first, catalogue, run, list, neighbours, prompt, fetchAhead, lens, tops, pair, details, expansion, stats, ask: db.ask, address };
 }

@@ -12,7 +12,7 @@ import wasmAddress from '@duckdb/duckdb-wasm/dist/duckdb-eh.wasm?url';
 import workerAddress from '@duckdb/duckdb-wasm/dist/duckdb-browser-eh.worker.js?url';
 import { SiteError } from './errors.js';
 import { fetchParquet } from './files.js';
-import { decode } from './rows.js';
+import { decode, tabulate } from './rows.js';
 import { bind } from './sql.js';
 
 const BUDGET_BYTES = 96e6;
@@ -48,11 +48,11 @@ async function startEngine() {
   const started = (async () => {
     await db.instantiate(wasm);
     await db.open({ query: { castBigIntToDouble: true, castDecimalToDouble: true } });
-    return { db, connection: await db.connect() };
+    return { db, worker, connection: await db.connect() };
   })();
   try {
     const ready = await Promise.race([started, failed, watch(wasm, over.signal)]);
-    return /** @type {{ db: AsyncDuckDB, connection: Connection }} */ (ready);
+    return /** @type {{ db: AsyncDuckDB, worker: Worker, connection: Connection }} */ (ready);
   } catch (error) {
     worker.terminate();
     throw error;
@@ -134,6 +134,67 @@ export function createDb() {
     }
   }
 
+  /** @param {AsyncDuckDB} db @param {string[]} addresses @returns {Promise<Map<string, string>>} the engine's names of the files */
+  async function registerAll(db, addresses) {
+    const names = new Map();
+    for (const address of addresses) names.set(address, await register(db, address));
+    await evict(db, names);
+    return names;
+  }
+
+  /** @param {unknown} error of the engine @param {Map<string, string>} names */
+  function queryError(error, names) {
+    const message = String(/** @type {Error} */ (error)?.message ?? error);
+    return new SiteError('query', [...names].reduce((text, [address, name]) => text.replaceAll(name, address), message));
+  }
+
+  /** Ends whatever runs. The next query starts another engine, which fetches its files from the browser's cache. */
+  async function stop() {
+    const running = engine;
+    engine = null;
+    registered.clear();
+    fetching.clear();
+    (await running?.catch(() => null))?.worker.terminate();
+  }
+
+  /**
+   * A reader's own query.
+   * @param {string} sql
+   * @param {{ files: string[], views: (names: Map<string, string>) => string[], most: number, signal: AbortSignal }} options
+   *   addresses of the files, the statements that make views of them, after how many rows to leave off, and what stops it
+   * @returns {Promise<import('./figure.js').Numbers & { more: boolean }>} rejects with the signal's reason when stopped
+   */
+  async function ask(sql, { files, views, most, signal }) {
+    const stopped = new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    stopped.catch(() => {});
+    start().catch(() => {}); // awaited below
+    await Promise.race([Promise.all(files.map(prefetch)), stopped]);
+    return exclusively(async () => {
+      signal.throwIfAborted();
+      const { db, connection } = await start();
+      const names = await registerAll(db, files);
+      const work = async () => {
+        for (const view of views(names)) for await (const _ of await connection.send(view));
+        const batches = [];
+        let rows = 0;
+        for await (const batch of await connection.send(sql)) {
+          batches.push(batch);
+          rows += batch.numRows;
+          if (rows > most) break;
+        }
+        const table = tabulate(/** @type {any} */ (batches));
+        return { columns: table.columns, rows: table.rows.slice(0, most), more: rows > most };
+      };
+      try {
+        return await Promise.race([work(), stopped]);
+      } catch (error) {
+        if (!signal.aborted) throw queryError(error, names);
+        await stop();
+        throw error;
+      }
+    });
+  }
+
   /**
    * @param {string} sql text of a `.sql` file
    * @param {Record<string, string | number | boolean | null>} values
@@ -142,22 +203,17 @@ export function createDb() {
    */
   async function query(sql, values = {}, parts = {}) {
     const addresses = Object.values(parts).filter(Array.isArray).flat();
-    const starting = start();
-    starting.catch(() => {}); // awaited below; a failing fetch must not leave it unhandled
+    start().catch(() => {}); // awaited below; a failing fetch must not leave it unhandled
     await Promise.all(addresses.map(prefetch));
-    const { db, connection } = await starting;
     return exclusively(async () => {
-      /** @type {Map<string, string>} */
-      const names = new Map();
-      for (const address of addresses) names.set(address, await register(db, address));
-      await evict(db, names);
+      const { db, connection } = await start();
+      const names = await registerAll(db, addresses);
       const named = Object.entries(parts).map(([part, given]) => [part, Array.isArray(given) ? given.map((one) => names.get(one)) : given]);
       const batches = [];
       try {
         for await (const batch of await connection.send(bind(sql, values, Object.fromEntries(named)))) batches.push(batch);
       } catch (error) {
-        const message = String(/** @type {Error} */ (error)?.message ?? error);
-        throw new SiteError('query', [...names].reduce((text, [address, name]) => text.replaceAll(name, address), message));
+        throw queryError(error, names);
       }
       return decode(/** @type {any} */ (batches));
     });
@@ -177,5 +233,5 @@ export function createDb() {
     return result;
   }
 
-  return { start, prefetch, query };
+  return { start, prefetch, query, ask };
 }

@@ -97,6 +97,9 @@ export function createDetails({ query, rows, address }) {
   /** Static scores. @param {RunIndex} index @param {Neuron} of */
   const neuronTokens = async (index, of) => bySign(/** @type {any} */ (await query(neuronTokensSql, { ...of }, neuronFiles(index))));
 
+  /** Neurons by the tokens of their directions. @param {RunIndex} index @param {string} sql @param {string} q */
+  const neuronsByToken = (index, sql, q) => query(sql, { q }, neuronFiles(index));
+
   /** The stored cells of a head's maps; null where the run has none. @param {RunIndex} index @param {number} id @param {{ layer: number, head: number }} of */
   async function headMap(index, id, of) {
     const { stored, bucket_size } = mapsOf(index);
@@ -120,5 +123,5 @@ export function createDetails({ query, rows, address }) {
     return { tokens, writes: found, neurons: dominant };
   }
 
-  return { writes, effects, logitBias, components, neurons, topNeurons, neuronPlaces, neuronTokens, headMap, trace };
+  return { writes, effects, logitBias, components, neurons, topNeurons, neuronPlaces, neuronTokens, neuronsByToken, headMap, trace };
 }

@@ -47,12 +47,13 @@ export function fill(el, ...children) {
 }
 
 /**
- * Replaces the children; what a reader was on keeps the keyboard's focus, drawn anew under the same `data-go` or not.
+ * Replaces the children; what a reader was on keeps the keyboard's focus: moved, or drawn anew under the same `data-go` or address.
  * @param {Element} el @param {...(Child | Child[])} children
  */
 export function refill(el, ...children) {
   const focused = el.contains(document.activeElement) ? document.activeElement : null;
   const nodes = nodesOf(children);
+  if (nodes.length === el.childNodes.length && nodes.every((node, i) => node === el.childNodes[i])) return;
   const kept = /** @type {ChildNode | undefined} */ (nodes.find((node) => focused && node instanceof Node && node !== focused && node.contains(focused)));
   if (kept?.parentNode === el) {
     // It stays where it is: taking it out for a moment would blur what is in it.
@@ -61,9 +62,11 @@ export function refill(el, ...children) {
     kept.after(...nodes.slice(nodes.indexOf(kept) + 1));
     return;
   }
-  const on = focused?.getAttribute('data-go') ?? null;
   el.replaceChildren(...nodes);
-  if (on) /** @type {HTMLElement | null} */ (el.querySelector(`[data-go="${CSS.escape(on)}"]`))?.focus({ preventScroll: true });
+  if (!focused) return;
+  const same = ['data-go', 'href'].filter((name) => focused.hasAttribute(name)).map((name) => `[${name}="${CSS.escape(focused.getAttribute(name) ?? '')}"]`);
+  const now = el.contains(focused) ? focused : same.length ? el.querySelector(same[0]) : null;
+  /** @type {HTMLElement | null} */ (now)?.focus({ preventScroll: true });
 }
 
 /** @param {Element} el @param {string} name @param {string | number | null | false} value */

@@ -30,11 +30,11 @@ export function effectLabel({ layer, component, index }) {
 }
 
 /**
- * @param {{ effects: Effect[], nLayers: number, nHeads: number, name: string, width: number, onChoose: (effect: Effect) => void }} props
+ * @param {{ sql: HTMLAnchorElement, effects: Effect[], nLayers: number, nHeads: number, name: string, width: number, onChoose: (effect: Effect) => void }} props
  *   `name` is what the effects are on
  * @returns {HTMLElement}
  */
-export function effectsFigure({ effects, nLayers, nHeads, name, width, onChoose }) {
+export function effectsFigure({ sql, effects, nLayers, nHeads, name, width, onChoose }) {
   const columns = nHeads + 2;
   const cell = Math.min(WIDEST, (width - LEFT - 4) / columns);
   const tall = Math.min(26, Math.max(9, cell));
@@ -93,5 +93,5 @@ export function effectsFigure({ effects, nLayers, nHeads, name, width, onChoose 
   });
   const scale = h('span', { class: 'scale', 'aria-hidden': 'true' }, h('span', { class: 'num' }, `−${largest.toPrecision(2)}`), h('i', {}), h('span', { class: 'num' }, `+${largest.toPrecision(2)}`), ' logits');
   const table = () => ({ columns: ['layer', 'component', 'index', `effect on ${name}`], rows: effects.map((effect) => [effect.layer, effect.component, effect.index, effect.value]) });
-  return h('figure', { class: 'small-figure', 'data-testid': 'effects-map' }, h('figcaption', {}, scale, h('span', { class: 'space' }), figureTools({ name: `effects-${name.replace(' − ', '-minus-')}`, svg: () => svg, table })), /** @type {any} */ (svg), readout);
+  return h('figure', { class: 'small-figure', 'data-testid': 'effects-map' }, h('figcaption', {}, scale, h('span', { class: 'space' }), figureTools({ name: `effects-${name.replace(' − ', '-minus-')}`, svg: () => svg, table, sql })), /** @type {any} */ (svg), readout);
 }

@@ -204,12 +204,12 @@ export function toolButton(label, title, testid, run) {
 
 /**
  * The small buttons of a figure.
- * @param {{ name: string | (() => string), svg?: () => SVGSVGElement | null, table?: () => Numbers, title?: () => string }} figure
+ * @param {{ name: string | (() => string), svg?: () => SVGSVGElement | null, table?: () => Numbers, title?: () => string, sql?: HTMLAnchorElement }} figure
  *   `name` is said to screen readers and becomes the file's name; `svg` and `table` are asked at the click, so they may
- *   follow the state; `title` is written into the SVG
+ *   follow the state; `title` is written into the SVG; `sql` leads to the question that the numbers answer
  * @returns {HTMLElement}
  */
-export function figureTools({ name, svg, table, title }) {
+export function figureTools({ name, svg, table, title, sql }) {
   const called = () => (typeof name === 'string' ? name : name());
   const words = typeof name === 'string' ? name.replaceAll('-', ' ') : 'figure';
   const drawn = () => {
@@ -225,5 +225,6 @@ export function figureTools({ name, svg, table, title }) {
     svg ? toolButton('PNG', `Download ${words} as PNG`, 'download-png', async () => download(file('png'), await png(drawn()))) : null,
     // The mark at the front tells spreadsheets that this is UTF-8.
     table ? toolButton('CSV', `Download the numbers of ${words} as CSV`, 'download-csv', () => download(file('csv'), new Blob(['\ufeff', csvOf(table())], { type: 'text/csv;charset=utf-8' }))) : null,
+    sql ?? null,
   );
 }

@@ -13,16 +13,16 @@ export function binFor(value, largest) {
 
 /**
  * Cells of equal lightness as one path each: a map of thousands of cells stays a handful of elements.
- * @param {{ x: number, y: number, bin: string }[]} cells lower classes first @param {number} side
+ * @param {{ x: number, y: number, bin: string }[]} cells lower classes first @param {number} width of a cell @param {number} [height]
  * @returns {SVGPathElement[]}
  */
-export function cellPaths(cells, side) {
+export function cellPaths(cells, width, height = width) {
   /** @type {Map<string, string[]>} */
   const paths = new Map();
   for (const { x, y, bin } of cells) {
     const steps = paths.get(bin) ?? [];
     paths.set(bin, steps);
-    steps.push(`M${x.toFixed(2)},${y.toFixed(2)}h${side.toFixed(2)}v${side.toFixed(2)}h${(-side).toFixed(2)}z`);
+    steps.push(`M${x.toFixed(2)},${y.toFixed(2)}h${width.toFixed(2)}v${height.toFixed(2)}h${(-width).toFixed(2)}z`);
   }
   return [...paths].map(([bin, steps]) => s('path', { class: `cell ${bin}`, d: steps.join('') }));
 }

@@ -24,9 +24,14 @@ export const KEYS = [
   ['Comparison', ['z', 'Shift z', '0'], 'larger, smaller, the whole in the window'],
   ['Panel', ['←', '→'], 'on the tabs: the next view; on a map: the next cell, its numbers below it'],
   ['Panel', ['↑', '↓', 'Enter'], 'move along a list, choose; on a map: open the cell'],
+  ['Map', ['←', '→', '↑', '↓', 'Enter'], 'from prompt to prompt, open it; zoom and move as on the route'],
+  ['SQL', ['Ctrl Enter'], 'run the query; Ctrl Space completes a table or column'],
   ['Prompts', ['↑', '↓', 'Enter'], 'move along the list, open a prompt'],
   ['Everywhere', ['t'], 'theme: as the system, light, dark'],
-  ['Everywhere', ['/'], 'search the prompts'],
+  ['Corpus', ['←', '→', '↑', '↓'], 'on a heat map or plot: the next cell or mark, its numbers below it'],
+  ['Corpus', ['Enter'], 'on a cell or mark: the page of that head or neuron'],
+  ['Components', ['↓', '↑', 'Enter'], 'from the field along what was found; open it'],
+  ['Everywhere', ['/'], 'search prompts, heads and neurons'],
   ['Everywhere', ['?'], 'this sheet'],
 ];
 

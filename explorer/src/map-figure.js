@@ -22,7 +22,7 @@ const STEPS = 8; // of the colour scale
 
 /**
  * @typedef {{ cells: MapCell[], tokens: string[], name: string, under: string, chosen: { dst: number, src: number | null },
- *   width: number, stacked?: boolean, onCell: (dst: number, src: number) => void }} MapProps
+ *   width: number, stacked?: boolean, onCell: (dst: number, src: number) => void, sql: () => HTMLAnchorElement }} MapProps
  *   `under` says what a cell without a number is; `chosen` is the row, or the cell, of the selection
  */
 
@@ -144,7 +144,7 @@ export function mapFigure(props) {
     columns: ['to_pos', 'to_token', 'from_pos', 'from_token', 'share', 'attention'],
     rows: cells.map((one) => [one.dst, tokens[one.dst], one.src, tokens[one.src], one.share, one.attention]),
   });
-  const tools = figureTools({ name: `maps-${name}`, svg: () => svg, table });
+  const tools = figureTools({ name: `maps-${name}`, svg: () => svg, table, sql: props.sql() });
   const key = h('span', { class: 'map-key' }, h('i', { 'aria-hidden': 'true' }), under);
   return h('figure', { class: 'small-figure' }, h('figcaption', {}, key, h('span', { class: 'space' }), enlargeButton(props), tools), /** @type {any} */ (svg), readout);
 }

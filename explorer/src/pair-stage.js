@@ -5,6 +5,7 @@ import { fill, h } from './dom.js';
 import { figureTools } from './figure.js';
 import { plural } from './format.js';
 import { createPairGraph } from './pair-graph.js';
+import { laterFigureSql } from './prompt-sql.js';
 import { MODES } from './routes.js';
 import { createSlider } from './slider.js';
 import { HIDEABLE, toggled } from './state.js';
@@ -57,6 +58,7 @@ export function createPairStage({ onSelect, onGo }) {
     title: () => (now ? `Difference of the routes of ${now.names[0]} and ${now.names[1]}, threshold ${now.tau}, ${modeName(now.here.route.mode)}` : ''),
     svg: () => graph.figure(),
     table: () => numbersOf(/** @type {PairStageProps} */ (now)),
+    sql: laterFigureSql('pair', () => now && [now.here, { other: now.there.data.prompt.prompt_id }]),
   });
   const controls = h('div', { class: 'controls' }, slider.el, h('label', { class: 'mode' }, h('span', {}, 'shares'), mode), kinds, view, count, tools);
   const el = h('section', { class: 'pair-stage', 'aria-label': 'Difference of the routes' }, head, graph.el, controls);

@@ -8,6 +8,7 @@ import { createGraph, hiderOf } from './graph.js';
 import { alignable, changesBetween, differingTokens, stepChange } from './pair.js';
 import { createPairStage } from './pair-stage.js';
 import { changeWords, routeWords, shareCells } from './pair-words.js';
+import { figureSql } from './prompt-sql.js';
 import { sortable, tableTools } from './table.js';
 
 /** @typedef {import('./pair.js').Change} Change */
@@ -158,7 +159,7 @@ export function createPairView({ onSelect, onClose, onGo }) {
       detail(changes.find((change) => change.key === selection), words, props),
       h('h2', {}, 'Largest differences', h('small', {}, ` of stored shares: ${Math.min(LISTED, changes.length)} of ${changes.length} edges`)),
       table,
-      tableTools(table, { name: 'largest-differences' }),
+      tableTools(table, { name: 'largest-differences', sql: figureSql(here, 'pair', { other: there.data.prompt.prompt_id }) }),
     );
   }
 

@@ -4,6 +4,7 @@ import { h } from './dom.js';
 import { effectsFigure, effectLabel, effectsOf } from './effects-figure.js';
 import { exact, quantity } from './format.js';
 import { answered, at, factList, heading, signed, tokenMark } from './panel-parts.js';
+import { figureSql } from './prompt-sql.js';
 import { nodeKey } from './routes.js';
 import { headName } from './tabs.js';
 
@@ -91,7 +92,7 @@ function show(props, rows) {
   const bias = props.ask(`logit bias ${target?.answer_id} ${target?.foil_id}`, () => props.source.details.logitBias(index, target?.answer_id ?? -1, target?.foil_id ?? null));
   return [
     target?.foil_id === null ? null : chooser(props, of),
-    props.memo(`effects ${route.target} ${of}`, () => effectsFigure({ effects, nLayers: index.n_layers, nHeads: index.n_heads, name, width: props.width, onChoose: (effect) => goTo(props, effect) })),
+    props.memo(`effects ${route.target} ${of}`, () => effectsFigure({ sql: figureSql(props, 'effects', { target: route.target }), effects, nLayers: index.n_layers, nHeads: index.n_heads, name, width: props.width, onChoose: (effect) => goTo(props, effect) })),
     ...answered(bias, 'The constant of this logit', (found) => sumFacts(props, total, of, found), 1),
     heading('Largest', `direct effects on the ${name === 'answer' ? 'answer' : name}`),
     largestList(props, effects),

@@ -1,11 +1,13 @@
 /** The panel's heads: of an edge, of a node, of the whole prompt; and all that is known of the chosen one. */
 
+import { corpusLink } from './corpus-link.js';
 import { mapsOf } from './details.js';
 import { edgeName, nodeName, shareName } from './describe.js';
 import { h } from './dom.js';
 import { exact, fraction, threshold } from './format.js';
 import { mapFigure } from './map-figure.js';
 import { answered, at, bar, factList, heading, namedTokens, signed, writesTable } from './panel-parts.js';
+import { figureSql } from './prompt-sql.js';
 import { parseNode } from './routes.js';
 import { sortable, tableTools } from './table.js';
 import { headName, kindOf, parseHead } from './tabs.js';
@@ -17,6 +19,12 @@ import { headName, kindOf, parseHead } from './tabs.js';
  * One line of a table of heads: the numbers beside its name.
  * @typedef {HeadId & { first: number, cells: { value: number | string | null, show: string | Node[], title?: string }[], under: boolean }} Listed
  */
+
+/** @param {PanelProps} props @param {string} id of a table: heads of the prompt, of a node, of an edge into it */
+function headsSql(props, id) {
+  const { layer, pos } = props.focus;
+  return id === 'prompt' ? figureSql(props, 'components') : figureSql(props, 'heads', { layer, pos });
+}
 
 /** @param {PanelProps} props @param {Listed[]} rows @param {string[]} columns @param {HeadId | null} chosen @param {string} id */
 function headTable(props, rows, columns, chosen, id) {
@@ -33,7 +41,7 @@ function headTable(props, rows, columns, chosen, id) {
     );
   });
   const table = h('table', { class: 'heads' }, h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'head'), h('th', { 'aria-hidden': 'true' }), ...columns.map((name) => h('th', { scope: 'col', class: name === 'from' ? null : 'num' }, name)))), h('tbody', {}, ...body));
-  return [h('div', { class: 'short' }, sortable(table, { id: `heads-${id}`, sorting: props.sorting })), tableTools(table, { name: 'heads' })];
+  return [h('div', { class: 'short' }, sortable(table, { id: `heads-${id}`, sorting: props.sorting })), tableTools(table, { name: 'heads', sql: headsSql(props, id) })];
 }
 
 /** @param {number | null} value */
@@ -80,7 +88,7 @@ function mapSection(props, of, pos) {
   const edge = kindOf(selection) === 'attn' && Number(selection?.split('.')[0]) === of.layer ? Number(selection?.split('-')[1]) : null;
   const figure = (/** @type {import('./details.js').MapCell[]} */ cells, /** @type {string} */ under) =>
     props.memo(`map ${name} ${pos} ${edge} ${cells.length}`, () =>
-      mapFigure({ cells, tokens: data.prompt.tokens, name, under, chosen: { dst: pos, src: edge }, width: props.width, onCell: (dst, src) => onGo({ sel: `${of.layer}.attn.${dst}-${src}`, head: name, tab: null }) }),
+      mapFigure({ sql: () => figureSql(props, 'maps', of), cells, tokens: data.prompt.tokens, name, under, chosen: { dst: pos, src: edge }, width: props.width, onCell: (dst, src) => onGo({ sel: `${of.layer}.attn.${dst}-${src}`, head: name, tab: null }) }),
     );
   const answer = props.ask(`map ${name}`, () => source.details.headMap(index, data.prompt.prompt_id, of));
   return answered(answer, `The map of ${name}`, (cells) =>
@@ -130,6 +138,7 @@ function headDetail(props, of, pos) {
   const head = h('section', { class: 'chosen', 'aria-label': `Head ${name}`, 'data-testid': 'head-detail' });
   head.append(
     h('h2', {}, name, ' ', h('span', { class: 'at' }, 'writing at '), ...at(data.prompt.tokens, pos)),
+    corpusLink(props, { component: 'head', layer: of.layer, expert: -1, index: of.head }),
     factList([['share at this token', here ? fraction(here.first) : `under ${threshold(index.floor)}, or not stored`, here ? `sum of its stored edges into this token: ${exact(here.first)}` : '']]),
     ...mapSection(props, of, pos),
     heading('Writes', 'logits it adds at this token, before bias'),

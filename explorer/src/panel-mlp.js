@@ -1,11 +1,13 @@
 /** The panel's MLP: its neurons by share, what one of them promotes here, and where else it is stored. */
 
+import { corpusLink } from './corpus-link.js';
 import { inContext } from './details.js';
 import { h } from './dom.js';
 import { exact, fraction, quantity } from './format.js';
 import { edgeHeader } from './panel-heads.js';
 import { BLOCK_LEVEL, isBlockLevel } from './places.js';
 import { answered, at, bar, factList, heading, namedTokens, writesTable } from './panel-parts.js';
+import { figureSql } from './prompt-sql.js';
 import { sortable, tableTools } from './table.js';
 import { kindOf, neuronName, parseNeuron } from './tabs.js';
 
@@ -35,7 +37,7 @@ function neuronTable(props, rows, chosen, placed) {
   });
   const head = (/** @type {string} */ name, num = true) => h('th', { scope: 'col', class: num ? 'num' : null }, name);
   const table = h('table', { class: 'neurons' }, h('thead', {}, h('tr', {}, head('neuron', false), placed ? head('at', false) : null, h('th', { 'aria-hidden': 'true' }), head('share'), head('activation'))), h('tbody', {}, ...body));
-  return [h('div', { class: 'short' }, sortable(table, { id: placed ? 'neurons-prompt' : 'neurons', sorting: props.sorting })), tableTools(table, { name: 'neurons' })];
+  return [h('div', { class: 'short' }, sortable(table, { id: placed ? 'neurons-prompt' : 'neurons', sorting: props.sorting })), tableTools(table, { name: 'neurons', sql: placed ? figureSql(props, 'neuronsTop', { limit: rows.length }) : figureSql(props, 'neurons', { layer: props.focus.layer, pos: props.focus.pos }) })];
 }
 
 /** Where in the prompt a neuron is stored. @param {PanelProps} props @param {PlacedNeuron} of @param {import('./details.js').NeuronPlace[]} places */
@@ -80,6 +82,7 @@ function neuronDetail(props, of) {
   const el = h('section', { class: 'chosen', 'aria-label': `Neuron ${name}`, 'data-testid': 'neuron-detail' });
   el.append(
     h('h2', {}, name, ' ', h('span', { class: 'at' }, 'at '), ...at(data.prompt.tokens, of.pos)),
+    corpusLink(props, { component: 'neuron', layer: of.layer, expert: of.expert, index: of.neuron }),
     factList([
       ['share', fraction(of.share), exact(of.share)],
       ['activation', quantity(of.activation), exact(of.activation)],

@@ -5,6 +5,7 @@ import { answerFrom, edgeName, nodeMeaning, nodeName } from './describe.js';
 import { h } from './dom.js';
 import { exact, fraction, integer, quantity, threshold } from './format.js';
 import { answered, at, bar, edgeList, factList, heading, namedTokens, tokenMark, writesTable } from './panel-parts.js';
+import { figureSql } from './prompt-sql.js';
 import { nodeKey } from './routes.js';
 import { sortable, tableTools } from './table.js';
 import { kindOf } from './tabs.js';
@@ -35,8 +36,8 @@ function lensRow(row, named) {
   );
 }
 
-/** @param {import('./data.js').LensRow[]} rows @param {PanelProps} props */
-function lensTable(rows, props) {
+/** @param {import('./data.js').LensRow[]} rows @param {PanelProps} props @param {boolean} raw */
+function lensTable(rows, props, raw) {
   const { layer, point, pos } = props.focus;
   if (!rows.length && props.data.nodes.has(nodeKey(layer, point, pos))) return [h('p', { class: 'inline-error', role: 'alert' }, 'The lens of this node is missing, though the node is stored: the file may be another run’s. Make the site again with “flowatlas site”.')];
   if (!rows.length) return [h('p', { class: 'quiet' }, 'No lens is stored for this node: it is on no stored route.')];
@@ -48,7 +49,7 @@ function lensTable(rows, props) {
     h('thead', {}, h('tr', {}, head('#', 'rank'), head('token', 'token', false), h('th', { 'aria-hidden': 'true' }), head('prob.', 'probability'), head('logit', 'logit'), head('change', 'change of rank since one node earlier in the residual stream'))),
     h('tbody', {}, ...rows.map((row) => lensRow(row, named))),
   );
-  return [sortable(table, { id: 'lens', sorting: props.sorting }), tableTools(table, { name: `lens-${nodeKey(props.focus.layer, props.focus.point, props.focus.pos)}` })];
+  return [sortable(table, { id: 'lens', sorting: props.sorting }), tableTools(table, { name: `lens-${nodeKey(props.focus.layer, props.focus.point, props.focus.pos)}`, sql: figureSql(props, 'lens', { layer, point, pos, raw }) })];
 }
 
 /** The lens with and without the final norm, where both are stored. @param {PanelProps} props */
@@ -63,7 +64,7 @@ function lensSection(props) {
   return [
     heading('Reads as', raw ? 'lens: unembedding alone' : 'lens: final norm, then unembedding'),
     stored ? h('label', { class: 'check' }, box, 'without the final norm') : null,
-    ...answered(answer, 'The lens of this node', (rows) => lensTable(rows, props), 10),
+    ...answered(answer, 'The lens of this node', (rows) => lensTable(rows, props, raw), 10),
   ];
 }
 
@@ -74,7 +75,7 @@ function chartSection(props, pos, here) {
   if (!target) return [];
   return [
     heading('Through the layers', `of what follows ${pos === props.route.target ? 'the target' : 'this token'}`),
-    props.memo(`answer ${pos} ${here}`, () => answerChart({ nodes: data.nodes, target, shape: { nLayers: index.n_layers, parallel: index.parallel }, here, width: props.width, onSelect })),
+    props.memo(`answer ${pos} ${here}`, () => answerChart({ sql: figureSql(props, 'answer', { pos }), nodes: data.nodes, target, shape: { nLayers: index.n_layers, parallel: index.parallel }, here, width: props.width, onSelect })),
   ];
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { attr, fill, h, perFrame, refill } from './dom.js';
+import { createMemo } from './memo.js';
 import { effectsTab } from './panel-effects.js';
 import { headsTab } from './panel-heads.js';
 import { mlpTab } from './panel-mlp.js';
@@ -26,26 +27,6 @@ import { focusOf, naturalTab } from './tabs.js';
 
 /** @type {Tab[]} in the order in which they are offered */
 const TABS = [nodeTab, headsTab, mlpTab, traceTab, effectsTab];
-
-/** Keeps the elements of the last drawing that the next one uses again: a heat map is not drawn for every move of the threshold. */
-function createMemo() {
-  /** @type {Map<string, Element>} */
-  let before = new Map();
-  /** @type {Map<string, Element>} */
-  let now = new Map();
-  return {
-    turn() {
-      before = now;
-      now = new Map();
-    },
-    /** @param {string} key @param {() => Element} make */
-    get(key, make) {
-      const el = before.get(key) ?? now.get(key) ?? make();
-      now.set(key, el);
-      return el;
-    },
-  };
-}
 
 /** @param {{ onRetry: () => void }} options `onRetry`: a reader tries again what could not be read */
 export function createPanel({ onRetry }) {

@@ -4,6 +4,8 @@ import { attr, fill, h } from './dom.js';
 import { PAGE_ROWS } from './data.js';
 import { clip, exact, fraction, integer, plural, showText } from './format.js';
 import { tokenMark } from './panel-parts.js';
+import { asked, sqlLinkLater } from './sql-link.js';
+import listSql from './sql/prompts_asked.sql?raw';
 import { format, promptState } from './state.js';
 import { tableTools } from './table.js';
 
@@ -49,13 +51,21 @@ export function createPrompts({ data, navigate }) {
   const table = h('table', { class: 'list' }, h('thead', {}, headRow), body);
   const pager = h('nav', { class: 'pager', 'aria-label': 'Pages' });
   const heading = h('h1', {}, 'Prompts');
-  const el = h('main', { class: 'prompts page', id: 'main', tabindex: '-1' }, heading, h('div', { class: 'filters' }, search, group, count, tableTools(() => numbers(), { name: 'prompts-of-this-page' })), h('div', { class: 'scroll' }, table), pager);
+  const el = h('main', { class: 'prompts page', id: 'main', tabindex: '-1' }, heading, h('div', { class: 'filters' }, search, group, count, tableTools(() => numbers(), { name: 'prompts-of-this-page', sql: sqlLinkLater('the list of prompts', asking) })), h('div', { class: 'scroll' }, table), pager);
   /** @type {import('./state.js').PromptsState | null} */
   let state = null;
   /** @type {any[]} */
   let shown = [];
   const numbers = () => ({ columns: LISTED, rows: shown.map((row) => LISTED.map((name) => row[name])) });
   let title = 'Prompts';
+
+  /** What the list answers, for the console. */
+  function asking() {
+    if (!state) return null;
+    const values = { q: state.q, group: state.group ?? '', any_group: state.group === null };
+    return { run: state.run, text: asked(listSql, values, { prompts: 'prompts', targets: 'targets' }) };
+  }
+
   let latest = 0;
   let typing = 0;
 

@@ -29,3 +29,24 @@ export function decode(batches) {
   }
   return rows;
 }
+
+/** A value as a cell: what is no scalar is written out. @param {any} value @returns {import('./figure.js').Cell} */
+function cell(value) {
+  const found = plain(value);
+  if (found === null || typeof found !== 'object') return found;
+  return found instanceof Date ? found.toISOString() : JSON.stringify(found, (_, one) => (typeof one === 'bigint' ? Number(one) : one));
+}
+
+/**
+ * The same as a table, for queries whose columns are not known: two may have one name.
+ * @param {Batch[]} batches
+ * @returns {import('./figure.js').Numbers}
+ */
+export function tabulate(batches) {
+  const columns = batches[0]?.schema.fields.map((field) => field.name) ?? [];
+  const rows = batches.flatMap((batch) => {
+    const vectors = columns.map((_, at) => batch.getChildAt(at));
+    return Array.from({ length: batch.numRows }, (_, i) => vectors.map((vector) => cell(vector.get(i))));
+  });
+  return { columns, rows };
+}

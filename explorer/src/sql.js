@@ -4,7 +4,7 @@
  */
 
 /**
- * @param {string | number | boolean | null | string[]} value
+ * @param {string | number | boolean | null | (string | number)[]} value
  * @returns {string}
  */
 export function literal(value) {

@@ -7,6 +7,7 @@ import { fraction, plural } from './format.js';
 import { createGraph, hiderOf } from './graph.js';
 import { headsInto, neuronsInto } from './expand.js';
 import { nodeToOpen, unopened, whyNot } from './opening.js';
+import { laterFigureSql } from './prompt-sql.js';
 import { MODES, parseNode, summary } from './routes.js';
 import { createSlider } from './slider.js';
 import { createStageKeys } from './stage-keys.js';
@@ -63,7 +64,8 @@ export function createStage({ go, onSelect, onOpen, onPart }) {
   const keys = createStageKeys({ graph, props: () => now, go, onSelect, onOpen: openSelected, toggleFull: tools.toggleFull, say });
   const name = () => (now ? `route-${now.index.id}-prompt-${now.data.prompt.prompt_id}-position-${now.route.target}` : 'route');
   const title = () => (now ? `Information flow route of prompt ${now.data.prompt.prompt_id} in ${now.index.title}, position ${now.route.target}, threshold ${now.tau}, ${modeName(now.mode)}` : '');
-  const downloads = figureTools({ name, title, svg: graph.figure, table: () => numbersOf(/** @type {StageProps} */ (now)) });
+  const sql = laterFigureSql('route', () => now && [now, { tau: now.tau }]);
+  const downloads = figureTools({ name, title, sql, svg: graph.figure, table: () => numbersOf(/** @type {StageProps} */ (now)) });
   attr(downloads, 'aria-label', 'Download the graph');
   tools.toggles.append(h('label', { class: 'check', title: 'Draw stored edges that are not on the route  f' }, faint, 'off-route'));
   const el = h(

@@ -9,13 +9,38 @@
  *   head: string | null, neuron: string | null, of: import('./tabs.js').Outcome, raw: boolean,
  *   hide: string, open: string, zoom: string | null, pair: number | null, order: string }} PromptState `hide`, `open` and `order`
  *   are lists with commas, `zoom` is as in `camera.js`, `order` as in `table.js`
- * @typedef {CatalogueState | PromptsState | PromptState} State
+ * @typedef {{ view: 'corpus', run: string, measure: string, group: string | null, tau: number | null,
+ *   list: import('./measures.js').Part, find: string, order: string }} CorpusState null `group`: all prompts
+ * @typedef {{ view: 'contrast', run: string, by: import('./measures.js').Contrast, a: string | null, b: string | null,
+ *   group: string | null, measure: string, list: 'parts' | 'neuron', y: 'q' | 'p', specific: boolean, find: string,
+ *   order: string }} ContrastState as the columns of `contrasts`; null `a`: the first that there is
+ * @typedef {{ view: 'head' | 'neuron', run: string, name: string, measure: string, tau: number | null,
+ *   source: typeof SOURCES[number], pick: typeof PICKS[number], order: string }} ComponentState `source` of roles, `pick` of examples
+ * @typedef {{ view: 'search', run: string, q: string }} SearchState
+ * @typedef {{ view: 'sql', run: string, q: string, as: 'table' | 'chart', kind: import('./chart-choice.js').Kind | null,
+ *   x: string | null, y: string | null, with: string | null }} SqlState null: what suits the result; `with` is the run that `compared` compares it with
+ * @typedef {{ view: 'map', run: string, clusters: string, lasso: string, zoom: string | null, template: number | null, least: number,
+ *   order: string }} MapState `clusters` and `lasso` (as in `lasso.js`) are lists with commas
+ * @typedef {{ view: 'trust', run: string, order: string }} TrustState
+ * @typedef {{ view: 'data', run: string, group: string | null, order: string }} DataState
+ * @typedef {{ view: 'compare', run: string, other: string, measure: string, group: string | null, list: 'parts' | 'neuron', find: string,
+ *   order: string }} CompareState
+ * @typedef {CorpusState | ContrastState | ComponentState | SearchState | SqlState | MapState | TrustState | DataState | CompareState} PageState
+ * @typedef {PromptsState | PromptState | PageState} RunState
+ * @typedef {RunState['view']} RunView
+ * @typedef {CatalogueState | RunState} State
  */
 
+import { KINDS } from './chart-choice.js';
+import { readLasso } from './lasso.js';
+import { COMPARED, CONTRASTS, LEAST, MEASURES, PARTS, PICKS, SOURCES } from './measures.js';
 import { MODES } from './routes.js';
 import { OUTCOMES, parseHead, parseNeuron, TAB_NAMES } from './tabs.js';
 
 const MAX_INT = 2 ** 31 - 1;
+const MAX_WORDS = 500;
+const MAX_SQL = 8000;
+const MAX_NAME = 200; // of a run
 const SORT = /^-?(id|text|group|tokens|predicted|prob|rank)$/;
 const NODE = /^(-1|\d{1,4})\.(mid|post)\.\d{1,6}$/;
 const EDGE = /^\d{1,4}\.(?:attn\.\d{1,6}-\d{1,6}|(?:resid_attn|mlp|resid_mlp)\.\d{1,6})$/;
@@ -68,32 +93,89 @@ export function toggled(list, word, order) {
  * @typedef {{ default: any, read: (text: string) => any, write?: (value: any) => string }} Param
  */
 
-/** @type {Record<'prompts' | 'prompt', Record<string, Param>>} */
+/** @param {number} most @returns {(text: string) => string} */
+const upTo = (most) => (text) => text.slice(0, most);
+/** @param {readonly string[]} values the first is the default @returns {Param} */
+const choice = (values) => ({ default: values[0], read: oneOf(values) });
+
+/** Parameters that several views have. @type {Record<'words' | 'group' | 'tau' | 'flag' | 'order', Param>} */
+const COMMON = {
+  words: { default: '', read: upTo(MAX_WORDS) },
+  group: { default: null, read: upTo(MAX_WORDS) },
+  tau: { default: null, read: (text) => (text !== '' && TAU.test(text) && Number(text) < 1 ? Number(text) : undefined) },
+  flag: { default: false, read: (text) => (text === '1' ? true : undefined), write: () => '1' },
+  order: { default: '', read: readOrders },
+};
+
+/** @type {Record<string, Param>} of the page of a head or neuron */
+const COMPONENT = { measure: choice(Object.keys(MEASURES)), tau: COMMON.tau, source: choice(SOURCES), pick: choice(PICKS), order: COMMON.order };
+
+/** @type {Record<RunView, Record<string, Param>>} */
 const PARAMS = {
   prompts: {
-    q: { default: '', read: (text) => text.slice(0, 500) },
-    group: { default: null, read: (text) => text.slice(0, 500) },
+    q: COMMON.words,
+    group: COMMON.group,
     sort: { default: 'id', read: (text) => (SORT.test(text) ? text : undefined) },
     page: { default: 1, read: (text) => toInt(text) || undefined },
   },
   prompt: {
     t: { default: null, read: toInt },
-    tau: { default: null, read: (text) => (text !== '' && TAU.test(text) && Number(text) < 1 ? Number(text) : undefined) },
-    mode: { default: 'summed', read: oneOf(MODES) },
+    tau: COMMON.tau,
+    mode: choice(MODES),
     sel: { default: null, read: (text) => (NODE.test(text) || EDGE.test(text) ? text : undefined) },
     tab: { default: null, read: oneOf(TAB_NAMES) },
     head: { default: null, read: (text) => (parseHead(text) ? text : undefined) },
     neuron: { default: null, read: (text) => (parseNeuron(text) ? text : undefined) },
-    of: { default: 'answer', read: oneOf(OUTCOMES) },
-    raw: { default: false, read: (text) => (text === '1' ? true : undefined), write: () => '1' },
+    of: choice(OUTCOMES),
+    raw: COMMON.flag,
     faint: { default: true, read: (text) => (text === '0' ? false : text === '1' ? true : undefined), write: (on) => (on ? '1' : '0') },
     hide: { default: '', read: (text) => someOf(HIDEABLE, text) },
     open: { default: '', read: readNodes },
     zoom: { default: null, read: (text) => (ZOOM.test(text) ? text : undefined) },
     pair: { default: null, read: toInt },
-    order: { default: '', read: readOrders },
+    order: COMMON.order,
   },
+  corpus: { measure: choice(Object.keys(MEASURES)), group: COMMON.group, tau: COMMON.tau, list: choice(PARTS), find: COMMON.words, order: COMMON.order },
+  contrast: {
+    by: choice(CONTRASTS),
+    a: COMMON.group,
+    b: COMMON.group,
+    group: COMMON.group,
+    measure: choice(COMPARED),
+    list: choice(['parts', 'neuron']),
+    y: choice(['q', 'p']),
+    specific: COMMON.flag,
+    find: COMMON.words,
+    order: COMMON.order,
+  },
+  head: COMPONENT,
+  neuron: COMPONENT,
+  search: { q: COMMON.words },
+  map: {
+    clusters: { default: '', read: (text) => (/^\d{1,3}(,\d{1,3}){0,40}$/.test(text) ? text : undefined) },
+    lasso: { default: '', read: (text) => (readLasso(text) ? text : undefined) },
+    zoom: { default: null, read: (text) => (ZOOM.test(text) ? text : undefined) },
+    template: { default: null, read: toInt },
+    least: { default: 0.5, read: (text) => LEAST.find((least) => String(least) === text) },
+    order: COMMON.order,
+  },
+  data: { group: COMMON.group, order: COMMON.order },
+  trust: { order: COMMON.order },
+  sql: { q: { default: '', read: upTo(MAX_SQL) }, as: choice(['table', 'chart']), kind: { default: null, read: oneOf(KINDS) }, x: COMMON.group, y: COMMON.group, with: COMMON.group },
+  compare: { measure: choice(COMPARED), group: COMMON.group, list: choice(['parts', 'neuron']), find: COMMON.words, order: COMMON.order },
 };
+
+/** The views of one thing: what follows the view's name in the address, and its key in the state. @type {Partial<Record<RunView, { key: string, read: (text: string) => any }>>} */
+const THINGS = {
+  prompt: { key: 'id', read: toInt },
+  head: { key: 'name', read: (text) => (parseHead(text) ? text : undefined) },
+  neuron: { key: 'name', read: (text) => (parseNeuron(text) ? text : undefined) },
+};
+
+/** A view's name in the address. @param {RunView} view */
+const wordOf = (view) => (view === 'prompt' ? 'p' : view);
+/** Two runs stand behind `compare`; every other view's name stands behind its run. @type {Map<string, RunView>} */
+const VIEWS = new Map(/** @type {RunView[]} */ (Object.keys(PARAMS)).filter((view) => view !== 'compare').map((view) => [wordOf(view), view]));
 
 /** @param {string | null} sel @returns {'node' | 'edge' | null} */
 export function selectionKind(sel) {
@@ -101,7 +183,7 @@ export function selectionKind(sel) {
   return NODE.test(sel) ? 'node' : 'edge';
 }
 
-/** @param {'prompts' | 'prompt'} view */
+/** @param {RunView} view */
 function defaults(view) {
   return Object.fromEntries(Object.entries(PARAMS[view]).map(([name, param]) => [name, param.default]));
 }
@@ -114,6 +196,13 @@ export const promptsState = (run, rest = {}) =>
 export const promptState = (run, id, rest = {}) =>
   /** @type {PromptState} */ ({ view: 'prompt', run, id, ...defaults('prompt'), ...rest });
 
+/**
+ * A page of a run as it is at first, or with some of it set; `name` of a head or neuron and `other` of a comparison must be.
+ * @template {PageState['view']} V @param {V} view @param {string} run
+ * @param {Partial<Extract<PageState, { view: V }>>} [rest] @returns {Extract<PageState, { view: V }>}
+ */
+export const pageState = (view, run, rest = {}) => /** @type {any} */ ({ view, run, ...defaults(view), ...rest });
+
 /** @param {string} text */
 function decode(text) {
   try {
@@ -124,7 +213,7 @@ function decode(text) {
 }
 
 /**
- * @param {string} query @param {'prompts' | 'prompt'} view
+ * @param {string} query @param {RunView} view
  * @returns {{ values: Record<string, any>, problems: string[] }}
  */
 function readParams(query, view) {
@@ -153,21 +242,30 @@ export function parse(hash) {
   const path = cut < 0 ? text : text.slice(0, cut);
   const query = cut < 0 ? '' : text.slice(cut + 1);
   const parts = path.split('/').filter(Boolean).map(decode);
-  const [run, view, id, ...rest] = parts;
   const nowhere = { state: /** @type {State} */ ({ view: 'catalogue' }), problems: [text.slice(0, 120)] };
   if (parts.length === 0) return { ...nowhere, problems: query ? [query.slice(0, 80)] : [] };
-  if (parts.includes(null) || !run || run.length > 200) return nowhere;
-  if (parts.length === 1 || (parts.length === 2 && view === 'prompts')) {
-    const { values, problems } = readParams(query, 'prompts');
-    return { state: promptsState(run, values), problems };
-  }
-  const number = toInt(id ?? '');
-  if (view === 'p' && number !== undefined) {
-    const { values, problems } = readParams(query, 'prompt');
-    return { state: promptState(run, number, values), problems: [...rest.map(String), ...problems] };
-  }
+  if (!parts.every((part) => part !== null && part.length <= MAX_NAME)) return nowhere;
+  const [run, word = 'prompts', ...rest] = /** @type {string[]} */ (parts);
+  const found = findView(run, word, rest);
   // The run is known, so the reader stays in it.
-  return { state: promptsState(run), problems: [text.slice(0, 120)] };
+  if (!found) return { state: promptsState(run), problems: [text.slice(0, 120)] };
+  const { values, problems } = readParams(query, found.view);
+  return { state: /** @type {State} */ ({ view: found.view, run: found.run, ...values, ...found.thing }), problems: [...found.beyond, ...problems] };
+}
+
+/**
+ * The view that an address names, and what it is of.
+ * @param {string} run @param {string} word @param {string[]} rest
+ * @returns {{ view: RunView, run: string, thing: Record<string, any>, beyond: string[] } | null} `beyond` is not understood
+ */
+function findView(run, word, rest) {
+  const view = VIEWS.get(word);
+  const thing = view && THINGS[view];
+  const value = thing && rest.length ? thing.read(rest[0]) : undefined;
+  if (view && thing && value !== undefined) return { view, run, thing: { [thing.key]: value }, beyond: rest.slice(1) };
+  if (view && !thing && !rest.length) return { view, run, thing: {}, beyond: [] };
+  if (run === 'compare' && rest.length === 1) return { view: 'compare', run: word, thing: { other: rest[0] }, beyond: [] };
+  return null;
 }
 
 /** Readable where it may be: spaces as +; half a surrogate pair, which has no UTF-8, as U+FFFD. @param {string} text */
@@ -182,11 +280,16 @@ function encode(text) {
  */
 export function format(state) {
   if (state.view === 'catalogue') return '#/';
-  const run = encodeURIComponent(state.run);
-  const path = state.view === 'prompts' ? `#/${run}/prompts` : `#/${run}/p/${state.id}`;
+  const path = state.view === 'compare' ? ['compare', state.run, state.other] : [state.run, wordOf(state.view), ...thingOf(state)];
   const query = Object.entries(PARAMS[state.view])
     .map(([name, param]) => ({ name, param, value: /** @type {any} */ (state)[name] }))
     .filter(({ value, param }) => value !== param.default && value !== undefined)
     .map(({ name, param, value }) => `${name}=${encode(param.write ? param.write(value) : String(value))}`);
-  return query.length ? `${path}?${query.join('&')}` : path;
+  return `#/${path.map(encodeURIComponent).join('/')}${query.length ? `?${query.join('&')}` : ''}`;
+}
+
+/** @param {RunState} state @returns {string[]} */
+function thingOf(state) {
+  const thing = THINGS[state.view];
+  return thing ? [String(/** @type {any} */ (state)[thing.key])] : [];
 }

@@ -117,9 +117,9 @@ export function sortable(table, { id, sorting }) {
 /**
  * Copy as TSV, download as CSV.
  * @param {HTMLTableElement | (() => import('./figure.js').Numbers)} table or what it shows, where a page holds only part of it
- * @param {{ name: string }} options
+ * @param {{ name: string, sql?: HTMLAnchorElement }} options `sql` leads to the question that the numbers answer
  */
-export function tableTools(table, { name }) {
+export function tableTools(table, { name, sql }) {
   const numbers = () => (typeof table === 'function' ? table() : numbersOf(table));
   const words = name.replaceAll('-', ' ');
   return h(
@@ -130,5 +130,6 @@ export function tableTools(table, { name }) {
       flash(button, 'copied');
     }),
     toolButton('CSV', `Download ${words} as CSV`, 'download-csv', () => download(`${fileName(name)}.csv`, new Blob(['\ufeff', csvOf(numbers())], { type: 'text/csv;charset=utf-8' }))),
+    sql ?? null,
   );
 }

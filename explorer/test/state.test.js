@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { format, HIDEABLE, parse, promptsState, promptState, selectionKind, toggled } from '../src/state.js';
+import { format, HIDEABLE, pageState, parse, promptsState, promptState, selectionKind, toggled } from '../src/state.js';
 
 describe('round trip', () => {
   it.each([
@@ -18,6 +18,14 @@ describe('round trip', () => {
     promptState('demo', 2, { tab: 'mlp', neuron: 'L1E7N300' }),
     promptState('demo', 2, { tab: 'effects', of: 'difference', raw: true }),
     promptState('demo', 2, { sel: '1.mid.3', order: 'lens.4d,heads-node.0a' }),
+    pageState('corpus', 'demo', { measure: 'frequency', group: 'x & y', tau: 0.04, list: 'neuron', find: 'L1', order: 'ranking.2d' }),
+    pageState('contrast', 'demo', { by: 'roles', a: 'clean', b: 'corrupt', group: '', measure: 'effect', y: 'p', specific: true }),
+    pageState('head', 'demo', { name: 'L5H1' }),
+    pageState('neuron', 'demo', { name: 'L5E2N12', measure: 'effect', tau: 0.08, source: 'maps', pick: 'decile', order: 'roles.1d' }),
+    pageState('search', 'demo', { q: 'L5.H1' }),
+    pageState('sql', 'demo', { q: "SELECT * FROM edges WHERE kind = 'attn' -- 1,2\n" }),
+    ...['map', 'data', 'trust'].map((view) => pageState(view, 'demo')),
+    pageState('compare', 'base run', { other: 'a/b' }),
   ])('%j', (state) => expect(parse(format(state))).toEqual({ state, problems: [] }));
 
   it('writes only what differs from the default', () => {
@@ -25,6 +33,13 @@ describe('round trip', () => {
     expect(format(promptState('demo', 17, { mode: 'per_head' }))).toBe('#/demo/p/17?mode=per_head');
     expect(format(promptsState('demo'))).toBe('#/demo/prompts');
     expect(format({ view: 'catalogue' })).toBe('#/');
+  });
+
+  it('a run may be called as a page is', () => {
+    expect(format(pageState('compare', 'a', { other: 'b' }))).toBe('#/compare/a/b');
+    expect(parse('#/compare/p/3').state).toEqual(promptState('compare', 3));
+    expect(parse('#/compare/sql').state).toEqual(pageState('sql', 'compare'));
+    expect(parse('#/map/map').state).toEqual(pageState('map', 'map'));
   });
 
   it('half a surrogate pair does not break the address', () => {
@@ -37,7 +52,7 @@ describe('hostile or stale hashes', () => {
     expect(parse(hash)).toEqual({ state: { view: 'catalogue' }, problems: [] });
   });
 
-  it.each(['#/demo/p/-1', '#/demo/p/x', '#/demo/p/99999999999', '#/demo/p/', '#/demo/b/c/d', '#/demo/nothing', '#/demo/prompts/3'])('%s stays in the run and says so', (hash) => {
+  it.each(['#/demo/p/-1', '#/demo/p/x', '#/demo/p/99999999999', '#/demo/p/', '#/demo/b/c/d', '#/demo/nothing', '#/demo/prompts/3', '#/demo/head', '#/demo/head/L1N2', '#/demo/neuron/L1H2', '#/demo/map/3', '#/demo/compare/a'])('%s stays in the run and says so', (hash) => {
     const { state, problems } = parse(hash);
     expect(state).toEqual(promptsState('demo'));
     expect(problems).toHaveLength(1);
@@ -85,4 +100,22 @@ it('tells nodes from edges', () => {
   expect(selectionKind(null)).toBe(null);
   expect(selectionKind('-1.post.0')).toBe('node');
   expect(selectionKind('2.resid_mlp.4')).toBe('edge');
+});
+
+describe('the map, the console and two runs', () => {
+  it.each([
+    ['#/r/map?clusters=0,3&lasso=-1.5,2,3,0.25,0,-7&least=0.75', { view: 'map', clusters: '0,3', lasso: '-1.5,2,3,0.25,0,-7', least: 0.75, template: null }],
+    ['#/r/sql?q=SELECT+1&as=chart&kind=line&x=layer&with=other', { view: 'sql', q: 'SELECT 1', as: 'chart', kind: 'line', x: 'layer', with: 'other' }],
+    ['#/compare/a/b?measure=effect&list=neuron', { view: 'compare', run: 'a', other: 'b', measure: 'effect', list: 'neuron' }],
+    ['#/r/data?group=ioi', { view: 'data', group: 'ioi' }],
+  ])('reads and writes %s', (hash, state) => {
+    const found = parse(hash);
+    expect(found.problems).toEqual([]);
+    expect(found.state).toMatchObject(state);
+    expect(format(found.state)).toBe(hash);
+  });
+
+  it.each(['#/r/map?clusters=x', '#/r/map?lasso=1,2,3', '#/r/map?least=0.3', '#/r/sql?kind=pie', '#/r/sql?as=picture'])('leaves out what it does not know: %s', (hash) => {
+    expect(parse(hash).problems).toHaveLength(1);
+  });
 });

@@ -1,7 +1,7 @@
 """`python -m flowatlas.docs`: writes what the documents say of tables and models, from the schema and the table of families.
 
-README.md gets the tables of columns; docs/models.md and explorer/src/models.json the families, with the errors that
-`python tests/measure_families.py` left in docs/model_errors.json.
+README.md gets the tables of columns, as explorer/src/tables.json does for the page's SQL console; docs/models.md and
+explorer/src/models.json the families, with the errors that `python tests/measure_families.py` left in docs/model_errors.json.
 """
 
 import json
@@ -10,13 +10,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from flowatlas.families import FAMILIES, REFUSED, TEXT_PARTS, Family, SameAs
-from flowatlas.schema import MODEL_TABLES, TABLES, markdown
+from flowatlas.schema import MODEL_TABLES, TABLES, Column, markdown
 from flowatlas.schema_compared import COMPARED_TABLES
 from flowatlas.schema_stats import STATS_TABLES
 
 _PLACE = re.compile(r"(<!-- tables: .*? -->\n).*(<!-- /tables -->)", re.DOTALL)
 _DTYPES = ("float32", "bfloat16", "float16")
+_SQL_TYPES = {
+    "bool": "BOOLEAN", "int8": "TINYINT", "int16": "SMALLINT", "int32": "INTEGER", "int64": "BIGINT", "float": "FLOAT",
+    "double": "DOUBLE", "string": "VARCHAR",
+}  # fmt: skip
 
 _MODELS = """# Models
 
@@ -99,6 +105,28 @@ def models_list() -> list[dict[str, Any]]:
     ]
 
 
+def tables_list() -> list[dict[str, Any]]:
+    """Every table that the page's SQL can name: `name` with its schema, what a `row` is, columns with DuckDB's types."""
+    schemas = (("", TABLES), ("model.", MODEL_TABLES), ("stats.", STATS_TABLES), ("compared.", COMPARED_TABLES))
+    return [
+        {"name": schema + name, "row": table.row, "columns": [_column(column) for column in table.columns]}
+        for schema, tables in schemas
+        for name, table in tables.items()
+    ]
+
+
+def _column(column: Column) -> dict[str, str]:
+    said = {"name": column.name, "type": _sql_type(column.type), "meaning": column.meaning, "unit": column.unit}
+    said |= {"range": column.range or ", ".join(column.categories), "null": column.null}
+    return {key: value for key, value in said.items() if value}
+
+
+def _sql_type(type_: pa.DataType) -> str:
+    if pa.types.is_list(type_):
+        return _sql_type(type_.value_type) + "[]"
+    return _SQL_TYPES[str(type_.value_type if pa.types.is_dictionary(type_) else type_)]
+
+
 def blocks(family: Family) -> str:
     if isinstance(family.parallel, str):
         return f"parallel or sequential (`{family.parallel}`)"
@@ -141,7 +169,8 @@ def write(root: Path) -> None:
     readme, errors = root / "README.md", root / "docs" / "model_errors.json"
     readme.write_text(with_tables(readme.read_text()))
     (root / "docs" / "models.md").write_text(models_page(json.loads(errors.read_text())))
-    (root / "explorer" / "src" / "models.json").write_text(json.dumps(models_list(), indent=1) + "\n")
+    for name, made in (("models", models_list()), ("tables", tables_list())):
+        (root / "explorer" / "src" / f"{name}.json").write_text(json.dumps(made, indent=1) + "\n")
 
 
 if __name__ == "__main__":

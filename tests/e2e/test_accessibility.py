@@ -19,6 +19,13 @@ VIEWS = {
     "effects": ("#/routes/p/0?tab=effects", "panel"),
     "opened": ("#/routes/p/0?open=1.mid.14,0.post.2", "expanded-neuron"),
     "pair": ("#/routes/p/0?pair=1&sel=1.attn.14-2", "pair-heads"),
+    "corpus": ("#/routes/corpus", "row-ranking"),
+    "corpus effects": ("#/routes/corpus?measure=effect&list=mlp", "row-ranking"),
+    "contrast": ("#/routes/contrast?a=induction", "volcano"),
+    "contrast of pairs": ("#/routes/contrast?by=roles&list=neuron", "volcano"),
+    "head": ("#/routes/head/L1H2", "row-roles"),
+    "neuron": ("#/routes/neuron/L0N3", "row-fires"),
+    "search": ("#/routes/search?q=Mary", "found-head"),
     "message": ("#/routes/p/4000", "message"),
 }
 
@@ -101,8 +108,10 @@ def reach(page: Page, selector: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light"], indirect=True)
-@pytest.mark.parametrize("width", [390, 1280, 1920])
-@pytest.mark.parametrize("view", ["catalogue", "list", "prompt", "opened", "pair"])
+@pytest.mark.parametrize("width", [360, 390, 1280, 1920, 2560])
+@pytest.mark.parametrize(
+    "view", ["catalogue", "list", "prompt", "opened", "pair", "corpus", "contrast", "head", "neuron", "search"]
+)
 def test_nothing_runs_over_the_side(page: Page, site, view, width):
     page.set_viewport_size({"width": width, "height": 844})
     address, shown = VIEWS[view]

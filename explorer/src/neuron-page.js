@@ -1,0 +1,69 @@
+/** One neuron over the corpus: what it carries for whom, where it fires, what it promotes, and where to see it at work. */
+
+import { askAbout, examplesPart, groupsPart, neighbours, pairsPart, standing } from './component-parts.js';
+import { createDataTable } from './data-table.js';
+import { h } from './dom.js';
+import { exact, fraction, integer, plural, quantity } from './format.js';
+import { createMemo } from './memo.js';
+import { createStatsPage, halfOf } from './page-parts.js';
+import { answered, factList } from './panel-parts.js';
+import { promotedLists } from './promoted.js';
+import { asked, sqlLink } from './sql-link.js';
+import neuronTokensSql from './sql/neuron_tokens.sql?raw';
+import { parseNeuron } from './tabs.js';
+
+/** @typedef {import('./component-parts.js').Props} Props */
+
+/** @param {Props} props */
+function activationPart(props) {
+  const { answer } = askAbout(props, 'activation');
+  return answered(answer, 'Its activation', ([found]) => {
+    if (!found) return [];
+    const facts = factList([
+      ['stored at', `${plural(found.n, 'position')} of ${plural(found.n_prompts, 'prompt')}`, 'where it is among the top of its MLP on a route'],
+      ['activation there', `${quantity(found.activation)} (${quantity(found.activation_least)} to ${quantity(found.activation_most)})`, `mean, least and most: ${exact(found.activation)}`],
+      ['positive', fraction(found.positive), `part of these positions with an activation above 0: ${exact(found.positive)}`],
+      ['mean share there', fraction(found.share), exact(found.share)],
+    ]);
+    facts.dataset.testid = 'activation';
+    return [facts];
+  }, 1);
+}
+
+/** What its value vector does to the logits: the same in every prompt, up to the sign of its activation. @param {Props} props */
+function tokensPart(props) {
+  const { index, ask, of, data, state } = props;
+  const neuron = { layer: of.layer, expert: of.expert, neuron: of.index };
+  const answer = ask(`neuron tokens ${state.name}`, () => data.details.neuronTokens(index, neuron));
+  const text = asked(neuronTokensSql, neuron, { neuron_tokens: 'model.neuron_tokens', vocab: 'model.vocab' });
+  const positive = askAbout(props, 'activation').answer.value?.[0]?.positive ?? null;
+  return [
+    h('h2', {}, 'Tokens of its direction'),
+    h('p', { class: 'quiet' }, `By its weights alone: the same in every prompt, times its activation. ${positive === null ? '' : positive < 0.5 ? `Where it is stored its activation is mostly negative (${fraction(1 - positive)}), so the two lists change places there.` : `Where it is stored its activation is positive in ${fraction(positive)} of positions.`}`),
+    ...answered(answer, 'Its tokens', ({ up, down }) => [promotedLists([...up, ...down], { sql: sqlLink(state.run, text, 'its tokens'), words: ['promoted when positive', 'suppressed when positive'] })], 8),
+  ];
+}
+
+/** @param {import('./pages.js').Options} options */
+export function createNeuronPage({ data, navigate }) {
+  const fires = createDataTable({ id: 'fires', name: 'tokens-where-it-fires', first: 10 });
+  const memo = createMemo();
+
+  /** @param {import('./component-parts.js').PageProps} page */
+  function render(page) {
+    const { layer, expert, neuron } = /** @type {import('./details.js').Neuron} */ (parseNeuron(page.state.name));
+    const props = { ...page, data, of: { component: 'neuron', layer, expert, index: neuron } };
+    memo.turn();
+    if (layer >= page.index.n_layers) return [h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, `This model has no layer ${layer}: its layers are L0 to L${integer(page.index.n_layers - 1)}.`)];
+    return [
+      neighbours(page.state.run, props.of, { layers: page.index.n_layers, inside: null }),
+      ...standing(props),
+      ...activationPart(props),
+      h('div', { class: 'halves' }, h('section', {}, ...groupsPart({ ...props, width: halfOf(props.width) })), h('section', {}, h('h2', {}, 'Where it fires'), pairsPart(props, fires, 'fires', 'Tokens at which it is stored'))),
+      ...tokensPart(props),
+      ...examplesPart(props, memo.get),
+    ];
+  }
+
+  return createStatsPage({ data, navigate, heading: ({ name }) => `Neuron ${name}`, lead: 'What this neuron does over all prompts.', render });
+}

@@ -1,0 +1,33 @@
+/** The pages of a run beside its prompts: where each one's code is, and how the header names it. */
+
+import { createLater } from './later.js';
+
+/** @typedef {import('./state.js').PageState['view']} PageView */
+/** @typedef {{ data: import('./data.js').Data, navigate: (state: import('./state.js').State, options?: { replace?: boolean }) => void }} Options */
+
+/** @type {Record<PageView, (options: Options) => Promise<import('./app.js').View>>} */
+const LOADERS = {
+  corpus: async (options) => (await import('./corpus.js')).createCorpus(options),
+  contrast: async (options) => (await import('./contrast.js')).createContrast(options),
+  head: async (options) => (await import('./head-page.js')).createHeadPage(options),
+  neuron: async (options) => (await import('./neuron-page.js')).createNeuronPage(options),
+  search: async (options) => (await import('./search.js')).createSearch(options),
+  map: async (options) => (await import('./prompt-map.js')).createPromptMap(options),
+  data: async (options) => (await import('./dataset.js')).createDataset(options),
+  trust: async (options) => (await import('./trust.js')).createTrust(options),
+  sql: async (options) => (await import('./console.js')).createConsole(options),
+  compare: async (options) => (await import('./runs.js')).createRuns(options),
+};
+
+/** In the header: the view that a name leads to, and the views under which it is marked. @type {[string, Exclude<PageView, 'compare' | 'head' | 'neuron'>, PageView[]][]} */
+export const NAVIGATION = [
+  ['Corpus', 'corpus', ['corpus', 'contrast']],
+  ['Components', 'search', ['search', 'head', 'neuron']],
+  ['Map', 'map', ['map']],
+  ['Data', 'data', ['data']],
+  ['SQL', 'sql', ['sql']],
+  ['Trust', 'trust', ['trust']],
+];
+
+/** @param {PageView} view @param {Options} options */
+export const createPage = (view, options) => createLater(() => LOADERS[view](options), { searches: view === 'search' });

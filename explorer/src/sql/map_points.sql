@@ -1,0 +1,5 @@
+-- The map of prompts, those that it was fitted to first; each with its group and the beginning of its text.
+SELECT prompt_id, x, y, cluster, placed, "group", left(text, 240) AS text
+FROM {prompt_map} AS places LEFT JOIN {prompts} AS listed USING (prompt_id)
+ORDER BY placed, prompt_id
+LIMIT $most
