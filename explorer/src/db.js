@@ -12,7 +12,7 @@ import wasmAddress from '@duckdb/duckdb-wasm/dist/duckdb-eh.wasm?url';
 import workerAddress from '@duckdb/duckdb-wasm/dist/duckdb-browser-eh.worker.js?url';
 import { SiteError } from './errors.js';
 import { fetchParquet } from './files.js';
-import { surviving } from './restart.js';
+import { isTrap, surviving } from './restart.js';
 import { decode, tabulate } from './rows.js';
 import { bind } from './sql.js';
 
@@ -189,9 +189,8 @@ export function createDb() {
       try {
         return await Promise.race([work(), stopped]);
       } catch (error) {
-        if (!signal.aborted) throw queryError(error, names);
-        await stop();
-        throw error;
+        if (signal.aborted || isTrap(error)) await stop();
+        throw signal.aborted ? error : queryError(error, names);
       }
     });
   }
