@@ -4,12 +4,16 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from flowatlas import stats
 from flowatlas.audit import check
 from flowatlas.cli import main
+from flowatlas.compare import compare
 from flowatlas.errors import UnfinishedError
+from flowatlas.files import hash_file
 from flowatlas.schema_stats import STATS_TABLES
 from flowatlas.site import build_site
 from flowatlas.site_data import RunReader
@@ -101,6 +105,33 @@ def test_a_site_carries_them(tmp_path, run, monkeypatch):
     shutil.rmtree(run / "stats")
     build_site([run], tmp_path / "site")
     assert (run / "stats" / "stats.json").is_file()
+
+
+def test_a_site_of_two_runs_compares_them(tmp_path, run, monkeypatch):
+    small_explorer(tmp_path, monkeypatch)
+    other, stranger = make_run(tmp_path / "other", 25), make_run(tmp_path / "stranger", 3)
+    rename_prompts(stranger)
+    build_site([run, other, stranger], tmp_path / "site")
+    (entry,) = read(tmp_path / "site" / "data" / "catalogue.json")["compared"]
+    assert (entry["a"], entry["b"], entry["same_shape"]) == ("run", "other", True)
+    for name, table in compare(run, other).items():
+        (file,) = entry["tables"][name]["files"]
+        stored = pq.read_table(tmp_path / "site" / "data" / file["file"])
+        assert stored.to_pylist() == table.to_pylist()
+    assert entry["n"] == compare(run, other)["prompts"].num_rows
+
+
+def rename_prompts(run: Path) -> None:
+    """Give the prompts other texts, in the files alone."""
+    for part in (run / "prompts").iterdir():
+        table = pq.read_table(part)
+        texts = pa.array([f"another {i}" for i in range(len(table))])
+        place = table.schema.get_field_index("text")
+        pq.write_table(table.set_column(place, table.schema.field("text"), texts), part)
+        marker = run / "shards" / f"{part.stem}.json"
+        found = json.loads(marker.read_text())
+        found["tables"]["prompts"] |= {"bytes": part.stat().st_size, "sha256": hash_file(part)}
+        marker.write_text(json.dumps(found))
 
 
 def test_a_run_that_cannot_be_written_is_published_without(tmp_path, run, monkeypatch, capsys):

@@ -68,6 +68,18 @@ def test_a_head_that_reads_anywhere_scores_by_chance(planted):
         assert row["contribution_low"] < chance < row["contribution_high"]
 
 
+def test_roles_by_group_add_up_to_those_of_all(planted):
+    """Every prompt of these runs is of a group or of none; a group's edges are those of its prompts."""
+    groups = {p["prompt_id"]: p["group"] for p in rows_of(planted, "prompts").to_pylist()}
+    edges = [e for e in rows_of(planted, "edges").to_pylist() if (e["layer"], e["head"]) == (0, 3)]
+    for group in (None, "a", "b"):
+        row = one_of(planted, "roles", role="current token", layer=0, head=3, source="edges", group=group)
+        mine = [e for e in edges if group in (None, groups[e["prompt_id"]])]
+        assert row["n_all"] == len(mine)
+        assert row["contribution"] == pytest.approx(np.mean([e["src"] == e["dst"] for e in mine]), abs=1e-6)
+        assert row["contribution_low"] <= row["contribution"] <= row["contribution_high"]
+
+
 def test_roles_without_a_source_have_no_score(planted):
     """These prompts have neither punctuation nor words of several tokens."""
     for role in ("same punctuation", "same word"):
