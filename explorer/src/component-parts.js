@@ -4,6 +4,7 @@ import { componentAddress, componentName } from './component-names.js';
 import { questionOf } from './component-data.js';
 import { h } from './dom.js';
 import { exampleList } from './example-list.js';
+import { figureTools } from './figure.js';
 import { forest } from './forest.js';
 import { exact, fraction, integer, plural, showText, threshold } from './format.js';
 import { estimateOf, exactWords, intervalWords, written } from './interval.js';
@@ -124,13 +125,19 @@ export function pairsPart(props, table, pair, lead) {
   }, 5));
 }
 
+/** @param {Row[]} rows @returns {import('./figure.js').Numbers} */
+function examplesTable(rows) {
+  const columns = ['choice', 'place', 'prompt_id', 'dst', 'src', 'share'];
+  return { columns, rows: rows.map((row) => columns.map((name) => row[name])) };
+}
+
 /** @param {Props} props @param {(key: string, make: () => Element) => Element} memo keeps a list as it is while nothing of it changes */
 export function examplesPart(props, memo) {
   const { state, index, of, data, go } = props;
   const { answer, text } = askAbout(props, 'examples', { choice: state.pick });
   return [
     h('h2', {}, 'Examples'),
-    h('div', { class: 'controls-row' }, choiceField({ label: 'prompts', value: state.pick, options: PICKS.map((pick) => [pick, PICK_WORDS[pick]]), onChange: (pick) => go({ pick: /** @type {any} */ (pick) }), testid: 'pick' }), sqlLink(state.run, text, 'these examples')),
+    h('div', { class: 'controls-row' }, choiceField({ label: 'prompts', value: state.pick, options: PICKS.map((pick) => [pick, PICK_WORDS[pick]]), onChange: (pick) => go({ pick: /** @type {any} */ (pick) }), testid: 'pick' }), figureTools({ name: `examples-${componentName(of)}-${state.pick}`, table: () => examplesTable(answer.value ?? []), sql: sqlLink(state.run, text, 'these examples') })),
     ...answered(answer, 'Its examples', (rows) => {
       if (!rows.length) return [h('p', { class: 'empty' }, state.pick === 'decile' ? 'It is stored in too few prompts for deciles.' : `It is stored in no prompt: its share is under the floor ${threshold(index.floor)} everywhere.`)];
       const examples = /** @type {import('./example-list.js').Example[]} */ (/** @type {unknown} */ (rows));

@@ -124,7 +124,7 @@ export function corpusFigure(props) {
   });
   return h(
     'figure',
-    { class: 'small-figure' },
+    { class: 'small-figure', style: `max-inline-size: max(${width}px, 560px)` },
     h('figcaption', {}, h('span', { class: 'figure-title' }, title), h('span', { class: 'space' }), figureTools({ name: `corpus-${column}`, svg: () => /** @type {any} */ (svg), table, title: () => title, sql })),
     /** @type {any} */ (svg),
     h('p', { class: 'scales' }, ...strips.map((strip) => scaleKey(rows, strip.component, column, isSigned, show))),

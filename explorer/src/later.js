@@ -35,9 +35,8 @@ export function createLater(load, { searches }) {
     title: () => view?.title() ?? '',
     async update(state) {
       const shown = view ?? (await (loading ??= fetched()));
-      const updating = shown.update(state);
-      for (const act of early.splice(0)) act();
-      await updating;
+      await shown.update(state);
+      for (const act of early.splice(0)) act(); // once it is drawn: there is nothing to focus before
     },
     onKey(key, event) {
       if (view) return view.onKey?.(key, event) ?? false;
