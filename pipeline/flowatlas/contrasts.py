@@ -5,7 +5,6 @@ corrupt) by flipping signs of the differences.
 """
 
 from collections.abc import Iterator
-from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -25,9 +24,9 @@ def tables(family: Family) -> Iterator[tuple[str, Columns]]:
     names = family.corpus.groups
     if not names:
         return
-    every, cached = family.all, lru_cache(maxsize=4)(family.group)
+    every = family.all
     for g, name in enumerate(names):
-        sums = cached(g)
+        sums = family.group(g)
         if sums.n < every.n:
             yield "contrasts", compare(family, "rest", (name, sums), (None, every - sums))
     if family.name != "blocks":
@@ -35,7 +34,7 @@ def tables(family: Family) -> Iterator[tuple[str, Columns]]:
     counts = dict(family.corpus.execute("SELECT g, count(*) FROM units GROUP BY g").fetchall())
     largest = sorted(sorted(range(len(names)), key=lambda g: -counts[g])[:COMPARED_GROUPS])
     for a, b in combinations(largest, 2):
-        yield "contrasts", compare(family, "groups", (names[a], cached(a)), (names[b], cached(b)))
+        yield "contrasts", compare(family, "groups", (names[a], family.group(a)), (names[b], family.group(b)))
 
 
 def compare(family: Family, contrast: str, a: tuple[str | None, Sums], b: tuple[str | None, Sums]) -> Columns:

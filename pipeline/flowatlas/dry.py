@@ -5,9 +5,14 @@ import resource
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass
 from io import BytesIO
 
+import pyarrow as pa
+
+from flowatlas import neuron_tokens
 from flowatlas.extract import Extractor
+from flowatlas.fitting import Fitting
 from flowatlas.job import Job, count_text, make_batches
 from flowatlas.prompts import Prompt, Reject
 from flowatlas.run import load_guarded
@@ -16,11 +21,34 @@ from flowatlas.shards import Ledger, shard_ranges
 from flowatlas.writer import conform, write_parquet
 
 _MEASURED_SECONDS = 10.0
+_MEASURED_BATCHES = 3  # at least
+_SHARDS_HELD = 2  # the one that is extracted and the one that is written
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A batch that was extracted: prompts, padded tokens, the seconds that it took and the bytes of its tables."""
+
+    n_prompts: int
+    length: int
+    seconds: float
+    n_bytes: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of the whole run: seconds, bytes on disk, most bytes of memory."""
+
+    seconds: float
+    disk: float
+    memory: float
 
 
 def print_plan(job: Job) -> None:
     """Read and tokenise the whole dataset, extract a few of its batches, and print the plan with what that came to."""
+    began = time.perf_counter()
     prompts, reasons = _encode_all(job)
+    reading = time.perf_counter() - began
     tokens = [len(prompt.token_ids) for prompt in prompts]
     ranges = shard_ranges(job.fingerprint.rows, job.config.run.shard_size)
     done = len(Ledger(job.run_dir).done(range(len(ranges))))
@@ -33,13 +61,10 @@ def print_plan(job: Job) -> None:
     print(
         f"shards    {len(ranges)} of {job.config.run.shard_size} rows, {done} done; batches of {job.batch_tokens} tokens"
     )
-    seconds, size, measured = _measure(job, prompts)
-    factor = sum(tokens) / measured
-    print(
-        f"time      about {_duration(seconds * factor)} in all on this machine (from {measured} tokens in {seconds:.1f} s)"
-    )
-    print(f"disk      about {size * factor / 1e6:.1f} MB ({size * factor / len(prompts) / 1e3:.0f} KB a prompt)")
-    print(f"memory    {_peak_bytes() / 1e9:.1f} GB at most so far")
+    cost, measured = _measure(job, prompts, reading)
+    print(f"time      about {_duration(cost.seconds)} in all on this machine (measured on {measured} prompts)")
+    print(f"disk      about {cost.disk / 1e6:.1f} MB ({cost.disk / len(prompts) / 1e3:.0f} KB a prompt)")
+    print(f"memory    about {cost.memory / 1e9:.1f} GB at most")
 
 
 def _encode_all(job: Job) -> tuple[list[Prompt], Counter[str]]:
@@ -54,24 +79,62 @@ def _encode_all(job: Job) -> tuple[list[Prompt], Counter[str]]:
     return prompts, reasons
 
 
-def _measure(job: Job, prompts: list[Prompt]) -> tuple[float, int, int]:
-    """Seconds, bytes and tokens of the batches spread evenly over the lengths, as many as ten seconds allow."""
+def _measure(job: Job, prompts: list[Prompt], reading: float) -> tuple[Cost, int]:
+    """What the run will cost, from a few of its batches; also how many prompts these have."""
     batches = make_batches(prompts, job.batch_tokens, job.located.rope_switch)
-    # Breadth first: the middle, the ends, the quarters, ... so that whatever is measured stands for all lengths.
-    order = sorted(range(len(batches)), key=lambda i: int(f"{i:032b}"[::-1], 2))
-    model, _ = load_guarded(job, batches[order[0]])
+    began = time.perf_counter()
+    model, _ = load_guarded(job, batches[0])
     extractor = Extractor(model, job.config)
-    extractor(batches[order[0]][:1])  # warms up: kernels are compiled at their first call
-    seconds, size, tokens = 0.0, 0, 0
-    for i in order:
+    extractor(batches[-1][:1])  # compiles the kernels, or loads them
+    loading = time.perf_counter() - began
+    fitting, samples, tables = Fitting(extractor), [], []
+    for i in _order(batches):
         began = time.perf_counter()
-        tables, _ = extractor(batches[i])
-        size += sum(_parquet_bytes(table, name) for name, table in tables.items())
-        seconds += time.perf_counter() - began
-        tokens += sum(len(prompt.token_ids) for prompt in batches[i])
-        if seconds > _MEASURED_SECONDS:
+        found = [tables for _, (tables, _) in fitting(batches[i])]
+        seconds, n_bytes = time.perf_counter() - began, sum(t.nbytes for part in found for t in part.values())
+        tables += found
+        samples.append(Sample(len(batches[i]), _length(batches[i]), seconds, n_bytes))
+        if len(samples) >= _MEASURED_BATCHES and sum(sample.seconds for sample in samples) > _MEASURED_SECONDS:
             break
-    return seconds, size, tokens
+    memory = _peak_bytes()
+    seconds, in_memory = extrapolated([(len(batch), _length(batch)) for batch in batches], samples)
+    began = time.perf_counter()
+    joined = {name: pa.concat_tables([part[name] for part in tables]) for name in tables[0]}
+    packed = sum(_parquet_bytes(table, name) for name, table in joined.items())
+    factor = in_memory / sum(sample.n_bytes for sample in samples)
+    writing = factor * (time.perf_counter() - began)
+    neurons = neuron_tokens.seconds(
+        model, job.located.weights_hash(), job.config.writes.top_k, joined["neurons"], factor
+    )
+    held = in_memory * min(1, _SHARDS_HELD * job.config.run.shard_size / len(prompts))
+    cost = Cost(reading + loading + seconds + writing + neurons, packed * factor, memory + held)
+    return cost, sum(sample.n_prompts for sample in samples)
+
+
+def _order(batches: list[list[Prompt]]) -> list[int]:
+    """The batch with the most tokens, which takes the most memory, the longest, then breadth first: the shortest, the
+    middle, the quarters, ... so that what is measured stands for all lengths."""
+    last = len(batches) - 1
+    largest = max(range(len(batches)), key=lambda i: (len(batches[i]) * _length(batches[i]), i))
+    breadth = sorted(range(last), key=lambda i: int(f"{i:032b}"[::-1], 2))
+    return list(dict.fromkeys([largest, last, *breadth]))
+
+
+def _length(batch: list[Prompt]) -> int:
+    return max(len(prompt.token_ids) for prompt in batch)
+
+
+def extrapolated(batches: list[tuple[int, int]], samples: list[Sample]) -> tuple[float, float]:
+    """Seconds and bytes of all batches (prompts, longest prompt): of each, as a prompt of the sample nearest in length.
+
+    Seconds grow with the tokens, bytes with the prompts: what is stored of a prompt depends little on its length.
+    """
+    seconds = n_bytes = 0.0
+    for n_prompts, length in batches:
+        near = min(samples, key=lambda sample: abs(sample.length - length))
+        seconds += near.seconds * (n_prompts * length) / (near.n_prompts * near.length)
+        n_bytes += near.n_bytes * n_prompts / near.n_prompts
+    return seconds, n_bytes
 
 
 def _parquet_bytes(table, name: str) -> int:

@@ -6,6 +6,7 @@ run gets a copy of the rows of the neurons that it stored.
 """
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def write_vocab(run_dir: Path, model: Model, tokens: list[str], special: set[int
 def write_neuron_tokens(run_dir: Path, model: Model, weights_hash: str, k: int) -> None:
     """`model/neuron_tokens.parquet` for the neurons that the run's shards name, from the cache where it has them."""
     wanted = _stored_neurons(run_dir)
-    cache = _cache_path(weights_hash, str(model.weights_dtype).removeprefix("torch."), k)
+    cache = _cache_path(weights_hash, _dtype(model), k)
     known = _read_cache(cache)
     missing = np.setdiff1d(wanted, _keys(known))
     if len(missing):
@@ -53,6 +54,31 @@ def write_neuron_tokens(run_dir: Path, model: Model, weights_hash: str, k: int) 
         known = known.sort_by([(name, "ascending") for name in _KEY])
         _write_cache(cache, known)
     write_model_table(run_dir, "neuron_tokens", _select(known, wanted))
+
+
+def seconds(model: Model, weights_hash: str, k: int, stored: pa.Table, factor: float) -> float:
+    """About how long write_neuron_tokens will take, from the rows of `neurons` that a part of the run stored.
+
+    The whole run is `factor` times that part and names as many more neurons, but no more than there are.
+    """
+    keys = np.unique(_keys(stored))
+    if not len(keys):
+        return 0.0
+    known = _keys(_read_cache(_cache_path(weights_hash, _dtype(model), k)))
+    missing = np.setdiff1d(keys, known)
+    if not len(missing):
+        return 0.0
+    began = time.perf_counter()
+    for _ in _compute(model, missing[: 4 * _CHUNK], k):
+        pass
+    a_neuron = (time.perf_counter() - began) / min(len(missing), 4 * _CHUNK)
+    per_block = {int(owner): model.value_vectors(int(owner >> 16), int(owner & 0xFFFF) - 1) for owner in keys >> 31}
+    everything = sum(len(block) for block in per_block.values())
+    return a_neuron * len(missing) / len(keys) * min(len(keys) * factor, everything)
+
+
+def _dtype(model: Model) -> str:
+    return str(model.weights_dtype).removeprefix("torch.")
 
 
 def _stored_neurons(run_dir: Path) -> np.ndarray:

@@ -6,7 +6,7 @@ A *family* is a list of components that are treated alike: `blocks` (heads, MLPs
 
 import dataclasses
 from collections.abc import Iterator
-from functools import cached_property, reduce
+from functools import cached_property, lru_cache, reduce
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from flowatlas.inference import Moments, moments, skewness
 
 Array = np.ndarray
 MEASURED = ("mean_share", "target_share", "effect", "gap")
+CACHED_GROUPS = 12  # 12 MB each for the neurons
 KEPT_OVERALL, KEPT_PER_GROUP, KEPT_IN_GROUPS = 1000, 200, 2000  # listed neurons: overall, of a group, of all groups
 
 
@@ -68,8 +69,9 @@ class Family:
         self.n_bins = int(corpus.one("SELECT coalesce(max(bin) + 1, 0) FROM units")[0])
         self.with_effects = name == "blocks"
         self.measures = MEASURED if self.with_effects else MEASURED[:2]
+        self.group = lru_cache(maxsize=CACHED_GROUPS)(self._group)  # asked for again by each statistic
 
-    def group(self, g: int) -> Sums:
+    def _group(self, g: int) -> Sums:
         """The sums of the prompts of one group."""
         count = self.corpus.arrays("SELECT bin, count(*) AS n FROM units WHERE g = ? GROUP BY bin", [g])
         prompts = np.zeros(self.n_bins)
@@ -121,7 +123,8 @@ EFFECT_TOTALS = (*_powers("effect"), *_powers("gap"))
 
 
 def _power_sums(name: str) -> list[str]:
-    return [f"coalesce(sum({name}::DOUBLE ** {k}), 0) AS {name}_{k}" for k in (2, 3)]
+    squared = f"{name}::DOUBLE * {name}"
+    return [f"coalesce(sum({squared}), 0) AS {name}_2", f"coalesce(sum({squared} * {name}), 0) AS {name}_3"]
 
 
 def share_columns(taus: list[float]) -> str:
