@@ -1,6 +1,7 @@
 /** Groups or pairs compared: which components matter for one and not for the other. */
 
-import { componentAddress, componentName, componentState } from './component-names.js';
+import { componentLink } from './component-link.js';
+import { componentName, componentState } from './component-names.js';
 import { chosenContrast, turnedRow } from './contrast-rows.js';
 import { createDataTable } from './data-table.js';
 import { h, refill } from './dom.js';
@@ -17,7 +18,7 @@ import contrastSql from './sql/contrast.sql?raw';
 import specificSql from './sql/contrast_specific.sql?raw';
 import { format, pageState } from './state.js';
 import { spanOf } from './ticks.js';
-import { volcano } from './volcano.js';
+import { RATE, volcano } from './volcano.js';
 
 /** @typedef {import('./page-parts.js').PageProps<import('./state.js').ContrastState>} Props */
 /** @typedef {import('./rows.js').Row} Row */
@@ -68,18 +69,9 @@ function wordsOf(row, measure, { sides }) {
 function columnsOf({ state: { measure, run } }, { sides, rows }) {
   const show = MEASURES[measure].signed ? signed : signedShare;
   const span = spanOf(rows.flatMap((row) => [row.difference_low, row.difference_high, row.difference]));
-  const name = (/** @type {Row} */ row) => componentName(/** @type {any} */ (row));
   const mean = (/** @type {'a' | 'b'} */ side, /** @type {string} */ label) => ({ name: `mean_${side}`, label, class: 'secondary', title: `mean in ${label}`, value: (/** @type {Row} */ row) => row[`mean_${side}`], show: (/** @type {Row} */ row) => written(measure, row[`mean_${side}`]), hint: (/** @type {Row} */ row) => exact(row[`mean_${side}`]) });
   return [
-    {
-      name: 'component',
-      text: true,
-      value: name,
-      show: (row) => {
-        const address = componentAddress(run, /** @type {any} */ (row));
-        return address ? h('a', { href: address }, name(row)) : name(row);
-      },
-    },
+    { name: 'component', text: true, value: (row) => componentName(/** @type {any} */ (row)), show: (row) => componentLink(run, row) },
     { name: 'difference', value: (row) => row.difference, show: (row) => show(row.difference), hint: (row) => exactWords(estimateOf(row, 'difference')) },
     { name: 'difference_low', label: '95% interval', class: 'interval-cell', value: (row) => row.difference_low, show: (row) => intervalMark(estimateOf(row, 'difference'), span, { kind: 'signed' }), hint: (row) => exactWords(estimateOf(row, 'difference')), also: { difference_high: (row) => row.difference_high } },
     { name: 'q', title: 'share of false findings among those with a q as small: Benjamini-Hochberg', value: (row) => row.q, show: (row) => chance(row.q), hint: (row) => exact(row.q) },
@@ -112,12 +104,7 @@ function specificPart({ index, state, ask }, data) {
 
 /** @param {string} run @param {import('./state.js').ContrastState} state @param {string} group @param {Row[]} rows */
 function specificLine(run, state, group, rows) {
-  const chip = (/** @type {Row} */ row) => {
-    const address = componentAddress(run, /** @type {any} */ (row));
-    const about = { class: 'pill', title: `active in ${fraction(row.frequency_a)} of ${showText(group)}, in ${fraction(row.frequency_b)} elsewhere, above ${exact(row.tau)}` };
-    const name = componentName(/** @type {any} */ (row));
-    return address ? h('a', { ...about, href: address }, name) : h('span', about, name);
-  };
+  const chip = (/** @type {Row} */ row) => componentLink(run, row, { class: 'pill', title: `active in ${fraction(row.frequency_a)} of ${showText(group)}, in ${fraction(row.frequency_b)} elsewhere, above ${exact(row.tau)}` });
   const more = rows.length > CHIPS ? h('a', { href: format(pageState('contrast', run, { a: group, measure: state.measure, list: state.list, specific: true })) }, `all ${integer(rows.length)}`) : null;
   return h('div', {}, h('dt', {}, h('a', { href: format(pageState('contrast', run, { a: group, measure: state.measure, list: state.list })) }, showText(group)), ' ', h('small', {}, integer(rows.length))), h('dd', {}, ...rows.slice(0, CHIPS).map(chip), more));
 }
@@ -134,28 +121,44 @@ export function createContrast({ data, navigate }) {
   const halves = h('div', { class: 'halves' }, plotPart, tablePart);
 
   /** @param {Props} props @param {Shown} shown @param {() => HTMLAnchorElement} sql */
-  function comparison(props, shown, sql) {
-    const { state, width, sorting, go } = props;
-    const { sides, rows, choice } = shown;
-    const unit = MEASURES[state.measure].unit;
-    const title = `${MEASURES[state.measure].name}: ${sides[1]} against ${sides[0]}`;
+  function drawPlot({ state, width }, shown, sql) {
+    const { sides, rows, choice, turned } = shown;
+    const { measure } = state;
+    if (!rows.some((row) => row.q !== null)) {
+      const why = measure === 'effect' ? 'effects are stored where every prompt has an answer, and not for neurons' : 'there are fewer than two prompts on a side';
+      return refill(plotPart, h('p', { class: 'empty' }, `Nothing can be tested: ${why}.`));
+    }
     const open = (/** @type {Row} */ row) => {
       const page = componentState(state.run, /** @type {any} */ (row));
       if (page) navigate(page);
     };
-    const [first, second] = shown.turned ? [choice.n_b, choice.n_a] : [choice.n_a, choice.n_b];
-    const found = rows.filter((row) => row.q !== null && row.q <= 0.05).length;
-    const kept = state.specific ? rows.filter((row) => row.specific) : rows;
-    table.update({ rows: kept, columns: columnsOf(props, shown), sorting, find: state.find, sql: sql(), empty: 'Nothing here is specific to this group.' });
+    const title = `${MEASURES[measure].name}: ${sides[1]} against ${sides[0]}`;
+    const plot = () => volcano({ rows, y: state.y, width: halfOf(width), title, unit: MEASURES[measure].unit, sides, sql: sql(), words: (row) => wordsOf(row, measure, shown), onChoose: open });
+    refill(plotPart, memo.get(JSON.stringify([state.run, choice, turned, measure, state.list, state.y, width]), plot));
+  }
+
+  /** @param {Props} props @param {Shown} shown @param {() => HTMLAnchorElement} sql */
+  function drawTable(props, shown, sql) {
+    const { state, sorting, go } = props;
+    const rows = state.specific ? shown.rows.filter((row) => row.specific) : shown.rows;
+    table.update({ rows, columns: columnsOf(props, shown), sorting, find: state.find, sql: sql(), empty: 'Nothing here is specific to this group.' });
+    const only = h('input', { type: 'checkbox', checked: state.specific, 'data-go': 'specific', onchange: () => go({ specific: !state.specific }) });
+    refill(tablePart, shown.choice.contrast === 'rest' ? h('label', { class: 'check' }, only, ` only what is specific to ${shown.sides[1]}`) : null, table.el);
+  }
+
+  /** How many prompts stand on each side, and how much differs. @param {Props} props @param {Shown} shown */
+  function countWords({ state }, { choice, rows, turned }) {
+    const [first, second] = turned ? [choice.n_b, choice.n_a] : [choice.n_a, choice.n_b];
     const counted = choice.contrast === 'roles' ? plural(first, 'pair') : `${plural(first, 'prompt')} against ${integer(second)}`;
-    const plot = () => volcano({ rows, y: state.y, width: halfOf(width), title, unit, sides, sql: sql(), words: (row) => wordsOf(row, state.measure, shown), onChoose: open });
-    const untested = `Nothing can be tested: ${state.measure === 'effect' ? 'effects are stored where every prompt has an answer, and not for neurons' : 'there are fewer than two prompts on a side'}.`;
-    refill(plotPart, rows.some((row) => row.q !== null) ? memo.get(JSON.stringify([state.run, choice, shown.turned, state.measure, state.list, state.y, width]), plot) : h('p', { class: 'empty' }, untested));
-    refill(tablePart, choice.contrast === 'rest' ? h('label', { class: 'check' }, h('input', { type: 'checkbox', checked: state.specific, 'data-go': 'specific', onchange: () => go({ specific: !state.specific }) }), ` only what is specific to ${sides[1]}`) : null, table.el);
-    return [
-      h('p', { class: 'quiet', 'data-testid': 'contrast-words' }, `${counted}. ${integer(found)} of ${integer(rows.length)} ${state.list === 'neuron' ? 'neurons' : 'heads, MLPs and attention blocks'} differ at a false discovery rate of 5%.`),
-      halves,
-    ];
+    const found = rows.filter((row) => row.q !== null && row.q <= RATE).length;
+    return `${counted}. ${integer(found)} of ${integer(rows.length)} ${state.list === 'neuron' ? 'neurons' : 'heads, MLPs and attention blocks'} differ at a false discovery rate of 5%.`;
+  }
+
+  /** @param {Props} props @param {Shown} shown @param {() => HTMLAnchorElement} sql */
+  function comparison(props, shown, sql) {
+    drawPlot(props, shown, sql);
+    drawTable(props, shown, sql);
+    return [h('p', { class: 'quiet', 'data-testid': 'contrast-words' }, countWords(props, shown)), halves];
   }
 
   /** @param {Props} props @param {Choice[]} choices */

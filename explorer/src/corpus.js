@@ -1,10 +1,11 @@
 /** The corpus: which heads, MLPs and neurons carry the most in a group of prompts, and how sure that is. */
 
-import { componentAddress, componentName, componentState } from './component-names.js';
+import { componentLink } from './component-link.js';
+import { componentName, componentState } from './component-names.js';
 import { corpusFigure } from './corpus-figure.js';
 import { createDataTable } from './data-table.js';
 import { h, refill } from './dom.js';
-import { exact, fraction, integer, plural, showText } from './format.js';
+import { fraction, integer, plural, showText } from './format.js';
 import { estimateOf, exactWords, intervalMark, intervalWords, written } from './interval.js';
 import { createMemo } from './memo.js';
 import { byThreshold, MEASURES, PART_WORDS, PARTS } from './measures.js';
@@ -106,29 +107,40 @@ function measureColumns(measure, span, part) {
   ];
 }
 
+/** How often it is on a route above the threshold. @param {number} tau @returns {import('./data-table.js').Column} */
+const frequencyColumn = (tau) => ({
+  name: 'frequency',
+  label: `active > ${tau}`,
+  title: `share of prompts in which it is on a route above ${tau}, and of how many`,
+  value: (row) => row.frequency,
+  show: (row) => [fraction(row.frequency), h('small', {}, ` ${integer(row.n_active)}/${integer(row.n)}`)],
+  also: { n_active: (row) => row.n_active, n: (row) => row.n },
+});
+
+/** A further measure, left out where there is no room. @param {string} measure @returns {import('./data-table.js').Column} */
+const otherColumn = (measure) => ({
+  name: measure,
+  label: MEASURES[measure].short,
+  title: MEASURES[measure].name,
+  class: 'secondary',
+  value: (row) => row[measure],
+  show: (row) => written(measure, row[measure]),
+  hint: (row) => exactWords(estimateOf(row, measure)),
+});
+
 /** @param {import('./state.js').CorpusState} state @param {number} tau @param {Row[]} rows @returns {import('./data-table.js').Column[]} */
 function columnsOf({ measure, list, run }, tau, rows) {
   const ranks = ranksOf(rows, measure);
-  const name = (/** @type {Row} */ row) => componentName(/** @type {any} */ (row));
-  const shown = byThreshold(measure) ? [measure] : [measure, 'frequency'];
   const span = spanOf(rows.flatMap((row) => [row[measure], row[`${measure}_low`], row[`${measure}_high`]]));
-  const other = shown.includes('mean_share') ? 'target_share' : 'mean_share';
+  const { of } = MEASURES[measure];
   return [
-    {
-      name: 'component',
-      text: true,
-      value: name,
-      show: (row) => {
-        const address = componentAddress(run, /** @type {any} */ (row));
-        return address ? h('a', { href: address }, name(row)) : name(row);
-      },
-    },
+    { name: 'component', text: true, value: (row) => componentName(/** @type {any} */ (row)), show: (row) => componentLink(run, row) },
     { name: 'rank', label: '#', title: 'rank by the chosen measure', value: (row) => ranks.get(row) ?? null, show: (row) => String(ranks.get(row) ?? '–') },
     ...measureColumns(measure, span, list),
-    { name: MEASURES[measure].of, label: 'of', title: 'prompts behind the mean', value: (row) => row[MEASURES[measure].of], show: (row) => integer(row[MEASURES[measure].of]) },
-    ...(byThreshold(measure) ? [] : [{ name: 'frequency', label: `active > ${tau}`, title: `share of prompts in which it is on a route above ${tau}, and of how many`, value: (/** @type {Row} */ row) => row.frequency, show: (/** @type {Row} */ row) => [fraction(row.frequency), h('small', {}, ` ${integer(row.n_active)}/${integer(row.n)}`)], also: { n_active: (/** @type {Row} */ row) => row.n_active, n: (/** @type {Row} */ row) => row.n } }]),
-    { name: other, label: MEASURES[other].short, title: MEASURES[other].name, class: 'secondary', value: (row) => row[other], show: (row) => written(other, row[other]), hint: (row) => exactWords(estimateOf(row, other)) },
-    ...(list === 'neuron' || measure === 'effect' ? [] : [{ name: 'effect', label: 'effect', class: 'secondary', title: 'mean direct effect on the answer, logits', value: (/** @type {Row} */ row) => row.effect, show: (/** @type {Row} */ row) => written('effect', row.effect), hint: (/** @type {Row} */ row) => exact(row.effect) }]),
+    { name: of, label: 'of', title: 'prompts behind the mean', value: (row) => row[of], show: (row) => integer(row[of]) },
+    ...(byThreshold(measure) ? [] : [frequencyColumn(tau)]),
+    otherColumn(measure === 'mean_share' ? 'target_share' : 'mean_share'),
+    ...(list === 'neuron' || measure === 'effect' ? [] : [otherColumn('effect')]),
   ];
 }
 

@@ -1,5 +1,6 @@
 /** Heads and neurons by name or by the tokens they promote, and prompts by their text: one field for all of it. */
 
+import { componentLink } from './component-link.js';
 import { componentAddress, componentName, componentState, typedComponent } from './component-names.js';
 import { h } from './dom.js';
 import { clip, exact, fraction, integer, plural, showText } from './format.js';
@@ -105,7 +106,7 @@ function topPart({ index, state, ask }, data, component) {
     {},
     h('h2', {}, component === 'head' ? 'Heads that carry most' : 'Neurons that carry most'),
     ...answered(answer, 'The largest', (rows) => [
-      h('p', { class: 'pills' }, ...rows.map((row) => h('a', { class: 'pill', href: componentAddress(state.run, /** @type {any} */ (row)) ?? '', title: `mean share ${exact(row.mean_share)}` }, componentName(/** @type {any} */ (row))))),
+      h('p', { class: 'pills' }, ...rows.map((row) => componentLink(state.run, row, { class: 'pill', title: `mean share ${exact(row.mean_share)}` }))),
       h('p', {}, h('a', { href: format(pageState('corpus', state.run, { list: component })) }, 'the whole ranking')),
     ], 3),
   );

@@ -5,7 +5,7 @@
  * @typedef {import('./data.js').RunIndex} RunIndex
  * @typedef {string | number | boolean | null} Key a value of a column at which a table is cut
  * @typedef {{ file: string, rows: number, bytes: number, keys?: Key[][] }} StatsFile
- * @typedef {{ rows: number, bytes: number, cut?: string[], files?: StatsFile[] }} StatsTable
+ * @typedef {{ rows: number, bytes: number, cut: string[], files: StatsFile[] }} StatsTable `cut`: at changes of these columns
  * @typedef {{ taus: number[], groups: string[], complete: boolean, n_prompts: number, tables: Record<string, StatsTable> }} StatsMarker
  * @typedef {Record<string, Key | Key[]>} Wanted by column; one of several values where a list is given
  */
@@ -27,10 +27,7 @@ const holds = (key, cut, wanted) =>
 export function filesOf(stats, table, wanted = {}) {
   const entry = stats?.tables[table];
   if (!entry) return [];
-  /** @type {StatsFile} */
-  const whole = { file: `stats/${table}.parquet`, rows: entry.rows, bytes: entry.bytes };
-  const { cut = [], files = [whole] } = entry;
-  return files.filter(({ keys }) => !keys || keys.some((key) => holds(key, cut, wanted)));
+  return entry.files.filter(({ keys }) => !keys || keys.some((key) => holds(key, entry.cut, wanted)));
 }
 
 /** @param {{ query: import('./db.js').Db['query'], address: (index: RunIndex, path: string) => string }} options */

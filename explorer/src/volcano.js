@@ -13,7 +13,7 @@ import { ticksBetween } from './ticks.js';
 
 const LEFT = 40;
 const RIGHT = 14;
-const TOP = 14;
+const TOP = 24;
 const BELOW = 44;
 const NEAR = 28; // pixels
 const LABELS = 14;
@@ -80,14 +80,14 @@ export function volcano(props) {
   const svg = s(
     'svg',
     { class: 'volcano', viewBox: `0 0 ${width} ${height}`, width, height, role: 'application', tabindex: '0', 'data-go': 'volcano', 'data-testid': 'volcano', 'aria-roledescription': 'volcano plot', 'aria-label': `${title}. Arrow keys go from point to point, Enter opens one.` },
-    ...ticksBetween(-reach, reach, Math.max(4, Math.floor(width / 90))).map((tick) => s('g', {}, s('path', { class: tick === 0 ? 'grid zero' : 'grid', d: `M${x(tick)},${TOP}V${bottom}` }), s('text', { class: 'tick', x: x(tick), y: bottom + 15, 'text-anchor': 'middle' }, String(tick).replace('-', '−')))),
+    ...ticksBetween(-reach, reach, Math.max(6, Math.floor(width / 80))).map((tick) => s('g', {}, s('path', { class: tick === 0 ? 'grid zero' : 'grid', d: `M${x(tick)},${TOP}V${bottom}` }), s('text', { class: 'tick', x: x(tick), y: bottom + 15, 'text-anchor': 'middle' }, String(tick).replace('-', '−')))),
     ...ticksBetween(0, top, 6).map((tick) => s('g', {}, s('path', { class: 'grid', d: `M${LEFT},${y(tick)}H${right}` }), s('text', { class: 'tick', x: LEFT - 6, y: y(tick) + 3.5, 'text-anchor': 'end' }, String(tick)))),
     s('path', { class: 'rate', d: `M${LEFT},${line.toFixed(1)}H${right}` }),
     s('text', { class: 'tick', x: right, y: line - 4, 'text-anchor': 'end' }, `${by} = ${RATE}`),
     s('text', { class: 'axis-name', x: LEFT, y: height - 6 }, `← ${sides[0]}`),
     s('text', { class: 'axis-name', x: right, y: height - 6, 'text-anchor': 'end' }, `${sides[1]} →`),
-    s('text', { class: 'axis-name', x: (LEFT + right) / 2, y: height - 20 + 2, 'text-anchor': 'middle' }, `difference (${unit})`),
-    s('text', { class: 'axis-name', x: 0, y: TOP - 3 }, `−log₁₀ ${by}`),
+    s('text', { class: 'axis-name', x: (LEFT + right) / 2, y: height - 18, 'text-anchor': 'middle' }, `difference (${unit})`),
+    s('text', { class: 'axis-name', x: 0, y: 11 }, `−log₁₀ ${by}`),
     ...drawn.map(({ row, x: px, y: py }) => s('path', { class: `point ${classOf(row)}${row.specific ? ' specific' : ''}`, transform: `translate(${px.toFixed(1)},${py.toFixed(1)})`, d: shapeOf(row.component), 'data-name': componentName(/** @type {any} */ (row)), 'data-difference': row.difference, 'data-q': row.q })),
     ...labelsOf(points, right),
     cursor,
