@@ -55,7 +55,7 @@ function comparisons({ runs, compared = [] }) {
   if (!compared.length) return null;
   const name = (/** @type {string} */ id) => showText(runs.find((run) => run.id === id)?.title ?? id);
   const links = compared.map(({ a, b, n }) => h('li', {}, h('a', { href: format(pageState('compare', a, { other: b })) }, `${name(a)} and ${name(b)}`), h('small', {}, ` ${plural(n, 'prompt')} in both`)));
-  return h('section', { class: 'run-card', 'data-testid': 'comparisons' }, h('h2', {}, 'The same prompts in two runs'), h('ul', {}, ...links));
+  return h('section', { class: 'run-card comparisons', 'data-testid': 'comparisons' }, h('h2', {}, 'The same prompts in two runs'), h('ul', {}, ...links));
 }
 
 /** @param {{ data: import('./data.js').Data, onOpen: (run: string) => void }} options */

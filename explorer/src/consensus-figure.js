@@ -22,7 +22,7 @@ const VARIES = '…';
 export const columnsOf = ({ tokens }) => tokens.map((token) => token ?? VARIES);
 
 /** @param {Row} edge @param {Template} template */
-export function edgeWords(edge, template) {
+function edgeWords(edge, template) {
   const tokens = columnsOf(template);
   const ends = edge.kind === 'attn' ? `${tokenAt(tokens, edge.src)} → ${tokenAt(tokens, edge.dst)}` : `at ${tokenAt(tokens, edge.dst)}`;
   return `${edgeName(/** @type {any} */ (edge))} ${ends}: ${edge.n_holding} of ${plural(template.n_prompts, 'prompt')}, mean share ${exact(edge.share)}`;

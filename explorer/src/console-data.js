@@ -3,7 +3,7 @@
 import { SCHEMAS, sourceOf, TABLES, viewOf } from './sql-plan.js';
 
 /** A result is cut off after as many rows; the query itself may say how to go on. */
-export const MOST_ROWS = 10_000;
+const MOST_ROWS = 10_000;
 
 /**
  * @typedef {import('./data.js').RunIndex} RunIndex

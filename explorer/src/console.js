@@ -133,7 +133,6 @@ export function createConsole({ data, navigate }) {
     el,
     update,
     title: () => title,
-    search: editor.focus,
     /** The reader goes elsewhere: what still runs would only keep the engine from other questions. */
     leave: () => running?.abort(new DOMException('left', 'AbortError')),
   };

@@ -12,6 +12,7 @@ import wasmAddress from '@duckdb/duckdb-wasm/dist/duckdb-eh.wasm?url';
 import workerAddress from '@duckdb/duckdb-wasm/dist/duckdb-browser-eh.worker.js?url';
 import { SiteError } from './errors.js';
 import { fetchParquet } from './files.js';
+import { isTrap, surviving } from './restart.js';
 import { decode, tabulate } from './rows.js';
 import { bind } from './sql.js';
 
@@ -188,9 +189,8 @@ export function createDb() {
       try {
         return await Promise.race([work(), stopped]);
       } catch (error) {
-        if (!signal.aborted) throw queryError(error, names);
-        await stop();
-        throw error;
+        if (signal.aborted || isTrap(error)) await stop();
+        throw signal.aborted ? error : queryError(error, names);
       }
     });
   }
@@ -205,7 +205,7 @@ export function createDb() {
     const addresses = Object.values(parts).filter(Array.isArray).flat();
     start().catch(() => {}); // awaited below; a failing fetch must not leave it unhandled
     await Promise.all(addresses.map(prefetch));
-    return exclusively(async () => {
+    const attempt = async () => {
       const { db, connection } = await start();
       const names = await registerAll(db, addresses);
       const named = Object.entries(parts).map(([part, given]) => [part, Array.isArray(given) ? given.map((one) => names.get(one)) : given]);
@@ -216,7 +216,8 @@ export function createDb() {
         throw queryError(error, names);
       }
       return decode(/** @type {any} */ (batches));
-    });
+    };
+    return exclusively(() => surviving(attempt, stop));
   }
 
   /**

@@ -56,7 +56,7 @@ const colours = HighlightStyle.define([
 
 /**
  * @param {{ value: string, onRun: () => void }} options
- * @returns {{ el: HTMLElement, get: () => string, set: (text: string) => void, insert: (text: string) => void, focus: () => void }}
+ * @returns {{ el: HTMLElement, get: () => string, set: (text: string) => void, insert: (text: string) => void }}
  */
 export function createEditor({ value, onRun }) {
   const language = sql({ dialect: PostgreSQL, schema: namespace(), upperCaseKeywords: true });
@@ -94,6 +94,5 @@ export function createEditor({ value, onRun }) {
       view.dispatch(view.state.replaceSelection(text));
       view.focus();
     },
-    focus: () => view.focus(),
   };
 }

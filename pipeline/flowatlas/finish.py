@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from flowatlas import claims, neuron_tokens, stats
+from flowatlas import claims, neuron_tokens
 from flowatlas.claims import Claims
 from flowatlas.files import remove
 from flowatlas.job import Job
@@ -36,6 +36,8 @@ def finish(job: Job, plan: Plan, board: Claims, load: Callable[[], Model]) -> di
     try:
         manifest = _current(job.run_dir, plan) or _make(job, plan, load())
         if not _has_statistics(job.run_dir, manifest):
+            from flowatlas import stats
+
             stats.make(job.run_dir)
         claim.done()
     except BaseException:
@@ -56,6 +58,8 @@ def _current(run_dir: Path, plan: Plan) -> dict[str, Any] | None:
 
 def _has_statistics(run_dir: Path, manifest: dict[str, Any]) -> bool:
     """Whether they are there and of these shards; of no prompt there are none."""
+    from flowatlas import stats  # its libraries take a second to load, and only the last process needs them
+
     return not manifest["counts"]["prompts"] or stats.current(RunReader(run_dir)) is not None
 
 
