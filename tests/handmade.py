@@ -8,6 +8,7 @@ on the first position, from which it reads nothing. All other weights are small 
 
 import json
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
@@ -64,7 +65,7 @@ def save_prompts(path: Path, n: int = 24) -> Path:
 
 def _parts(model: GPT2LMHeadModel, layer: int, head: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Views of a head's query, key and value weights [WIDTH, HEAD], its query's bias [HEAD] and its output [HEAD, WIDTH]."""
-    block = model.transformer.h[layer].attn
+    block = cast(Any, model).transformer.h[layer].attn
     query, key, value = (block.c_attn.weight[:, k * WIDTH + head * HEAD :][:, :HEAD] for k in range(3))
     return query, key, value, block.c_attn.bias[head * HEAD :][:HEAD], block.c_proj.weight[head * HEAD :][:HEAD]
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -66,7 +67,7 @@ class Ablated:
     """The model on the prompts of a run, with any heads replaced by their means."""
 
     def __init__(self, run: Atlas, model_dir: str | Path) -> None:
-        self.model = AutoModelForCausalLM.from_pretrained(model_dir).eval()
+        self.model = cast(Any, AutoModelForCausalLM).from_pretrained(model_dir).eval()
         self.blocks, self.width = self.model.transformer.h, self.model.config.n_embd // self.model.config.n_head
         rows = run.sql(
             'SELECT token_ids, target, answer_id, foil_id, "group", tokens FROM prompts JOIN targets USING (prompt_id) '

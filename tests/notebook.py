@@ -34,7 +34,9 @@ def _outputs(source: str, names: dict[str, Any], count: int) -> list[dict[str, A
     import matplotlib.pyplot as plt
 
     body = ast.parse(source)
-    last = ast.Expression(body.body.pop().value) if isinstance(body.body[-1], ast.Expr) else None
+    end = body.body[-1]
+    last = ast.Expression(end.value) if isinstance(end, ast.Expr) else None
+    body.body = body.body[:-1] if last else body.body
     printed, value = io.StringIO(), None
     with redirect_stdout(printed):
         exec(compile(body, "cell", "exec"), names)

@@ -1,6 +1,7 @@
 """Heads whose work is known, because it was put in: the statistics find these and no others (a real run of a real model)."""
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -29,7 +30,7 @@ def run(runs: Runs, model: Path) -> Path:
 
 def test_the_model_repeats_what_came_after(model):
     """The circuit works at all: without either head the model cannot answer."""
-    network, tokenizer = AutoModelForCausalLM.from_pretrained(model), AutoTokenizer.from_pretrained(model)
+    network, tokenizer = cast(Any, AutoModelForCausalLM).from_pretrained(model), AutoTokenizer.from_pretrained(model)
     ids = torch.tensor([[0, *tokenizer("a5 a9 a2 a7 a5 a9")["input_ids"]]])
     with torch.no_grad():
         assert network(ids).logits[0, -1].argmax() == tokenizer("a2")["input_ids"][0]

@@ -43,7 +43,8 @@ def _last_targets(run: Path, group: str | None) -> list[dict[str, Any]]:
     prompts = {p["prompt_id"]: p for p in rows_of(run, "prompts").to_pylist() if group in (None, p["group"])}
     last: dict[int, dict] = {}
     for row in rows_of(run, "targets").to_pylist():
-        if row["prompt_id"] in prompts and row["target"] >= last.get(row["prompt_id"], row)["target"]:
+        known = last.get(row["prompt_id"])
+        if row["prompt_id"] in prompts and (known is None or row["target"] >= known["target"]):
             last[row["prompt_id"]] = {**prompts[row["prompt_id"]], **row}
     return [*last.values()]
 

@@ -69,6 +69,19 @@ export function refill(el, ...children) {
   /** @type {HTMLElement | null} */ (now)?.focus({ preventScroll: true });
 }
 
+/**
+ * Draws anew; the part that had the keyboard's focus has it afterwards too: by its `data-key`, or where it is gone, the whole.
+ * @param {SVGElement} el @param {() => void} redraw
+ */
+export function keepFocus(el, redraw) {
+  const focused = el.contains(document.activeElement) ? document.activeElement : null;
+  redraw();
+  if (!focused || el.contains(document.activeElement)) return;
+  const key = focused.getAttribute('data-key');
+  const same = /** @type {SVGElement | null} */ (key && el.querySelector(`[data-key="${CSS.escape(key)}"]`));
+  (same ?? el).focus({ preventScroll: true });
+}
+
 /** @param {Element} el @param {string} name @param {string | number | null | false} value */
 export function attr(el, name, value) {
   if (value === null || value === false) el.removeAttribute(name);

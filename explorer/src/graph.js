@@ -6,7 +6,7 @@ import { createAxes, GUTTER } from './axes.js';
 import { createBackground } from './background.js';
 import { createCamera } from './camera.js';
 import { createChips } from './chips.js';
-import { attr, h, perFrame, s } from './dom.js';
+import { attr, h, keepFocus, perFrame, s } from './dom.js';
 import { openedOn, roomFor } from './expand.js';
 import { fraction, showToken } from './format.js';
 import { layoutFor, xOf, yOf } from './layout.js';
@@ -194,7 +194,10 @@ export function createGraph({ onSelect, onOpen, onZoom, onPart }) {
   }
 
   /** @param {GraphProps} next */
-  function update(next) {
+  const update = (next) => keepFocus(svg, () => draw(next));
+
+  /** @param {GraphProps} next */
+  function draw(next) {
     const fresh = drawn !== next.data || props?.graph !== next.graph;
     const sent = next.zoom !== props?.zoom && next.zoom !== camera.place(); // by the address, not by a hand
     props = next;
@@ -255,9 +258,12 @@ export function createGraph({ onSelect, onOpen, onZoom, onPart }) {
     perFrame(() => {
       if (!props || !el.isConnected) return;
       const keep = camera.moved();
-      drawBackground();
-      if (!keep) fit();
-      update(props);
+      const now = props;
+      keepFocus(svg, () => {
+        drawBackground();
+        if (!keep) fit();
+        draw(now);
+      });
     }),
   ).observe(el);
 

@@ -9,7 +9,7 @@ import tempfile
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import duckdb
 import numpy as np
@@ -58,7 +58,7 @@ class Corpus:
         """The runs it is made of."""
         return [self.reader]
 
-    def __enter__(self) -> "Corpus":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -80,7 +80,7 @@ class Corpus:
     def _names(self) -> str:
         return " or ".join(str(reader.run_dir) for reader in self.readers)
 
-    def arrays(self, sql: str, parameters: Any = None) -> dict[str, np.ndarray]:
+    def arrays(self, sql: str, parameters: Any = None) -> dict[str, Any]:
         """The columns of a query; nulls of numbers become NaN."""
         found = self.execute(sql, parameters).fetchnumpy()
         return {name: _plain(values) for name, values in found.items()}

@@ -14,9 +14,11 @@ _prompts = (
 )
 
 
-def _both(name: str, type_: pa.DataType, meaning: str, *notes: str) -> tuple[Column, Column]:
-    first = Column(f"{name}_a", type_, f"{meaning} in the first run", *notes)
-    return first, Column(f"{name}_b", type_, "the same in the second run", *notes)
+def _both(
+    name: str, type_: pa.DataType, meaning: str, unit: str = "", range: str = "", null: str = ""
+) -> tuple[Column, Column]:
+    first = Column(f"{name}_a", type_, f"{meaning} in the first run", unit, range, null)
+    return first, Column(f"{name}_b", type_, "the same in the second run", unit, range, null)
 
 
 _tables = (

@@ -15,7 +15,7 @@ from flowatlas.prompts import Prompt
 from flowatlas.routes import Walked
 from flowatlas.schema import ANSWER_FROM, WRITERS
 
-_CHUNK = 1 << 24  # logits held at once
+_CHUNK = 7 << 20  # logits held at once: in float32 a block of memory that is kept (see memory.KEPT)
 _MISSING = -1
 
 
