@@ -189,7 +189,8 @@ def test_tasks_one_after_the_other(place: Place, expected: dict[str, str]) -> No
 
 def test_tasks_killed_at_random_moments(runs: Runs, tmp_path: Path, models: dict[str, Path]) -> None:
     outcome = kill_storm(runs, models["gpt2"], tmp_path, n_kills=8, seed=7)
-    assert (outcome.killed, outcome.differences) == (8, [])
+    assert outcome.differences == []
+    assert outcome.killed >= 8  # two at a time
 
 
 def test_tasks_at_once(place: Place, expected: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from flowatlas import contributions
 from flowatlas.activations import Activations
-from flowatlas.attention_kernel import head_values
+from flowatlas.attention_kernel import Room, head_values
 from flowatlas.models import Model
 from flowatlas.routes import Edges, above
 
@@ -43,7 +43,7 @@ class BlockShares:
 
 
 def block_shares(
-    model: Model, acts: Activations, l: int, lengths: Tensor, floor: float, cells_floor: float | None
+    model: Model, acts: Activations, l: int, lengths: Tensor, floor: float, cells_floor: float | None, room: Room
 ) -> BlockShares:
     """The shares of block l's attention. `acts` must hold its pattern and values; lengths [batch]."""
     stream, weights = model.stream, model.layer(l)
@@ -51,7 +51,7 @@ def block_shares(
     b_o, b_out = acts.biases(l, weights)
     bias, mlp_out = (_sum(b_o, b_out), acts.mlp_out(l)) if stream.parallel else (b_o, None)
     pattern, factor = acts.pattern(l), acts.attention_factor(l)
-    values = head_values(acts.v(l), weights.w_o)
+    values = head_values(acts.v(l), weights.w_o, room)
     pieces = []
     for queries in _query_blocks(pattern):
         own = pattern[:, :, queries, : queries.stop]

@@ -11,6 +11,7 @@ pair costs what it matters. Nothing is left out. Short prompts, where attention 
 side of the equation as it stands.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -39,11 +40,26 @@ class Values(NamedTuple):
     reach: Tensor
 
 
-def head_values(v: Tensor, w_o: Tensor) -> Values:
-    """v [batch, key, head, d_head], w_o [head, d_head, d_model]."""
+class Room:
+    """Memory that one block's u leaves to the next: it is the largest of what a block needs, and slow to come by anew."""
+
+    def __init__(self) -> None:
+        self._flat: Tensor | None = None
+
+    def take(self, like: Tensor, *shape: int) -> Tensor:
+        """An uninitialised tensor of this shape; what was taken before must not be used any more."""
+        n, flat = math.prod(shape), self._flat
+        if flat is None or len(flat) < n or (flat.dtype, flat.device) != (like.dtype, like.device):
+            self._flat = flat = like.new_empty(n)
+        return flat[:n].view(shape)
+
+
+def head_values(v: Tensor, w_o: Tensor, room: Room | None = None) -> Values:
+    """v [batch, key, head, d_head], w_o [head, d_head, d_model]; u lies in `room`, if there is one."""
     batch, n_key, n_head, d_head = v.shape
     flat = v.permute(2, 0, 1, 3).reshape(n_head, batch * n_key, d_head)
-    u = torch.bmm(flat, w_o)
+    u = (room or Room()).take(flat, n_head, batch * n_key, w_o.shape[-1])
+    torch.bmm(flat, w_o, out=u)
     reach = torch.maximum(u.amax(-1), -u.amin(-1))
     return Values(v, w_o, u.view(n_head, batch, n_key, -1), reach.view(n_head, batch, n_key))
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from flowatlas import activations, attention, contributions, lens, routes
 from flowatlas.activations import Activations, Batch
 from flowatlas.attention import BlockShares
+from flowatlas.attention_kernel import Room
 from flowatlas.block_rows import BlockRows, add_prompts
 from flowatlas.clock import Clock
 from flowatlas.columns import Collector
@@ -34,6 +35,7 @@ class Extractor:
     def __init__(self, model: Model, config: Config):
         self.model, self.config = model, config
         self.constant = lens.constant(model.final)
+        self.room = Room()
         settle = torch.cuda.synchronize if model.device.type == "cuda" else lambda: None
         self.clock = Clock(settle)
 
@@ -62,7 +64,7 @@ class Extractor:
         def read(l: int, acts: Activations) -> None:
             with self.clock.stage("shares", within="forward"):
                 cells = maps.floor if maps.store else None
-                found.append(attention.block_shares(self.model, acts, l, batch.lengths, floor, cells))
+                found.append(attention.block_shares(self.model, acts, l, batch.lengths, floor, cells, self.room))
                 acts.forget_attention(l)
 
         acts, _ = activations.run(self.model, batch, read)

@@ -53,6 +53,12 @@ def views(places: dict[str, Any]) -> list[View]:
         View("screens/effects", f"{one}?tab=effects&of=difference", "effects-map", "Direct effects of every component on answer minus foil.", TALL),
         View("screens/pair", f"{one}?pair=1", "pair-graph", "A clean and a corrupt prompt on one graph: the difference of their shares."),
         View("screens/expanded", f"{one}?{node}&open={layer}.mid.{last},{layer}.post.{last}", "expanded-head", "Nodes opened in place into their heads and neurons.", TALL),
+        View("screens/corpus", "#/demo/corpus", "heat", "The corpus: which heads, MLPs and attention blocks carry most, with intervals, and whether the threshold matters."),
+        View("screens/contrast", "#/demo/contrast", "volcano", "A group against the rest: effect and q of every component."),
+        View("screens/head", f"#/demo/head/{head}", "strongest-role", "A head over the corpus: importance by group, roles beside chance, the tokens that it moves.", TALL),
+        View("screens/map", "#/demo/map", "map-title", "The map of prompts: those that use the same components lie together; a lasso makes a group."),
+        View("screens/sql", "#/demo/sql", "sql-output", "The SQL console on the run's own tables."),
+        View("screens/trust", "#/demo/trust", "versions", "Trust: what was measured about the measurement.", TALL),
     ]  # fmt: skip
 
 
