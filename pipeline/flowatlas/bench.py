@@ -9,7 +9,6 @@ The neurons' tokens, made once per model, are not counted.
 import statistics
 import time
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 import torch
@@ -22,7 +21,7 @@ from flowatlas.job import Job, make_batches
 from flowatlas.prompts import Prompt
 from flowatlas.run import load_guarded
 from flowatlas.schema import TABLES
-from flowatlas.writer import conform, write_parquet
+from flowatlas.writer import parquet_bytes
 
 _PROMPTS = 256  # of the dataset, at most
 _BATCHES = 3
@@ -81,13 +80,8 @@ class Bench:
     def _extract(self, prompts: list[Prompt]) -> int:
         """Returns the bytes of the tables as Parquet."""
         tables, _ = self._extractor(prompts)
-        size = 0
         with self._extractor.clock.stage("parquet"):
-            for name, table in tables.items():
-                buffer = BytesIO()
-                write_parquet(buffer, conform(table, TABLES[name]))
-                size += buffer.tell()
-        return size
+            return sum(parquet_bytes(table, TABLES[name]) for name, table in tables.items())
 
 
 def print_bench(job: Job, repeats: int = 5) -> None:

@@ -246,9 +246,11 @@ def default_attention(hf: Any) -> Iterator[None]:
     Not in half precision, where the two round differently and a router may choose other experts for it.
     """
     changed = hf.dtype not in (torch.float16, torch.bfloat16) and attend_by_default(hf)
-    yield
-    if changed:
-        _attend(hf, "eager")
+    try:
+        yield
+    finally:
+        if changed:
+            _attend(hf, "eager")
 
 
 def attend_by_default(hf: Any) -> bool:

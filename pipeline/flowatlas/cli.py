@@ -53,23 +53,17 @@ def _dispatch(args: list[str]) -> int:
 
 
 def _run(args: list[str]) -> int:
-    from flowatlas.compose import run_config
-
-    def task(config: Config) -> int:
-        _prepare(config)
+    def work(config: Config) -> int:
         from flowatlas.run import execute
 
         return execute(config)
 
     signals.catch()
-    return run_config(args, task, _report)
+    return _configured(args, work)
 
 
 def _submit(args: list[str]) -> int:
-    from flowatlas.compose import run_config
-
-    def task(config: Config) -> int:
-        _prepare(config)
+    def work(config: Config) -> int:
         from flowatlas.submit import submit
 
         return submit(config, args)
@@ -79,27 +73,30 @@ def _submit(args: list[str]) -> int:
             "submit takes one run at a time; `flowatlas run -m hydra/launcher=submitit_slurm` sweeps over many"
         )
     signals.catch()
-    return run_config(args, task, _report)
-
-
-def _prepare(config: Config) -> None:
-    """Before transformers and datasets are imported, which takes seconds."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # what is wrong is one line of ours, not its reports
-    from flowatlas.hub import require
-
-    require(config)
+    return _configured(args, work)
 
 
 def _bench(args: list[str]) -> int:
-    from flowatlas.compose import run_config
-
-    def task(config: Config) -> int:
-        _prepare(config)
+    def work(config: Config) -> int:
         from flowatlas.bench import print_bench
         from flowatlas.job import prepare
 
         print_bench(prepare(config))
         return 0
+
+    return _configured(args, work)
+
+
+def _configured(args: list[str], work: Callable[[Config], int]) -> int:
+    """Work on the config that the keys of a run come to."""
+    from flowatlas.compose import run_config
+
+    def task(config: Config) -> int:
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # what is wrong is one line of ours, not its reports
+        from flowatlas.hub import require
+
+        require(config)  # before transformers and datasets are imported, which takes seconds
+        return work(config)
 
     return run_config(args, task, _report)
 

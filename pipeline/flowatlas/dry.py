@@ -6,7 +6,6 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
-from io import BytesIO
 
 import pyarrow as pa
 
@@ -19,7 +18,7 @@ from flowatlas.run import load_guarded
 from flowatlas.schema import TABLES
 from flowatlas.shards import Ledger, shard_ranges
 from flowatlas.status import human_seconds
-from flowatlas.writer import conform, write_parquet
+from flowatlas.writer import parquet_bytes
 
 _MEASURED_SECONDS = 10.0
 _MEASURED_BATCHES = 3  # at least
@@ -101,7 +100,7 @@ def _measure(job: Job, prompts: list[Prompt], reading: float) -> tuple[Cost, int
     seconds, in_memory = extrapolated([(len(batch), _length(batch)) for batch in batches], samples)
     began = time.perf_counter()
     joined = {name: pa.concat_tables([part[name] for part in tables]) for name in tables[0]}
-    packed = sum(_parquet_bytes(table, name) for name, table in joined.items())
+    packed = sum(parquet_bytes(table, TABLES[name]) for name, table in joined.items())
     factor = in_memory / sum(sample.n_bytes for sample in samples)
     writing = factor * (time.perf_counter() - began)
     neurons = neuron_tokens.seconds(
@@ -136,12 +135,6 @@ def extrapolated(batches: list[tuple[int, int]], samples: list[Sample]) -> tuple
         seconds += near.seconds * (n_prompts * length) / (near.n_prompts * near.length)
         n_bytes += near.n_bytes * n_prompts / near.n_prompts
     return seconds, n_bytes
-
-
-def _parquet_bytes(table, name: str) -> int:
-    buffer = BytesIO()
-    write_parquet(buffer, conform(table, TABLES[name]))
-    return buffer.tell()
 
 
 def _weights(job: Job) -> int:

@@ -6,6 +6,7 @@ small and carry statistics, so that one prompt is read without reading the rest.
 """
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,13 @@ def write_parquet(where: Any, table: pa.Table, row_group_rows: int = ROW_GROUP_R
         version="2.6",
         write_page_checksum=True,
     )
+
+
+def parquet_bytes(table: pa.Table, declared: Table) -> int:
+    """What a table takes as Parquet, written to memory."""
+    buffer = BytesIO()
+    write_parquet(buffer, conform(table, declared))
+    return buffer.tell()
 
 
 def _dictionary_columns(schema: pa.Schema) -> list[str]:
