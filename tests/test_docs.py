@@ -90,9 +90,10 @@ def test_modules_import_only_downwards(module):
 
 
 LAYERS = (
-    "errors schema schema_stats schema_compared config validation clock files families inference kinds_of_tokens signals",
+    "errors schema schema_stats schema_compared config validation clock files families inference kinds_of_tokens signals"
+    " component_names edits",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
-    " stream activations shards plan manifest memory workers claims",
+    " stream activations interventions shards plan manifest memory workers claims",
     "kernels attention_kernel contributions",
     "routes components attention lens guard",
     "columns vocabulary block_rows extract writer",
