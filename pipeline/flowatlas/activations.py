@@ -15,7 +15,7 @@ from flowatlas.weights import LayerWeights, NeuronBlock
 
 @dataclass(frozen=True)
 class Batch:
-    """Prompts padded on the right to one length.
+    """Prompts padded to one length, on the right but for generation.
 
     ids, mask [batch, pos]; lengths [batch]. With causal attention nothing before the padding can see it; the mask is
     given all the same, because some families derive positions from it.
@@ -26,12 +26,16 @@ class Batch:
     lengths: Tensor
 
     @classmethod
-    def of(cls, prompts: list[tuple[int, ...]], device: torch.device | str = "cpu") -> "Batch":
+    def of(cls, prompts: list[tuple[int, ...]], device: torch.device | str = "cpu", left: bool = False) -> "Batch":
+        """`left`: padded on that side, so that all rows end at the last column and tokens can be added there."""
         lengths = torch.tensor([len(ids) for ids in prompts])
-        ids = torch.zeros(len(prompts), int(lengths.max()), dtype=torch.long)
+        width = int(lengths.max())
+        ids = torch.zeros(len(prompts), width, dtype=torch.long)
+        first = (width - lengths if left else torch.zeros_like(lengths)).tolist()
         for row, tokens in enumerate(prompts):
-            ids[row, : len(tokens)] = torch.tensor(tokens)
-        mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
+            ids[row, first[row] : first[row] + len(tokens)] = torch.tensor(tokens)
+        columns = torch.arange(width)
+        mask = (columns >= width - lengths[:, None] if left else columns < lengths[:, None]).long()
         return cls(ids.to(device), mask.to(device), lengths.to(device))
 
 

@@ -18,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -34,16 +34,18 @@ from flowatlas.models import Model
 ABOVE = 0.01  # LM-Debugger's margin over the largest of the layer
 
 
-@dataclass(frozen=True)
-class Means:
-    """What components write on average over a dataset.
+class Means(Protocol):
+    """What components write on average over a dataset, as `means` measures it.
 
     heads  [layer, head, d_head], of z as `attn.hook_z` has it: before W_O and before any norm after attention
     mlps   [layer, d_model], of what the MLP adds to the stream
     """
 
-    heads: Tensor
-    mlps: Tensor
+    @property
+    def heads(self) -> Tensor: ...
+
+    @property
+    def mlps(self) -> Tensor: ...
 
 
 def check(model: Model, edits: Collection[Edit], means: Means | None = None) -> None:
