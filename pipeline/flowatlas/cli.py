@@ -112,7 +112,7 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from flowatlas.audit import check
+    from flowatlas.check import check
 
     problems = check(args.run)
     _print(problems or [f"{args.run}: no problem found"])
@@ -178,7 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     status = commands.add_parser("status", help="progress of a run, shard by shard")
     status.add_argument("--watch", action="store_true", help="show it again and again until the run is complete")
-    check = commands.add_parser("check", help="audit a finished run: files, hashes, counts, shares")
+    check = commands.add_parser("check", help="is a run what was written: files, hashes, counts, shares")
     stats = commands.add_parser("stats", help="statistics over the prompts of a run: importance, contrasts, roles, ...")
     for command, function in ((status, _status), (check, _check), (stats, _stats)):
         command.add_argument("run", type=Path, metavar="RUN", help="a run folder")

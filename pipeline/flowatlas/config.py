@@ -159,6 +159,16 @@ class MapsConfig:
 
 
 @dataclass
+class KnockoutsConfig:
+    """`store`: what removing components does to the answer of the last target. `top_k`: heads and MLPs of a prompt, those of
+    the largest route_tau first, then by mean_share; `sample`: the part of the prompts, drawn by `run.seed`."""
+
+    store: bool = False
+    top_k: int = 20
+    sample: float = 1.0
+
+
+@dataclass
 class Config:
     """All of it. `Config(ModelConfig("gpt2"), DatasetConfig(path="prompts.txt"))` is a complete one."""
 
@@ -170,6 +180,7 @@ class Config:
     writes: WritesConfig = field(default_factory=WritesConfig)
     neurons: NeuronsConfig = field(default_factory=NeuronsConfig)
     maps: MapsConfig = field(default_factory=MapsConfig)
+    knockouts: KnockoutsConfig = field(default_factory=KnockoutsConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
 
 

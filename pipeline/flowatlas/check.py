@@ -1,8 +1,8 @@
-"""Audit of a run folder: are the files those that were written, and do their rows agree with each other?
+"""Check of a run folder: are the files those that were written, and do their rows agree with each other?
 
 Files are checked against the markers (size, content hash, rows, schema), then each shard's rows against the rules of
-`audit_rules`, by DuckDB, which streams the files and spills what does not fit in memory. All rows of a prompt are in one
-shard, so shards are audited one by one, and a run of any size needs the memory of one.
+`check_rules`, by DuckDB, which streams the files and spills what does not fit in memory. All rows of a prompt are in one
+shard, so shards are checked one by one, and a run of any size needs the memory of one.
 """
 
 import tempfile
@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 
-from flowatlas.audit_rules import INTO, PARALLEL_RULES, outside, shard_rules
-from flowatlas.audit_stats import check_stats
+from flowatlas.check_rules import INTO, PARALLEL_RULES, outside, shard_rules
+from flowatlas.check_stats import check_stats
 from flowatlas.files import hash_file
 from flowatlas.manifest import find_manifest, read_plan, summary
 from flowatlas.plan import Plan
