@@ -21,6 +21,7 @@ from flowatlas.files import hash_file
 from flowatlas.manifest import find_manifest, read_plan, summary
 from flowatlas.plan import Plan
 from flowatlas.schema import LATER_TABLES, MODEL_TABLES, TABLES
+from flowatlas.schema_audit import MEANS
 from flowatlas.shards import Ledger, part_name, part_path
 
 
@@ -42,6 +43,7 @@ def check(run_dir: Path) -> list[str]:
             problems += _rows(connection, run_dir, plan, shard, model)
         problems += _vocabulary(connection, run_dir, sound)
         connection.close()
+    problems += _means(run_dir, [marker for marker in markers.values() if marker])
     problems += check_stats(run_dir) if len(sound) == len(markers) else []
     present = [marker for shard, marker in markers.items() if marker and shard in set(sound)]
     return problems + list(_manifest(run_dir, plan, manifest, present))
@@ -170,6 +172,16 @@ def _vocabulary(connection: duckdb.DuckDBPyConnection, run_dir: Path, shards: li
                 yield f"{table} mentions {n} token ids that model/vocab.parquet lacks"
     except (duckdb.Error, pa.ArrowException, OSError) as error:
         yield f"model/vocab.parquet cannot be read ({str(error).splitlines()[0]})"
+
+
+def _means(run_dir: Path, markers: list[dict[str, Any]]) -> Iterator[str]:
+    """Knock-outs of all shards used the means that are there."""
+    used, path = (
+        {marker["means"] for marker in markers if "means" in marker},
+        run_dir / "model" / f"{MEANS.name}.parquet",
+    )
+    if used and not (path.exists() and used == {hash_file(path)}):
+        yield f"model/{path.name} is missing, or not what the knock-outs of every shard used: make the run again"
 
 
 def _first(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:

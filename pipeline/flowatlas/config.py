@@ -184,8 +184,9 @@ class Config:
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
 
 
-# Keys that change no number of the result (nothing draws at random yet): where things lie, who does which part, and what
-# a hash stands for (the weights' for the model's name and revision; the rows' for where the dataset comes from).
+# Keys that change no number of the result: where things lie, who does which part, and what a hash stands for (the weights'
+# for the model's name and revision; the rows' for where the dataset comes from). What is drawn at random takes the seed that
+# the plan has, so that another one changes nothing either.
 NOT_IDENTITY = frozenset(
     [
         *("model.name", "model.revision", "model.base", "model.adapter"),
@@ -217,7 +218,10 @@ def identity(config: Config) -> dict[str, Any]:
                 out[key] = value
         return out
 
-    return kept("", as_dict(config))
+    values = as_dict(config)
+    if not config.knockouts.store:  # a run from before there were any goes on
+        del values["knockouts"]
+    return kept("", values)
 
 
 def known_keys() -> list[str]:

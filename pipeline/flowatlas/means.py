@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from flowatlas import activations
-from flowatlas.activations import Activations, Batch
+from flowatlas.activations import Batch
 from flowatlas.models import Model
 
 

@@ -64,9 +64,13 @@ def of_job(job: Job, plan: Plan) -> Batches:
 
 def drawn(plan: Plan) -> frozenset[int]:
     """The rows that the means are made of, by number."""
-    seed = int(plan.config.get("run", {}).get("seed") or 0)
-    order = np.random.default_rng([seed, *b"means"]).permutation(plan.n_rows)
+    order = np.random.default_rng([seed_of(plan), *b"means"]).permutation(plan.n_rows)
     return frozenset(order[:DRAWN].tolist())
+
+
+def seed_of(plan: Plan) -> int:
+    """The seed that the run began with, whatever a later command says: its draws then stay what they were."""
+    return int(plan.config.get("run", {}).get("seed") or 0)
 
 
 def _bytes(means: Means) -> bytes:
