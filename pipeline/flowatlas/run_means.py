@@ -7,13 +7,14 @@ are kept and read back by the others. A dataset that has grown keeps those it ha
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from flowatlas.checkpoints import Located
 from flowatlas.errors import DatasetError, RunError
 from flowatlas.files import create_exclusively, hash_file
 from flowatlas.job import Job, make_batches
@@ -22,6 +23,7 @@ from flowatlas.models import Model
 from flowatlas.plan import Plan
 from flowatlas.rows import Prompt
 from flowatlas.schema_audit import MEANS
+from flowatlas.site_data import RunReader
 from flowatlas.writer import conform, write_parquet
 
 DRAWN = 256  # rows of the dataset at most
@@ -60,6 +62,22 @@ def of_job(job: Job, plan: Plan) -> Batches:
     prompts = [item for item in encoded if isinstance(item, Prompt)]
     batches = make_batches(prompts, plan.batch_tokens, job.located.rope_switch)
     return [[prompt.token_ids for prompt in batch] for batch in batches]
+
+
+def of_run(reader: RunReader, located: Located) -> Batches:
+    """The same from the shards of a run, its rows drawn alike; of a run in progress those that are done."""
+    wanted, prompts = drawn(reader.plan), []
+    for shard in reader.shards:
+        table = reader.shard("prompts", shard)
+        for prompt_id, token_ids in zip(table["prompt_id"].to_pylist(), table["token_ids"].to_pylist(), strict=True):
+            prompts += [_Tokens(prompt_id, tuple(token_ids))] if prompt_id in wanted else []
+    batches = make_batches(prompts, reader.plan.batch_tokens, located.rope_switch)
+    return [[prompt.token_ids for prompt in batch] for batch in batches]
+
+
+class _Tokens(NamedTuple):
+    prompt_id: int
+    token_ids: tuple[int, ...]
 
 
 def drawn(plan: Plan) -> frozenset[int]:
