@@ -1,7 +1,7 @@
 """`flowatlas audit RUN`: do routes hold what matters? A causal test of a finished run, in `RUN/audit` (docs/audit.md).
 
-For prompts drawn by `run.seed`, the heads and MLPs on the route of the last target above a threshold are kept while all others are
-set to their mean over the dataset, or set to their mean while all others are kept; and so are as many chosen by other rules.
+For prompts drawn by `run.seed`, the heads and MLPs on the route of the last target above a threshold are kept while all others
+are set to their mean over the dataset, or set to their mean while all others are kept; and so are as many by other rules.
 
 The trials of a few prompts at a time are files of their own, so that an audit that is interrupted goes on where it was. At the
 end the folder is swapped in, whole or not at all, with `audit.json` to say what it was made of.
@@ -174,10 +174,15 @@ class _Work:
         with torch.inference_mode():
             return trials.tables(list(stored_prompts(rows, model.n_layers, model.n_heads, model.stream.parallel)))
 
+    def _probe(self) -> list[tuple[int, ...]]:
+        """A prompt to check the model on."""
+        first = self._chunks[0][0]
+        return [tuple(ids) for ids in self._reader.rows("prompts", first, first + 1)["token_ids"].to_pylist()]
+
     def _ready(self) -> Trials:
         if self._trials is None:
             batches = run_means.of_run(self._reader, self._located)
-            model = run_model.load(self._located, self._config, batches[0])
+            model = run_model.load(self._located, self._config, self._probe())
             means = run_means.ensure(self._reader.run_dir, model, lambda: batches)
             self._trials = Trials(model, means, self.taus, self._settings.draws, self._seed)
         return self._trials

@@ -5,8 +5,8 @@ of a measure at both ends (everything in its place, everything at its mean),
 
     part = (value - none) / (whole - none)  of kept sets,     (whole - value) / (whole - none)  of removed ones
 
-is a ratio of means over prompts, not a mean of ratios: a prompt whose ends are alike must not weigh without bound. There is none
-where the ends themselves cannot be told apart.
+is a ratio of means over prompts, not a mean of ratios: a prompt whose ends are alike must not weigh without bound. There is
+none where the ends themselves cannot be told apart.
 """
 
 from collections import defaultdict

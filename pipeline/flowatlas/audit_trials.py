@@ -99,7 +99,7 @@ class Trials:
         return [*heads[members.heads].tolist(), *mlps[members.mlps].tolist()]
 
     def _attention(self, prompts: Sequence[StoredPrompt]) -> Array:
-        """Each head's largest attention weight from the target to an earlier position, the first apart: [prompt, layer, head]."""
+        """Each head's largest attention from the target to an earlier position, the first apart: [prompt, layer, head]."""
         batch = Batch.of([tuple(prompt.token_ids) for prompt in prompts], self.model.device)
         target = torch.tensor([prompt.target for prompt in prompts], device=batch.ids.device)
         found: list[Tensor] = []
