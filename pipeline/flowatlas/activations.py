@@ -134,14 +134,17 @@ class Activations:
         A dense MLP is one block with every node, a mixture one for each expert that ran; none where they cannot be told apart.
         """
         factor, found = self.mlp_factor(l), []
-        for expert, node, activation in self._activations(l, b, pos):
+        for expert, node, activation in self.neuron_activations(l, b, pos):
             activation = activation.to(self._model.device, self._model.dtype)
             activation = activation if factor is None else activation * factor[b[node], pos[node]]
             found.append(NeuronBlock(expert, node, activation, self._model.value_vectors(l, expert)))
         return found
 
-    def _activations(self, l: int, b: Tensor, pos: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """By expert, -1 in a dense MLP: its number, the nodes that it ran for, its neurons' activations [n, neuron]."""
+    def neuron_activations(self, l: int, b: Tensor, pos: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """By expert, -1 in a dense MLP: its number, the nodes that it ran for, its neurons' activations [n, neuron].
+
+        As the model has them: in its own dtype, before any norm or multiplier.
+        """
         places, name = self._model.located.family.experts, f"blocks.{l}."
         if self._model.is_dense(l):
             yield -1, torch.arange(len(b), device=b.device), self._cache[name + "mlp.hook_post"][b, pos]
