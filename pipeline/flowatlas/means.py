@@ -20,12 +20,12 @@ from flowatlas.models import Model
 @dataclass(frozen=True)
 class Means:
     """heads [layer, head, d_head]: of what each head passes to w_o, before any factor; mlps [layer, d_model]: of what each MLP
-    adds to the stream. `n_prompts` and `n_positions` are behind them. In the model's compute dtype, on its device."""
+    adds to the stream. In the model's compute dtype, on its device. `n_prompts` and `n_positions` are behind them."""
 
     heads: Tensor
     mlps: Tensor
-    n_prompts: int
-    n_positions: int
+    n_prompts: int = 0
+    n_positions: int = 0
 
     def fits(self, model: Model) -> bool:
         """Whether they have the shape of a model's."""
@@ -60,7 +60,7 @@ def zeros(model: Model) -> Means:
     """Means of the right shape that are all 0: where only the cost of a removal is asked for."""
     d_head = model.layer(0).w_o.shape[1]
     heads = torch.zeros(model.n_layers, model.n_heads, d_head, dtype=model.dtype, device=model.device)
-    return Means(heads, torch.zeros(model.n_layers, model.d_model, dtype=model.dtype, device=model.device), 0, 0)
+    return Means(heads, torch.zeros(model.n_layers, model.d_model, dtype=model.dtype, device=model.device))
 
 
 def _sums(model: Model, batch: Batch) -> _Sums:
