@@ -1,7 +1,7 @@
 """Edited forward passes: ablations are weight edits, rows of a batch do not mix, LM-Debugger's arithmetic is literal."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
@@ -14,15 +14,10 @@ from flowatlas.activations import Batch
 from flowatlas.component_names import Component, parse
 from flowatlas.edits import Edit
 from flowatlas.errors import ConfigError
+from flowatlas.means import Means
 from flowatlas.models import Model
 from tiny import CONFIGS, make_model
 from weight_edits import hugging_face, logits, take_away
-
-
-class Means(NamedTuple):
-    heads: Tensor
-    mlps: Tensor
-
 
 IDS = (0, 7, 91, 23, 7, 55, 7)
 SHORT = (0, 12, 4)

@@ -118,9 +118,13 @@ class Activations:
 
     def z(self, l: int) -> Tensor:
         """What each head passes to w_o, sum over keys of scaled_pattern * v: [batch, query, head, d_head]."""
-        z, factor = self._get(f"blocks.{l}.attn.hook_z"), self.attention_factor(l)
-        z = z.reshape(*z.shape[:2], self._model.n_heads, -1)  # the heads lie in this order, whatever the hook says
+        z, factor = self.z_of_heads(l), self.attention_factor(l)
         return z if factor is None else z * factor[..., None]
+
+    def z_of_heads(self, l: int) -> Tensor:
+        """The same without the factor: as it comes by, [batch, query, head, d_head]."""
+        z = self._get(f"blocks.{l}.attn.hook_z")
+        return z.reshape(*z.shape[:2], self._model.n_heads, -1)  # the heads lie in this order, whatever the hook says
 
     def biases(self, l: int, weights: LayerWeights) -> tuple[Tensor | None, Tensor | None]:
         """b_O and b_out as they are added to the stream, each [d_model], or [batch, pos, d_model] where it has a factor."""

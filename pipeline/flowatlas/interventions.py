@@ -18,7 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,23 +29,10 @@ from flowatlas.activations import Batch
 from flowatlas.component_names import Component
 from flowatlas.edits import Edit, disjoint
 from flowatlas.errors import ConfigError
+from flowatlas.means import Means
 from flowatlas.models import Model
 
 ABOVE = 0.01  # LM-Debugger's margin over the largest of the layer
-
-
-class Means(Protocol):
-    """What components write on average over a dataset, as `means` measures it.
-
-    heads  [layer, head, d_head], of z as `attn.hook_z` has it: before W_O and before any norm after attention
-    mlps   [layer, d_model], of what the MLP adds to the stream
-    """
-
-    @property
-    def heads(self) -> Tensor: ...
-
-    @property
-    def mlps(self) -> Tensor: ...
 
 
 def check(model: Model, edits: Collection[Edit], means: Means | None = None) -> None:
