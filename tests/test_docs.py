@@ -10,6 +10,7 @@ from flowatlas import docs
 from flowatlas.compose import run_config
 from flowatlas.config import known_keys
 from flowatlas.families import FAMILIES, REFUSED, TEXT_PARTS
+from flowatlas.schema_audit import AUDIT_TABLES
 from flowatlas.schema_compared import COMPARED_TABLES
 from flowatlas.schema_stats import STATS_TABLES
 
@@ -19,7 +20,7 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_tables_of_columns_are_the_schemas():
     assert docs.with_tables(README) == README, "run: python -m flowatlas.docs"
-    assert README.count("<details>") == 13 + len(STATS_TABLES) + len(COMPARED_TABLES)
+    assert README.count("<details>") == 14 + len(STATS_TABLES) + len(COMPARED_TABLES) + len(AUDIT_TABLES)
 
 
 def test_the_consoles_tables_are_the_schemas():
@@ -102,7 +103,7 @@ LAYERS = (
     "compose overrides neuron_tokens job fitting progress poison task finish run dry sbatch local submit activity status"
     " check check_rules check_stats site site_data server cli bench docs stats corpus sums importance contrasts pairs"
     " positions roles by_kind examples part_tokens consensus prompt_map dataset_figures fidelity site_stats atlas compare"
-    " run_means run_model removals audit audit_sets audit_trials audit_curves",
+    " run_means run_model removals audit audit_sets audit_trials audit_curves audit_store",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 

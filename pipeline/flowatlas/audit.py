@@ -3,15 +3,13 @@
 For prompts drawn by `run.seed`, the heads and MLPs on the route of the last target above a threshold are kept while all others
 are set to their mean over the dataset, or set to their mean while all others are kept; and so are as many by other rules.
 
-The trials of a few prompts at a time are files of their own, so that an audit that is interrupted goes on where it was. At the
-end the folder is swapped in, whole or not at all, with `audit.json` to say what it was made of.
+The trials of a few prompts at a time are files of their own, so that an audit that is interrupted goes on where it was.
 """
 
 import dataclasses
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,27 +20,17 @@ from tqdm import tqdm
 from flowatlas import __version__, run_means, run_model
 from flowatlas.audit_curves import curves, described
 from flowatlas.audit_sets import thresholds
+from flowatlas.audit_store import VERSION, Audit, current, made_from, write
 from flowatlas.audit_trials import Trials
 from flowatlas.corpus import to_table
 from flowatlas.errors import ConfigError, RunError
-from flowatlas.files import (
-    hash_file,
-    hash_json,
-    json_text,
-    read_json,
-    remove,
-    replacing,
-    swap_folder,
-    temporary_path,
-    unfinished,
-)  # fmt: skip
-from flowatlas.schema_audit import AUDIT_ORDERS, AUDIT_TABLES
+from flowatlas.files import hash_json, remove, replacing
+from flowatlas.schema_audit import AUDIT_TABLES
 from flowatlas.site_data import RunReader
 from flowatlas.stored_prompts import stored_prompts
-from flowatlas.writer import conform, write_parquet
+from flowatlas.writer import write_parquet
 
-FOLDER, MARKER, PARTS = "audit", "audit.json", "audit-parts"
-VERSION = 1
+PARTS = "audit-parts"
 _AT_ONCE = 8  # prompts of a part
 _READ = ("prompts", "targets", "edges", "components", "logit_effects")
 
@@ -58,22 +46,6 @@ class Settings:
         for name, value in dataclasses.asdict(self).items():
             if not 1 <= value <= 32767:
                 raise ConfigError(f"--{name} {value} is not allowed: it must be a whole number from 1 to 32767")
-
-
-@dataclasses.dataclass(frozen=True)
-class Audit:
-    """What an audit came to."""
-
-    folder: Path
-    marker: dict[str, Any]
-
-    def read(self, table: str) -> pa.Table:
-        """One of AUDIT_TABLES. Raises RunError when it cannot be read."""
-        try:
-            with pq.ParquetFile(self.folder / f"{table}.parquet") as file:
-                return file.read()
-        except (OSError, pa.ArrowException) as error:
-            raise RunError(f"{self.folder}/{table}.parquet cannot be read: `flowatlas audit` makes it anew") from error
 
 
 def make(
@@ -107,24 +79,9 @@ def make(
         "n_prompts": tables["ends"].num_rows,
         "seconds": round(time.perf_counter() - began, 1),
     }
-    return _write(run_dir, tables, marker)
-
-
-def current(reader: RunReader) -> Audit | None:
-    """The audit of a run that is whole and of the shards there are; None when it is missing or stale."""
-    folder = reader.run_dir / FOLDER
-    try:
-        marker = read_json(folder / MARKER)
-        sizes = {name: (folder / f"{name}.parquet").stat().st_size for name in AUDIT_TABLES}
-        whole = all(marker["tables"][name]["bytes"] == size for name, size in sizes.items())
-        return Audit(folder, marker) if whole and marker["made_from"] == made_from(reader) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def made_from(reader: RunReader) -> str:
-    """Hash of the shards' contents and of the way an audit is made."""
-    return hash_json([VERSION, [shard["tables"] for shard in reader.manifest["shards"]]])
+    audit = write(run_dir, tables, marker)
+    remove(run_dir / PARTS)
+    return audit
 
 
 def lines(audit: Audit) -> Iterator[str]:
@@ -193,23 +150,3 @@ def _read_part(paths: dict[str, Path]) -> dict[str, pa.Table] | None:
         return {name: pq.read_table(path, schema=AUDIT_TABLES[name].schema) for name, path in paths.items()}
     except (OSError, pa.ArrowException):
         return None  # it is not there, or was damaged
-
-
-def _write(run_dir: Path, tables: dict[str, pa.Table], marker: dict[str, Any]) -> Audit:
-    folder = run_dir / FOLDER
-    new, entries = temporary_path(folder), {}
-    with unfinished(folder):
-        try:
-            remove(new)
-            new.mkdir()
-            for name, declared in AUDIT_TABLES.items():
-                path, table = new / f"{name}.parquet", conform(tables[name], declared, AUDIT_ORDERS[name])
-                write_parquet(path, table)
-                entries[name] = {"rows": table.num_rows, "bytes": path.stat().st_size, "sha256": hash_file(path)}
-            marker = {**marker, "tables": entries}
-            (new / MARKER).write_bytes(json_text(marker))
-            swap_folder(new, folder)
-        finally:
-            remove(new)
-    remove(run_dir / PARTS)
-    return Audit(folder, marker)

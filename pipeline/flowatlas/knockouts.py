@@ -10,10 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import torch
 from torch import Tensor
 
-from flowatlas import lens
 from flowatlas.component_names import Component
 from flowatlas.config import KnockoutsConfig
 from flowatlas.edits import Edit
@@ -85,7 +83,6 @@ class Knockouts:
         assert component is not None
         before, after = whole[0].log_softmax(-1), without[0].log_softmax(-1)
         lost, foil = whole[0] - without[0], prompt.foil_id
-        answer = torch.tensor([[prompt.answer_id]], device=lost.device)
         return {
             "prompt_id": prompt.prompt_id,
             "target": prompt.target,
@@ -98,5 +95,5 @@ class Knockouts:
             "effect_foil": None if foil is None else lost[foil].item(),
             "effect_logprob": (before - after)[prompt.answer_id].item(),
             "divergence": max(0.0, (before.exp() * (before - after)).sum().item()),
-            "answer_rank": int(lens.ranks(without, answer.new_zeros(1), answer)),
+            "answer_rank": 1 + int((without[0] > without[0, prompt.answer_id]).sum()),
         }
