@@ -92,18 +92,18 @@ def test_modules_import_only_downwards(module):
 
 LAYERS = (
     "errors schema schema_stats schema_compared config validation clock files families inference kinds_of_tokens signals"
-    " component_names edits"
-    " schema_audit",
+    " component_names edits edit_lists schema_audit schema_interventions",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
     " stream activations interventions shards plan manifest memory workers claims"
     " means",
     "kernels attention_kernel contributions",
-    "routes components attention lens guard target_routes under_edits",
+    "routes components attention lens guard greedy before_after target_routes under_edits",
     "columns vocabulary block_rows extract writer stored_prompts knockouts",
     "compose overrides neuron_tokens job fitting progress poison task finish run dry sbatch local submit activity status"
     " check check_rules check_stats site site_data server cli bench docs stats corpus sums importance contrasts pairs"
     " positions roles by_kind examples part_tokens consensus prompt_map dataset_figures fidelity site_stats atlas compare"
-    " run_means run_model removals audit audit_sets audit_trials audit_curves audit_store",
+    " run_means run_model removals audit audit_sets audit_trials audit_curves audit_store"
+    " intervention_store intervention_stats intervene intervene_prompt intervene_command",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 

@@ -45,7 +45,7 @@ def prepare(config: Config) -> Job:
     config = replace(config, model=replace(config.model, dtype=weights_dtype(located, config.model.dtype)))
     dataset = open_dataset(config.dataset, config.run.limit)
     tokenizer = load_tokenizer(str(located.tokenizer_folder), None, config.model.trust_remote_code)
-    encoder = _encoder(config, located, tokenizer)
+    encoder = encoder_of(config, located, tokenizer)
     _require_good_row(dataset, encoder)
     found = shards.fingerprint(dataset, config.run.shard_size)
     asked = config.run.batch_tokens
@@ -54,7 +54,8 @@ def prepare(config: Config) -> Job:
     return Job(config, run_dir, located, tokenizer, dataset, encoder, found, batch_tokens)
 
 
-def _encoder(config: Config, located: Located, tokenizer: Any) -> Encoder:
+def encoder_of(config: Config, located: Located, tokenizer: Any) -> Encoder:
+    """What makes prompts of rows, as the config has it. Raises ConfigError, ModelError (no chat template)."""
     model, chat = config.model, None
     if model.chat_template:
         chat = Chat(tokenizer, located.name, model.system_prompt, model.chat_date)
