@@ -12,6 +12,7 @@ from flowatlas.config import known_keys
 from flowatlas.families import FAMILIES, REFUSED, TEXT_PARTS
 from flowatlas.schema_audit import AUDIT_TABLES
 from flowatlas.schema_compared import COMPARED_TABLES
+from flowatlas.schema_interventions import INTERVENTION_TABLES
 from flowatlas.schema_stats import STATS_TABLES
 
 ROOT = Path(__file__).parent.parent
@@ -20,7 +21,9 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_tables_of_columns_are_the_schemas():
     assert docs.with_tables(README) == README, "run: python -m flowatlas.docs"
-    assert README.count("<details>") == 14 + len(STATS_TABLES) + len(COMPARED_TABLES) + len(AUDIT_TABLES)
+    assert README.count("<details>") == 14 + len(STATS_TABLES) + len(COMPARED_TABLES) + len(AUDIT_TABLES) + len(
+        INTERVENTION_TABLES
+    )
 
 
 def test_the_consoles_tables_are_the_schemas():
@@ -103,7 +106,7 @@ LAYERS = (
     " check check_rules check_stats site site_data server cli bench docs stats corpus sums importance contrasts pairs"
     " positions roles by_kind examples part_tokens consensus prompt_map dataset_figures fidelity site_stats atlas compare"
     " run_means run_model removals audit audit_sets audit_trials audit_curves audit_store"
-    " intervention_store intervention_stats intervene intervene_prompt intervene_command",
+    " intervention_store intervention_stats site_interventions intervene intervene_prompt intervene_command",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 

@@ -23,6 +23,7 @@ from flowatlas.errors import RunError, UnfinishedError
 from flowatlas.files import hash_json, json_text, remove, stale, swap_folder, temporary_path, unfinished
 from flowatlas.schema import MODEL_TABLES, SCHEMA_VERSION, TABLES
 from flowatlas.site_data import BUCKETED, EAGER, SLIM, RunReader, bucket_size, encode, maps_bucket_size
+from flowatlas.site_interventions import write_interventions
 from flowatlas.site_stats import write_audit, write_compared, write_stats
 from flowatlas.stats import Stats, ensure
 
@@ -135,7 +136,7 @@ def _write_run(reader: RunReader, data: Path, id_: str, stats: Stats | None, pro
     _write_rejects(reader, folder / "rejects.parquet")
     model_tables = _copy_model(reader.run_dir, folder)
     n_layers, n_heads, parallel = _shape(reader)
-    audit = current(reader)
+    audit, interventions = current(reader), write_interventions(reader, folder, n)
     index = {
         "schema_version": SCHEMA_VERSION,
         "id": id_,
@@ -151,6 +152,7 @@ def _write_run(reader: RunReader, data: Path, id_: str, stats: Stats | None, pro
                 model_tables,
                 stats and stats.marker["tables"],
                 audit and audit.marker,
+                interventions,
                 n,
                 n_maps,
                 __version__,
@@ -168,6 +170,7 @@ def _write_run(reader: RunReader, data: Path, id_: str, stats: Stats | None, pro
         "model_tables": model_tables,
         "stats": write_stats(stats, folder) if stats else None,
         "audit": write_audit(audit, folder) if audit else None,
+        "interventions": interventions,
         "eager": list(EAGER),
         "groups": groups,
     }
