@@ -7,7 +7,7 @@
  * @typedef {{ view: 'prompt', run: string, id: number, t: number | null, tau: number | null,
  *   mode: import('./routes.js').Mode, sel: string | null, faint: boolean, tab: import('./tabs.js').TabName | null,
  *   head: string | null, neuron: string | null, of: import('./tabs.js').Outcome, raw: boolean,
- *   hide: string, open: string, zoom: string | null, pair: number | null, order: string }} PromptState `hide`, `open` and `order`
+ *   hide: string, open: string, zoom: string | null, pair: number | null, edit: string | null, order: string }} PromptState `hide`, `open` and `order`
  *   are lists with commas, `zoom` is as in `camera.js`, `order` as in `table.js`
  * @typedef {{ view: 'corpus', run: string, measure: string, group: string | null, tau: number | null,
  *   list: import('./measures.js').Part, find: string, order: string }} CorpusState null `group`: all prompts
@@ -22,10 +22,11 @@
  * @typedef {{ view: 'map', run: string, clusters: string, lasso: string, zoom: string | null, template: number | null, least: number,
  *   order: string }} MapState `clusters` and `lasso` (as in `lasso.js`) are lists with commas
  * @typedef {{ view: 'trust', run: string, order: string }} TrustState
+ * @typedef {{ view: 'interventions', run: string, name: string | null, measure: string, group: string | null, order: string }} InterventionsState `name` is its folder
  * @typedef {{ view: 'data', run: string, group: string | null, order: string }} DataState
  * @typedef {{ view: 'compare', run: string, other: string, measure: string, group: string | null, list: 'parts' | 'neuron', find: string,
  *   order: string }} CompareState
- * @typedef {CorpusState | ContrastState | ComponentState | SearchState | SqlState | MapState | TrustState | DataState | CompareState} PageState
+ * @typedef {CorpusState | ContrastState | ComponentState | SearchState | SqlState | MapState | TrustState | InterventionsState | DataState | CompareState} PageState
  * @typedef {PromptsState | PromptState | PageState} RunState
  * @typedef {RunState['view']} RunView
  * @typedef {CatalogueState | RunState} State
@@ -33,7 +34,7 @@
 
 import { KINDS } from './chart-choice.js';
 import { readLasso } from './lasso.js';
-import { COMPARED, CONTRASTS, LEAST, MEASURES, PARTS, PICKS, SOURCES } from './measures.js';
+import { CHANGES, COMPARED, CONTRASTS, LEAST, MEASURES, PARTS, PICKS, SOURCES } from './measures.js';
 import { MODES } from './routes.js';
 import { OUTCOMES, parseHead, parseNeuron, TAB_NAMES } from './tabs.js';
 
@@ -133,6 +134,7 @@ const PARAMS = {
     open: { default: '', read: readNodes },
     zoom: { default: null, read: (text) => (ZOOM.test(text) ? text : undefined) },
     pair: { default: null, read: toInt },
+    edit: COMMON.group,
     order: COMMON.order,
   },
   corpus: { measure: choice(Object.keys(MEASURES)), group: COMMON.group, tau: COMMON.tau, list: choice(PARTS), find: COMMON.words, order: COMMON.order },
@@ -161,6 +163,7 @@ const PARAMS = {
   },
   data: { group: COMMON.group, order: COMMON.order },
   trust: { order: COMMON.order },
+  interventions: { name: COMMON.group, measure: choice(Object.keys(CHANGES)), group: COMMON.group, order: COMMON.order },
   sql: { q: { default: '', read: upTo(MAX_SQL) }, as: choice(['table', 'chart']), kind: { default: null, read: oneOf(KINDS) }, x: COMMON.group, y: COMMON.group, with: COMMON.group },
   compare: { measure: choice(COMPARED), group: COMMON.group, list: choice(['parts', 'neuron']), find: COMMON.words, order: COMMON.order },
 };
