@@ -169,7 +169,7 @@ def test_runs_without_knockouts_are_what_they_were():
 
 
 def test_means_are_made_once(run, tmp_path, models):
-    """The first process's are kept; those of another model are refused; the rows drawn hang on the seed alone."""
+    """The first process's are kept; damaged ones are refused; the rows drawn hang on the seed alone."""
     assert run().code == 0
     folder, model = tmp_path / "run", load(models["gpt2"])[0]
     made = run_means.ensure(folder, model, lambda: [PROMPTS])
@@ -180,8 +180,11 @@ def test_means_are_made_once(run, tmp_path, models):
     measured = means.measure(model, [PROMPTS])
     assert measured is not None
     assert torch.equal(measured.heads, made.heads)
-    with pytest.raises(RunError, match="another shape"):
-        run_means.ensure(folder, load(models["llama"])[0], lambda: [PROMPTS])
+    path = folder / "model" / "means.parquet"
+    whole = pq.read_table(path)
+    pq.write_table(whole.slice(0, whole.num_rows - 1), path)
+    with pytest.raises(RunError, match="remove it, and it is made again"):
+        run_means.ensure(folder, model, lambda: [PROMPTS])
     assert run_means.drawn(read_plan(folder)) == frozenset(range(10))
 
 

@@ -9,8 +9,8 @@ import { choiceField } from './page-parts.js';
 
 /** @type {Record<import('./state.js').Removal, [string, string]>} words and what they mean */
 export const REMOVAL_WORDS = {
-  mean: ['its mean', 'the output is replaced by its mean over the dataset: what varies from prompt to prompt is gone'],
-  zero: ['zero', 'the output is set to zero: its constant part is gone too, which the model has learned to expect'],
+  mean: ['its mean', 'The output is replaced by its mean over the dataset: what varies from prompt to prompt is gone'],
+  zero: ['zero', 'The output is set to zero: its constant part is gone too, which the model has learned to expect'],
 };
 
 /** @type {Record<import('./state.js').Share, string>} */

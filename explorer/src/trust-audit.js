@@ -32,6 +32,9 @@ const MODES = {
 
 const two = (/** @type {number | null} */ value) => (value === null ? '–' : value.toFixed(2).replace('-', '−'));
 
+/** A threshold as it was set: stored as float32. @param {number} tau */
+const shownTau = (tau) => String(Number(tau.toPrecision(4)));
+
 /** In a sentence, whatever the outcome. @param {Row[]} rows of one mode @param {string} mode */
 export function verdict(rows, mode) {
   const rivals = ['random', 'attention', 'direct'].map((chosen) => {
@@ -48,11 +51,11 @@ function curveFigure({ state, width }, mode, rows) {
   const { title, axis, means } = MODES[mode];
   const order = Object.keys(RULES);
   const drawn = rows.filter((row) => row.part !== null).sort((a, b) => order.indexOf(a.chosen) - order.indexOf(b.chosen) || a.tau - b.tau);
-  const columns = ['threshold, doubling', axis, `${axis}_low`, `${axis}_high`, 'rule', 'tau', 'heads', 'MLPs'];
-  // On a scale that doubles, so that the thresholds stand apart; they are named in the labels and the table.
+  const columns = ['threshold (doubling)', axis, `${axis}_low`, `${axis}_high`, 'rule', 'tau', 'heads', 'MLPs'];
+  const taus = [...new Set(drawn.map((row) => row.tau))];
   const numbers = { columns, rows: drawn.map((row) => [Math.log2(row.tau), row.part, row.part_low, row.part_high, RULES[row.chosen], row.tau, row.n_heads, row.n_mlps]) };
   if (!drawn.length) return h('section', {}, h('h3', {}, title), h('p', { class: 'hint' }, 'For these prompts the answer is no better with everything in its place than with everything at its mean: there is nothing to hold.'));
-  const svg = xyChart(numbers, { kind: 'line', labels: [4, 5], x: 0, y: 1, low: 2, high: 3, series: 4 }, Math.min(width, 640), 320);
+  const svg = xyChart(numbers, { kind: 'line', labels: [4, 5], x: 0, y: 1, low: 2, high: 3, series: 4 }, Math.min(width, 640), 320, { at: taus.map(Math.log2), names: taus.map(shownTau) });
   const sql = sqlLink(state.run, asked(curvesSql, { measure: state.measure, group: state.group }, NAMES), title);
   return h(
     'section',
@@ -79,7 +82,7 @@ function columnsOf() {
   return [
     { name: 'mode', label: 'the set is', text: true, value: (row) => (row.mode === 'keep' ? 'kept' : 'removed') },
     { name: 'chosen', label: 'chosen by', text: true, value: (row) => RULES[row.chosen] },
-    plain('tau', 'threshold', (value) => String(Number(value.toPrecision(4)))),
+    plain('tau', 'threshold', shownTau),
     plain('n_heads', 'heads', (value) => value.toFixed(1)),
     plain('n_mlps', 'MLPs', (value) => value.toFixed(1)),
     estimate('part', 'part', 'of the way between everything at its mean and everything in its place', two),
