@@ -100,8 +100,8 @@ LAYERS = (
     "kernels attention_kernel contributions",
     "routes components attention lens guard target_routes under_edits",
     "columns vocabulary block_rows extract writer stored_prompts knockouts",
-    "compose overrides neuron_tokens job fitting progress poison task finish run dry sbatch local submit activity status"
-    " check check_rules check_stats site site_data server cli bench docs stats corpus sums importance contrasts pairs"
+    "compose overrides neuron_tokens job fitting progress poison task finish run dry dry_stats sbatch local submit activity"
+    " status check check_rules check_stats site site_data server cli bench docs stats corpus sums importance contrasts pairs"
     " positions roles by_kind examples part_tokens consensus prompt_map dataset_figures fidelity site_stats atlas compare"
     " run_means run_model removals audit audit_sets audit_trials audit_curves audit_store",
 )

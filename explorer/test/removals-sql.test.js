@@ -30,8 +30,9 @@ describe('knock-outs', () => {
     const all = await query(sql('corpus_knockouts'), { removal: 'mean', group: null }, STATS);
     expect(all).toHaveLength(20);
     expect(all.every((row) => row.n === 40 && row.effect_low <= row.effect && row.effect <= row.effect_high && row.size >= Math.abs(row.effect) - 1e-6)).toBe(true);
-    const prompts = await Promise.all(Array.from({ length: 40 }, (_, id) => query(sql('knockouts'), { id, removal: 'mean' }, PROMPT)));
-    const own = prompts.flat().filter((row) => row.component === 'head' && row.layer === 1 && row.index === 2);
+    const own = [];
+    for (let id = 0; id < 40; id += 1) own.push(...(await query(sql('knockouts'), { id, removal: 'mean' }, PROMPT)).filter((row) => row.component === 'head' && row.layer === 1 && row.index === 2));
+    expect(own).toHaveLength(40);
     const mean = own.reduce((sum, row) => sum + row.effect_answer, 0) / own.length;
     expect(all.find((row) => row.component === 'head' && row.layer === 1 && row.index === 2).effect).toBeCloseTo(mean, 4);
   });
