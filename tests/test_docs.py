@@ -55,7 +55,7 @@ def test_links_lead_somewhere():
 def test_the_keys_it_names_exist():
     prose = README.split("<!-- tables")[0] + README.split("<!-- /tables -->")[1]
     named = set(
-        re.findall(r"\b(?:model|dataset|run|routes|lens|writes|neurons|maps)\.[a-z_]+(?:\.[a-z_]+)?(?==|`)", prose)
+        re.findall(r"\b(?:model|dataset|run|routes|lens|writes|neurons|maps|knockouts)\.[a-z_]+(?:\.[a-z_]+)?(?==|`)", prose)
     )
     unknown = {key for key in named if key not in known_keys()}
     assert named
@@ -102,8 +102,8 @@ LAYERS = (
     "kernels attention_kernel contributions",
     "routes components attention lens guard greedy before_after target_routes under_edits",
     "columns vocabulary block_rows extract writer stored_prompts knockouts",
-    "compose overrides neuron_tokens job fitting progress poison task finish run dry sbatch local submit activity status"
-    " check check_rules check_stats site site_data server cli bench docs stats corpus sums importance contrasts pairs"
+    "compose overrides neuron_tokens job fitting progress poison task finish run dry dry_stats sbatch local submit activity"
+    " status check check_rules check_stats site site_data server cli bench docs stats corpus sums importance contrasts pairs"
     " positions roles by_kind examples part_tokens consensus prompt_map dataset_figures fidelity site_stats atlas compare"
     " run_means run_model removals audit audit_sets audit_trials audit_curves audit_store"
     " intervention_store intervention_stats site_interventions intervene intervene_prompt intervene_command",

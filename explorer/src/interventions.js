@@ -4,12 +4,12 @@ import { editLinks } from './component-link.js';
 import { createDataTable } from './data-table.js';
 import { h } from './dom.js';
 import { forest } from './forest.js';
-import { exact, fraction, integer, plural, showText, signed } from './format.js';
+import { exact, fraction, integer, plural, showText } from './format.js';
 import { estimateOf, intervalWords } from './interval.js';
 import { chosen, interventionsOf } from './interventions-data.js';
 import { CHANGES, LARGEST } from './measures.js';
 import { choiceField, createStatsPage, groupField, selectField } from './page-parts.js';
-import { answered, tokenMark } from './panel-parts.js';
+import { answered, signed, tokenMark } from './panel-parts.js';
 import { format, promptsState, promptState } from './state.js';
 
 /** @typedef {import('./page-parts.js').PageProps<import('./state.js').InterventionsState>} Props */

@@ -3,10 +3,10 @@
 import { editLinks } from './component-link.js';
 import { nodeName } from './describe.js';
 import { h } from './dom.js';
-import { exact, fraction, integer, signed } from './format.js';
+import { exact, fraction, integer } from './format.js';
 import { chosen, interventionsOf } from './interventions-data.js';
 import { selectField } from './page-parts.js';
-import { answered, bar, factList, heading, tokenMark } from './panel-parts.js';
+import { answered, bar, factList, heading, signed, tokenMark } from './panel-parts.js';
 import { format, pageState } from './state.js';
 
 /** @typedef {import('./panel.js').PanelProps} PanelProps */

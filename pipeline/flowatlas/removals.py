@@ -149,7 +149,7 @@ class _Scope:
             within = estimate("within", self._drawn, total[:, None], n[:, None])
             row = {**self._labels, "measure": share, "side": side, "n_components": int(ranked.sum()), "n": int(n.sum())}
             row |= self._over_components(_share_column(share, side), _SIDE_COLUMN[side], ranked)
-            for name, value in (row | {name: values[0] for name, values in within.items()}).items():
+            for name, value in (row | {name: float(values[0]) for name, values in within.items()}).items():
                 rows[name].append(value)
         return rows
 
