@@ -1,6 +1,6 @@
 """Makes the statistics that the explorer's tests read: `python explorer/test/make_golden_stats.py`, from 40 prompts of the demo.
 
-Beside them the run's audit, and what was knocked out of its prompts.
+Beside them the run's audit, what was knocked out of its prompts, and an intervention as a site has it.
 """
 
 import shutil
@@ -10,6 +10,8 @@ import tempfile
 from pathlib import Path
 
 from flowatlas.schema_stats import STATS_TABLES
+from flowatlas.site_data import RunReader
+from flowatlas.site_interventions import write_interventions
 
 STATS = Path(__file__).parent / "golden" / "site" / "data" / "demo" / "stats"
 
@@ -28,6 +30,9 @@ def main() -> None:
         shutil.copyfile(run / "audit" / "curves.parquet", STATS.parent / "audit_curves.parquet")
         for table in ("knockouts", "components"):
             shutil.copyfile(run / table / "part-00000.parquet", STATS.parent / f"{table}.parquet")
+        edits = ("L1H1=off", "L2N5=on", "--name", "golden", "--generate", "5")
+        subprocess.run([sys.executable, "-m", "flowatlas.cli", "intervene", str(run), *edits], check=True)
+        write_interventions(RunReader(run), STATS.parent, n=20)
 
 
 if __name__ == "__main__":
