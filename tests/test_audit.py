@@ -11,10 +11,12 @@ import pytest
 import flowatlas
 from flowatlas import audit, audit_store
 from flowatlas.audit import Settings
-from flowatlas.audit_curves import curves
+from flowatlas.audit_curves import curves, described
 from flowatlas.audit_sets import Members, sets, thresholds
 from flowatlas.check import check
+from flowatlas.corpus import to_table
 from flowatlas.errors import ConfigError, RunConflict
+from flowatlas.schema_audit import AUDIT_TABLES, CHOSEN, MODES
 from flowatlas.site_data import RunReader
 from flowatlas.stored_prompts import StoredPrompt
 from flowatlas.target_routes import Taus
@@ -180,13 +182,17 @@ def test_an_audit_of_other_shards_is_stale(planted):
     before = marker.read_text()
     marker.write_text(json.dumps({**json.loads(before), "made_from": "other"}))
     assert audit_store.current(reader) is None
+    assert any("flowatlas audit" in problem for problem in check(planted))
     marker.write_text(before)
+    curves_file = planted / "audit" / "curves.parquet"
+    whole = curves_file.read_bytes()
+    curves_file.write_bytes(whole[:-9] + b"\0" + whole[-8:])
+    assert any("audit/curves.parquet is not the file" in problem for problem in check(planted))
+    curves_file.write_bytes(whole)
 
 
 def test_where_the_ends_are_alike_there_is_no_part():
     """A model that answers by chance: the way between the ends is none, and no part of it is given."""
-    from flowatlas.schema_audit import AUDIT_TABLES, CHOSEN, MODES
-
     rng = np.random.default_rng(1)
     ends = [
         {"prompt_id": k, "group": None, "n_heads": 4, "n_mlps": 2, "foil_logit_whole": None, "foil_logit_none": None}
@@ -216,6 +222,8 @@ def test_where_the_ends_are_alike_there_is_no_part():
     found = curves(*tables, np.random.default_rng(0))
     assert set(found["measure"]) == {"logprob", "logit"}  # nobody has a foil
     assert np.isnan(found["part"]).all()
+    shown = to_table(AUDIT_TABLES["curves"], found).to_pydict()
+    assert [line.split()[3:] for line in described(shown) if line.split()[0] == "0.1"] == [["-"] * 4] * 2
     known = np.array(found["chosen"]) != "route"
     assert (np.array(found["q"])[known] > 0.05).all()
     assert np.isnan(np.array(found["p"])[~known]).all()

@@ -45,16 +45,20 @@ def test_zero_is_the_weights_taken_away_and_mean_is_the_mean_in_their_place(fold
     rows = knocked_out(folder, KnockoutsConfig(True, top_k=1000), found)
     n_components = model.n_layers * (model.n_heads + 1)
     assert len(rows) == len(PROMPTS) * n_components * 2
-    for ids, own in ((ids, [row for row in rows if row["prompt_id"] == k]) for k, ids in enumerate(PROMPTS)):
-        plain = logits(hugging_face(folder), ids)[-1]
+    by_name: dict[Component, list[dict]] = {}
+    for row in rows:
+        by_name.setdefault(Component(row["component"], row["layer"], row["index"]), []).append(row)
+    whole = [logits(hugging_face(folder), ids)[-1] for ids in PROMPTS]
+    for component, own in by_name.items():
+        hf = None if mixture and component.kind == "mlp" else hugging_face(folder)  # experts are taken away elsewhere
+        if hf is not None:
+            take_away(hf, component, model.n_heads)
         for row in own:
-            component = Component(row["component"], row["layer"], row["index"])
-            if row["removal"] == "zero" and not (mixture and component.kind == "mlp"):
-                hf = hugging_face(folder)
-                take_away(hf, component, model.n_heads)
-                _same(row, plain, logits(hf, ids)[-1])
-            elif row["removal"] == "mean":
+            ids, plain = PROMPTS[row["prompt_id"]], whole[row["prompt_id"]]
+            if row["removal"] == "mean":
                 _same(row, plain, _with_mean(model, ids, component, found))
+            elif hf is not None:
+                _same(row, plain, logits(hf, ids)[-1])
 
 
 def _same(row: dict, whole: torch.Tensor, without: torch.Tensor) -> None:

@@ -7,22 +7,27 @@ import pytest
 from scipy import stats
 
 from flowatlas.check import check
-from planted import SHAPE, edited_run, one_of, stats_of
+from planted import edited_run, one_of, stats_of
 from synthetic import make_run, table_of
 
 REMOVED = 4  # of the heads of a prompt, the first of layer 0
 
 
 def knocked_out(tables: dict) -> dict:
-    """Effects of heads that are twice their mean share, but in odd prompts against it; direct effects stay."""
-    last = {}
-    for row in tables["targets"].to_pylist():
-        last[row["prompt_id"]] = max(last.get(row["prompt_id"], 0), row["target"])
-    rows = []
+    """Set to zero a head is missed by twice its mean share, at its mean by once, in odd prompts the other way round; its direct
+    effect is against the answer."""
+    last, foil = {}, {}
+    for row in sorted(tables["targets"].to_pylist(), key=lambda row: row["target"]):
+        last[row["prompt_id"]], foil[row["prompt_id"]] = row["target"], row["foil_id"] is not None
+    rows, direct = [], []
     for part in tables["components"].to_pylist():
         if part["component"] != "head" or part["layer"] or part["index"] >= REMOVED:
             continue
         prompt = part["prompt_id"]
+        direct.append(
+            {"prompt_id": prompt, "target": last[prompt], "layer": 0, "component": "head", "index": part["index"],
+             "effect_answer": -part["mean_share"], "effect_foil": 0.1 if foil[prompt] else None}
+        )  # fmt: skip
         for removal, factor in (("zero", 2), ("mean", 1)):
             effect = factor * part["mean_share"] * (-1 if prompt % 2 else 1)
             rows.append(
@@ -30,7 +35,7 @@ def knocked_out(tables: dict) -> dict:
                  "removal": removal, "route_tau": 0.0, "effect_answer": effect, "effect_foil": None,
                  "effect_logprob": effect / 2, "divergence": 0.1, "answer_rank": 1}
             )  # fmt: skip
-    return {**tables, "knockouts": table_of("knockouts", rows)}
+    return {**tables, "knockouts": table_of("knockouts", rows), "logit_effects": table_of("logit_effects", direct)}
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +59,8 @@ def test_means_are_over_the_prompts_it_was_removed_from(run):
         assert found["effect_low"] < found["effect"] < found["effect_high"]
         assert found["effect_gap"] is None
         assert found["n_gap"] == 0
+        assert found["direct"] == pytest.approx(-found["mean_share"], abs=1e-6)
+        assert found["direct_size"] == pytest.approx(found["mean_share"], abs=1e-6)
     assert check(run) == []
 
 
@@ -77,6 +84,11 @@ def test_rank_correlations_are_spearmans(run):
     other = one_of(run, "agreement", group=None, removal="mean", measure="mean_share", side="signed")
     assert other["within"] == pytest.approx(np.mean(signed), abs=1e-5)
     assert other["within_low"] < other["within"] < other["within_high"]
+    direct = one_of(run, "agreement", group=None, removal="mean", measure="direct", side="size")
+    assert direct["rank_correlation"] == pytest.approx(1)
+    assert direct["within"] == pytest.approx(size["within"])
+    against = one_of(run, "agreement", group=None, removal="mean", measure="direct", side="signed")
+    assert against["within"] == pytest.approx(-other["within"], abs=1e-5)
     groups = {row["group"] for row in stats_of(run, "agreement")}
     assert len(groups) > 1
 
@@ -93,7 +105,3 @@ def _rows(run: Path) -> list[dict]:
     parts = sorted((run / "components").glob("*.parquet"))
     rows = [row for part in parts for row in pq.read_table(part).to_pylist()]
     return [row for row in rows if row["component"] == "head" and row["layer"] == 0 and row["index"] < REMOVED]
-
-
-def test_there_is_something_to_rank():
-    assert SHAPE.heads >= 3

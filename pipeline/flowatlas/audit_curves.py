@@ -162,6 +162,10 @@ def described(columns: Columns) -> Iterator[str]:
         mine = [row for row in rows if row["mode"] == mode]
         for tau in dict.fromkeys(row["tau"] for row in mine):
             by_rule = {row["chosen"]: row for row in mine if row["tau"] == tau}
-            parts = " ".join(f"{by_rule[rule]['part']:9.2f}" for rule in CHOSEN)
+            parts = " ".join(_number(by_rule[rule]["part"]) for rule in CHOSEN)
             route = by_rule["route"]
             yield f"  {tau:6.3g} {route['n_heads']:6.1f} {route['n_mlps']:5.1f}  {parts}"
+
+
+def _number(part: float | None) -> str:
+    return f"{'-':>9}" if part is None else f"{part:9.2f}"

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 
+from flowatlas import audit_store
 from flowatlas.check_rules import INTO, PARALLEL_RULES, outside, shard_rules
 from flowatlas.check_stats import check_stats
 from flowatlas.files import hash_file
@@ -23,6 +24,7 @@ from flowatlas.plan import Plan
 from flowatlas.schema import LATER_TABLES, MODEL_TABLES, TABLES
 from flowatlas.schema_audit import MEANS
 from flowatlas.shards import Ledger, part_name, part_path
+from flowatlas.site_data import RunReader
 
 
 def check(run_dir: Path) -> list[str]:
@@ -44,7 +46,8 @@ def check(run_dir: Path) -> list[str]:
         problems += _vocabulary(connection, run_dir, sound)
         connection.close()
     problems += _means(run_dir, [marker for marker in markers.values() if marker])
-    problems += check_stats(run_dir) if len(sound) == len(markers) else []
+    if len(sound) == len(markers):
+        problems += [*check_stats(run_dir), *_audit(run_dir)]
     present = [marker for shard, marker in markers.items() if marker and shard in set(sound)]
     return problems + list(_manifest(run_dir, plan, manifest, present))
 
@@ -182,6 +185,21 @@ def _means(run_dir: Path, markers: list[dict[str, Any]]) -> Iterator[str]:
     )
     if used and not (path.exists() and used == {hash_file(path)}):
         yield f"model/{path.name} is missing, or not what the knock-outs of every shard used: make the run again"
+
+
+def _audit(run_dir: Path) -> Iterator[str]:
+    """The tables of an audit, where there is one, are those that were written, and of the shards there are."""
+    folder = run_dir / audit_store.FOLDER
+    if not folder.exists():
+        return
+    audit = audit_store.current(RunReader(run_dir))
+    if audit is None:
+        yield f"{folder.name} is damaged, or of other shards than the run has now: `flowatlas audit` makes it anew"
+        return
+    for table, entry in audit.marker["tables"].items():
+        path = folder / f"{table}.parquet"
+        if hash_file(path) != entry["sha256"]:
+            yield f"{folder.name}/{path.name} is not the file that was written: `flowatlas audit` makes it anew"
 
 
 def _first(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
