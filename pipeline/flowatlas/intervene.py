@@ -28,6 +28,7 @@ from flowatlas.site_data import RunReader
 from flowatlas.tokens import load_tokenizer
 
 _FEW = 64  # prompts that are generated from at once
+_END = 160  # letters of a prompt by which a reader knows it
 
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -91,6 +92,8 @@ def make(session: Session, intervention: Intervention, generate: int = 0, progre
         _predictions(Stored(folder, {}), reader.shards),
         run_means.seed_of(reader.plan),
     )
+    largest = statistics["largest"]
+    largest["text"] = list(_texts(reader, largest["prompt_id"]))
     return intervention_store.finish(reader, intervention, generate, statistics, time.perf_counter() - began)
 
 
@@ -116,6 +119,18 @@ def _predictions(parts: Stored, shards: Sequence[int]) -> dict[str, list[Any]]:
         for name, values in parts.part("predictions", shard).to_pydict().items():
             columns[name] += values
     return columns
+
+
+def _texts(reader: RunReader, prompts: Sequence[int]) -> Iterator[str]:
+    """The ends of some prompts' texts."""
+    found: dict[int, str] = {}
+    wanted = set(prompts)
+    for shard in sorted({prompt // reader.plan.shard_size for prompt in wanted}):
+        table = reader.shard("prompts", shard)
+        ids = table["prompt_id"].to_pylist()
+        found |= {id_: text for id_, text in zip(ids, table["text"].to_pylist(), strict=True) if id_ in wanted}
+    for prompt in prompts:
+        yield found[prompt][-_END:]
 
 
 def _rows(session: Session, intervention: Intervention, generate: int, prompts: list[Asked]) -> Rows:

@@ -103,7 +103,7 @@ def _largest(values: dict[str, _Measured], rows: Array, predictions: Columns) ->
                 "place": place,
                 "prompt_id": predictions["prompt_id"][row],
                 "change": float(values[measure].change[row]),
-                **{name: predictions[name][row] for name in ("predicted_before", "predicted_after")},
+                **{name: predictions[name][row] for name in ("answer", "predicted_before", "predicted_after")},
             }
 
 
