@@ -90,7 +90,8 @@ def test_modules_import_only_downwards(module):
 
 
 LAYERS = (
-    "errors schema schema_stats schema_compared config validation clock files families inference kinds_of_tokens signals",
+    "errors schema schema_stats schema_compared config validation clock files families inference kinds_of_tokens signals"
+    " hosts seal front_page",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
     " stream activations shards plan manifest memory workers claims",
     "kernels attention_kernel contributions",
@@ -98,7 +99,8 @@ LAYERS = (
     "columns vocabulary block_rows extract writer",
     "compose overrides neuron_tokens job fitting progress poison task finish run dry sbatch local submit activity status"
     " audit audit_rules audit_stats site site_data server cli bench docs stats corpus sums importance contrasts pairs"
-    " positions roles by_kind examples part_tokens consensus prompt_map dataset_figures fidelity site_stats atlas compare",
+    " positions roles by_kind examples part_tokens consensus prompt_map dataset_figures fidelity site_stats atlas compare"
+    " selection selected bucket_sizes site_run site_check publish",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 

@@ -1,0 +1,25 @@
+import { describe, expect, it } from 'vitest';
+import { webAddress } from '../src/front-page.js';
+import { selectionWords } from '../src/selection.js';
+
+describe('links of site.yaml', () => {
+  it('lead to the web and nowhere else', () => {
+    expect(webAddress('https://a.example/b?c=d')).toBe('https://a.example/b?c=d');
+    expect(webAddress('HTTP://a.example')).toBe('http://a.example/');
+    for (const url of ['javascript:alert(1)', ' javascript:alert(1)', 'java\nscript:alert(1)', 'data:text/html,x', 'file:///etc/passwd', 'paper.pdf', '//a.example', '', null, {}]) {
+      expect(webAddress(url)).toBeNull();
+    }
+  });
+});
+
+describe('what a site holds of a run', () => {
+  const counts = { prompts: 1200 };
+  it('is said in words, and nothing where it is all', () => {
+    expect(selectionWords({ counts, selection: null })).toBe('');
+    const selection = { prompts: 'answer_rank = 1', n_prompts: 100000, left_out: ['maps', 'writes'], top_k: { lens: 5 } };
+    expect(selectionWords({ counts, selection })).toBe(
+      'This site holds a part of the run: 1,200 of its 100,000 prompts (answer_rank = 1); without maps, writes; with lens to rank 5. Statistics are over all of it.',
+    );
+    expect(selectionWords({ counts, selection: { ...selection, prompts: null, top_k: {} } })).toBe('This site holds a part of the run: without maps, writes. Statistics are over all of it.');
+  });
+});
