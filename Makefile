@@ -9,10 +9,10 @@ SITE := data/site
 
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := pipeline tests
+SOURCES := pipeline tests hatch_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup explorer demo demo-model test test-python test-explorer lint format bench bench-stats measure screenshots browser slurm clean
+.PHONY: help setup explorer wheel demo demo-model test test-python test-explorer lint format bench bench-stats measure screenshots browser slurm clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,6 +39,9 @@ explorer: explorer/dist/index.html ## the built explorer
 
 explorer/dist/index.html: explorer/node_modules/.done explorer/index.html explorer/vite.config.js $(shell find explorer/src -type f 2>/dev/null)
 	@cd explorer && npm run --silent build
+
+wheel: $(VENV)/.done explorer/dist/index.html ## dist/*.whl: the package with the explorer and the demo inside, for machines without Node.js
+	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 demo: $(VENV)/.done explorer/dist/index.html ## run the demo end to end and serve it (SERVE=0 stops before, PORT=8000)
 	@$(BIN)/flowatlas run model=demo dataset=demo run.dir=$(RUN) run.progress=true
@@ -100,5 +103,5 @@ slurm:
 		fi; }
 
 clean: ## remove everything that make made
-	rm -rf $(VENV) explorer/node_modules explorer/dist $(RUN) $(SITE)
+	rm -rf $(VENV) explorer/node_modules explorer/dist dist $(RUN) $(SITE)
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
