@@ -100,7 +100,7 @@ LAYERS = (
     "compose overrides neuron_tokens job fitting progress poison task finish run dry dry_stats sbatch local submit activity"
     " status audit audit_rules audit_stats site site_data server cli bench docs stats corpus sums importance contrasts pairs"
     " positions roles by_kind examples part_tokens consensus prompt_map dataset_figures fidelity site_stats atlas compare"
-    " selection selected bucket_sizes site_run site_check publish",
+    " selection selected bucket_sizes site_run site_check publish cli_site",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 

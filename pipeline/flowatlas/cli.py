@@ -1,22 +1,19 @@
-"""The command line: `flowatlas run | submit | bench | status | check | stats | compare | site | serve`.
+"""The command line: `flowatlas run | submit | bench | status | check | stats | compare | site | publish | serve`.
 
 Every command imports what it needs when it is called, so that help and wrong input answer at once. A FlowatlasError
 ends as one line on stderr and its exit code; anything else is a bug and shows its traceback.
 """
 
 import argparse
-import dataclasses
 import os
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from flowatlas import __version__, signals
+from flowatlas import __version__, cli_site, signals
 from flowatlas.config import Config
 from flowatlas.errors import ConfigError, FlowatlasError
-from flowatlas.hosts import HOST_NAMES
 
 INTERRUPTED = 130
 
@@ -116,8 +113,9 @@ def _status(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     from flowatlas.audit import check
+    from flowatlas.site_check import check_site, is_site
 
-    problems = check(args.run)
+    problems = check_site(args.run) if is_site(args.run) else check(args.run)
     _print(problems or [f"{args.run}: no problem found"])
     return 1 if problems else 0
 
@@ -136,26 +134,6 @@ def _compare(args: argparse.Namespace) -> int:
     if args.out:
         write(tables, args.out)
     _print(lines(tables))
-    return 0
-
-
-def _site(args: argparse.Namespace) -> int:
-    from flowatlas.front_page import FrontPage, read_front_page
-    from flowatlas.hosts import HOSTS, lines, size
-    from flowatlas.site import Wanted, build_site
-
-    front = read_front_page(args.about) if args.about else FrontPage()
-    if args.title:
-        front = dataclasses.replace(front, title=args.title)
-    host = HOSTS[args.host]
-    if args.max_size is not None:
-        host = dataclasses.replace(host, name="--max-size", site_bytes=args.max_size)
-    built = build_site(args.runs, args.out, Wanted(front, tuple(args.select), host), dry=args.dry)
-    if args.dry:
-        _print([*lines(built.parts), f"foretold; nothing was written to {args.out}"])
-        return 0
-    runs = f"site of {built.runs} run{'s' * (built.runs > 1)} in {args.out}"
-    _print([f"{runs}: {size(built.whole.bytes)} in {built.whole.files:,} files; see it: flowatlas serve {args.out}"])
     return 0
 
 
@@ -191,7 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     status = commands.add_parser("status", help="progress of a run, shard by shard")
     status.add_argument("--watch", action="store_true", help="show it again and again until the run is complete")
-    check = commands.add_parser("check", help="audit a finished run: files, hashes, counts, shares")
+    check = commands.add_parser("check", help="audit a finished run (files, hashes, counts, shares) or a site")
     stats = commands.add_parser("stats", help="statistics over the prompts of a run: importance, contrasts, roles, ...")
     for command, function in ((status, _status), (check, _check), (stats, _stats)):
         command.add_argument("run", type=Path, metavar="RUN", help="a run folder")
@@ -201,37 +179,12 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("b", type=Path, metavar="B", help="another")
     compare.add_argument("--out", type=Path, metavar="FOLDER", help="also write components.parquet and prompts.parquet")
     compare.set_defaults(command=_compare)
-    site = commands.add_parser("site", help="build a static site of one or more runs")
-    site.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
-    site.add_argument("--out", type=Path, required=True, metavar="SITE", help="folder to write")
-    site.add_argument("--title", help="heading of the first page")
-    site.add_argument("--about", type=Path, metavar="FILE", help="site.yaml: title, authors, abstract, links, BibTeX")
-    site.add_argument(
-        "--select", action="append", default=[], metavar="KEY=VALUE",
-        help="a part of the runs: prompts=SQL, tables=-maps, lens.top_k=5, top_k=5; again for more; RUN:KEY=VALUE for one run",
-    )  # fmt: skip
-    site.add_argument(
-        "--host", choices=HOST_NAMES, default=HOST_NAMES[0], help=f"whose limits hold (default {HOST_NAMES[0]})"
-    )
-    site.add_argument(
-        "--max-size", type=_size, metavar="SIZE", help="a limit of your own for the whole site, such as 300MB"
-    )
-    site.add_argument(
-        "--dry", action="store_true", help="say what the site would take, table by table, and write nothing"
-    )
-    site.set_defaults(command=_site)
+    cli_site.add_commands(commands)
     serve = commands.add_parser("serve", help="look at a site locally")
     serve.add_argument("site", type=Path, metavar="SITE", help="a folder that `flowatlas site` wrote")
     serve.add_argument("--port", type=_port, default=8000, help="default 8000; 0 takes any free one")
     serve.set_defaults(command=_serve)
     return parser
-
-
-def _size(text: str) -> int:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B?", text.strip())
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text} is no size: give it as 300MB or 1.5GB")
-    return int(float(match[1]) * 1000 ** " kMGT".index(match[2] or " "))
 
 
 def _port(text: str) -> int:

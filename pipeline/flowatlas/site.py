@@ -21,12 +21,12 @@ from flowatlas.hosts import HOSTS, Host, Part, refuse_too_large
 from flowatlas.schema import SCHEMA_VERSION
 from flowatlas.selected import SelectedReader
 from flowatlas.selection import read_selection, refuse_unknown_runs
+from flowatlas.site_check import HASHES
 from flowatlas.site_data import RunReader
 from flowatlas.site_run import SiteRun, write
 from flowatlas.site_stats import write_compared
 from flowatlas.stats import Stats, ensure
 
-HASHES = "data/files.json"
 ABANDONED_SECONDS = 7 * 24 * 3600.0  # of another host, whose processes cannot be seen; large sites take hours
 
 
