@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 SOURCES := pipeline tests hatch_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup explorer wheel demo demo-model test test-python test-explorer lint format bench bench-stats measure screenshots browser slurm clean
+.PHONY: help setup explorer wheel demo demo-model test test-python test-explorer lint format bench bench-stats measure measure-large screenshots browser slurm clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -74,6 +74,9 @@ bench-stats: $(VENV)/.done ## seconds and memory of the statistics over 10 milli
 
 measure: $(VENV)/.done explorer/dist/index.html browser ## what the page costs: first paint, bytes, clicks, frames; written into docs/explorer.md
 	@$(BIN)/python tests/e2e/measure.py
+
+measure-large: $(VENV)/.done explorer/dist/index.html browser ## a site of 100,000 prompts: what its pages fetch and take; written into docs/publishing.md
+	@$(BIN)/python tests/e2e/measure_large.py
 
 screenshots: $(VENV)/.done explorer/dist/index.html browser ## the pictures of README and docs/explorer.md
 	@$(BIN)/python tests/e2e/screenshots.py

@@ -95,11 +95,11 @@ def test_the_strongest_neurons_of_each_place_are_kept(run_dir: Path) -> None:
 
 
 def test_tables_left_out_are_named_and_nowhere(tmp_path: Path, run_dir: Path) -> None:
-    folder, index = site_of(run_dir, tmp_path / "site", "tables=-maps,-writes,-neuron_tokens,-stats")
-    assert index["selection"]["left_out"] == ["writes", "maps", "neuron_tokens", "stats"]
-    assert (index["stats"], index["model_tables"]) == (None, ["vocab"])
+    folder, index = site_of(run_dir, tmp_path / "site", "tables=-maps,-writes,-stats")
+    assert index["selection"]["left_out"] == ["writes", "maps", "stats"]
+    assert index["stats"] is None
     assert index["tables"]["maps"] == index["tables"]["writes"] == {"rows": 0, "bytes": 0, "buckets": []}
-    for name in ("maps", "writes", "stats", "model/neuron_tokens.parquet"):
+    for name in ("maps", "writes", "stats"):
         assert not (folder / name).exists()
     only = read_selection(["tables=components, neurons"], "x")
     assert set(OPTIONAL) - set(only.left_out) == {"components", "neurons"}

@@ -17,6 +17,7 @@ import specialSql from './sql/special_tokens.sql?raw';
 import targetsSql from './sql/targets.sql?raw';
 import topsSql from './sql/tops.sql?raw';
 import { nodeKey } from './routes.js';
+import { demand } from './selection.js';
 import { createStats } from './stats-data.js';
 import { checkWhole } from './whole.js';
 
@@ -151,6 +152,7 @@ export function createData({ base, db }) {
     /** @type {Record<string, string[]>} */
     const files = { ...others };
     for (const table of tables) {
+      demand(index, table);
       const file = bucket(index, table, values.id);
       if (!file) return [];
       files[table] = file;
@@ -168,7 +170,7 @@ export function createData({ base, db }) {
     const [reject] = index.counts?.rejects
       ? await db.query(rejectSql, { id }, { rejects: [address(index, 'rejects.parquet')] }).catch(() => [])
       : [];
-    const info = { run: index.id, id, nearest, reject };
+    const info = { run: index.id, id, nearest, reject, selected: Boolean(index.selection?.prompts) };
     throw new SiteError(reject ? 'rejected-prompt' : 'unknown-prompt', `no prompt ${id} in ${index.id}`, info);
   }
 

@@ -1,5 +1,6 @@
 /** Which part of a run a site holds, in words: `flowatlas site --select` may leave prompts, tables and ranks out. Pure. */
 
+import { SiteError } from './errors.js';
 import { clip, integer, showText } from './format.js';
 
 /** @typedef {{ prompts: string | null, n_prompts: number, left_out: string[], top_k: Record<string, number> }} Selection `n_prompts`: of the whole run */
@@ -13,5 +14,11 @@ export function selectionWords({ selection, counts }) {
     selection.left_out.length ? `without ${selection.left_out.join(', ')}` : '',
     ranks.length ? `with ${ranks.join(', ')}` : '',
   ].filter(Boolean);
-  return `This site holds a part of the run: ${parts.join('; ')}. Statistics are over all of it.`;
+  const stats = selection.left_out.includes('stats') ? '' : ' Statistics are over all of it.';
+  return `This site holds a part of the run: ${parts.join('; ')}.${stats}`;
+}
+
+/** A table that was left out must not pass for an empty one. @param {Pick<import('./data.js').RunIndex, 'selection'>} index @param {string} table */
+export function demand(index, table) {
+  if (index.selection?.left_out.includes(table)) throw new SiteError('left-out', `this site was made without ${table}`, { table });
 }

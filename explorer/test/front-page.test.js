@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { webAddress } from '../src/front-page.js';
-import { selectionWords } from '../src/selection.js';
+import { demand, selectionWords } from '../src/selection.js';
 
 describe('links of site.yaml', () => {
   it('lead to the web and nowhere else', () => {
@@ -20,6 +20,13 @@ describe('what a site holds of a run', () => {
     expect(selectionWords({ counts, selection })).toBe(
       'This site holds a part of the run: 1,200 of its 100,000 prompts (answer_rank = 1); without maps, writes; with lens to rank 5. Statistics are over all of it.',
     );
-    expect(selectionWords({ counts, selection: { ...selection, prompts: null, top_k: {} } })).toBe('This site holds a part of the run: without maps, writes. Statistics are over all of it.');
+    expect(selectionWords({ counts, selection: { ...selection, prompts: null, left_out: ['stats'], top_k: {} } })).toBe('This site holds a part of the run: without stats.');
+  });
+
+  it('a table that was left out is no empty table', () => {
+    const index = { selection: { prompts: null, n_prompts: 9, left_out: ['maps'], top_k: {} } };
+    expect(() => demand(index, 'maps')).toThrow('this site was made without maps');
+    expect(() => demand(index, 'edges')).not.toThrow();
+    expect(() => demand({ selection: null }, 'maps')).not.toThrow();
   });
 });

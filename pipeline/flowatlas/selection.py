@@ -17,18 +17,11 @@ import numpy as np
 
 from flowatlas.corpus import Corpus
 from flowatlas.errors import ConfigError
-from flowatlas.schema import MODEL_TABLES
 from flowatlas.site_data import BUCKETED, EAGER, RunReader
 
 RANKED = ("lens", "writes", "neurons")
-# What a prompt's page cannot do without stays: EAGER, and the texts of tokens.
-OPTIONAL = (
-    *(t for t in BUCKETED if t not in EAGER),
-    "maps",
-    *(t for t in MODEL_TABLES if t != "vocab"),
-    "stats",
-    "compared",
-)
+# What a prompt's page cannot do without stays: EAGER, and what is known of the model.
+OPTIONAL = (*(table for table in BUCKETED if table not in EAGER), "maps", "stats", "compared")
 _GIVEN = re.compile(r"(?:(?P<run>[^:=]+):)?(?P<key>[a-z_.]+)=(?P<value>.*)", re.DOTALL)
 _OUTCOMES = (
     "CREATE TEMP VIEW outcomes AS SELECT * FROM prompts JOIN ("

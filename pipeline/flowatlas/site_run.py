@@ -156,7 +156,7 @@ class SiteRun:
         found = []
         for table in MODEL_TABLES:
             path = self.reader.run_dir / "model" / f"{table}.parquet"
-            if self.reader.has(table) and path.is_file():
+            if path.is_file():
                 self._write(table, f"model/{table}.parquet", sealed(path.read_bytes()))
                 found.append(table)
         return found
