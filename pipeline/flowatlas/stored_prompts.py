@@ -71,7 +71,8 @@ def _last_targets(targets: pa.Table) -> dict[int, dict[str, Any]]:
     last: dict[int, dict[str, Any]] = {}
     rows: list[Any] = targets.select(["prompt_id", "target", "answer_id", "foil_id"]).to_pylist()
     for row in rows:
-        if row["target"] >= last.get(row["prompt_id"], row)["target"]:
+        known = last.get(row["prompt_id"])
+        if known is None or row["target"] >= known["target"]:
             last[row["prompt_id"]] = row
     return last
 
