@@ -16,7 +16,8 @@ from flowatlas.edits import parse as parse_edit
 from flowatlas.errors import ConfigError
 from flowatlas.files import remove
 from flowatlas.schema_interventions import INTERVENTION_TABLES
-from flowatlas.site import build_site
+from flowatlas.site import Wanted, build_site
+from flowatlas.site_check import check_site
 from runs import one_line
 from sites import read, small_explorer
 from weight_edits import hugging_face, logits, take_away
@@ -262,15 +263,26 @@ def test_a_site_has_them(made, stored, tmp_path, monkeypatch):
     index = read(tmp_path / "site" / "data" / "run" / "index.json")
     (entry,) = [one for one in index["interventions"] if one["name"] == "three off"]
     assert entry["edits"] == list(EDITS)
-    data = tmp_path / "site" / "data" / "run"
-    found = [
-        row
-        for k in entry["tables"]["predictions"]["buckets"]
-        for row in rows(data / "interventions" / "three-off" / "predictions", f"bucket-{k}")
-    ]
-    names = INTERVENTION_TABLES["predictions"].schema.names
-    assert [{name: row[name] for name in names} for row in found] == rows(stored, "predictions")
-    assert [row["answer"] for row in found if row["foil"] is not None] == ["w7", "w23"]
+    place = tmp_path / "site" / "data" / "run" / "interventions" / "three-off"
+    for name in INTERVENTION_TABLES:
+        assert rows(place, name) == rows(stored, name)
+        assert entry["tables"][name]["rows"] == len(rows(stored, name))
+    assert [row["answer"] for row in rows(place, "predictions") if row["foil"] is not None] == ["w7", "w23"]
+    assert check_site(tmp_path / "site") == []
+
+
+def test_a_part_of_a_run_has_its_part_of_them(made, stored, tmp_path, monkeypatch):
+    small_explorer(tmp_path, monkeypatch)
+    built = build_site([made], tmp_path / "site", Wanted(select=("prompts=prompt_id IN (1, 4)",)), progress=False)
+    place = tmp_path / "site" / "data" / "run" / "interventions" / "three-off"
+    kept = [row for row in rows(stored, "predictions") if row["prompt_id"] in (1, 4)]
+    assert rows(place, "predictions") == kept
+    assert {row["prompt_id"] for row in rows(place, "largest")} == {1, 4}
+    assert rows(place, "summary") == rows(stored, "summary")
+    assert built.parts["interventions"].files > 4
+    assert check_site(tmp_path / "site") == []
+    build_site([made], tmp_path / "none", Wanted(select=("tables=-interventions",)), progress=False)
+    assert read(tmp_path / "none" / "data" / "run" / "index.json")["interventions"] == []
 
 
 @pytest.mark.parametrize(

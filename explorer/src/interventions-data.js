@@ -4,12 +4,13 @@
  * @typedef {import('./data.js').RunIndex} RunIndex
  * @typedef {import('./rows.js').Row} Row
  * @typedef {{ bytes: number, files: { file: string }[] }} Whole
- * @typedef {{ bytes: number, buckets: number[] }} Cut
+ * @typedef {{ bytes: number, buckets: import('./buckets.js').Ranges }} Cut
  * @typedef {{ name: string, folder: string, note: string, edits: string[], components: string[], generate: number, n_prompts: number,
  *   tables: { summary: Whole, largest: Whole, predictions: Cut, course: Cut, lens: Cut, continuations: Cut } }} Intervention as `flowatlas site` lists them
  * @typedef {{ prediction: Row, nodes: Row[], text: Row | undefined }} BeforeAfter of a prompt; `nodes` from the top down
  */
 
+import { hasBucket } from './buckets.js';
 import continuationSql from './sql/intervention_continuation.sql?raw';
 import largestSql from './sql/intervention_largest.sql?raw';
 import nodesSql from './sql/intervention_nodes.sql?raw';
@@ -33,7 +34,7 @@ export function createInterventions({ query, address }) {
   /** @param {RunIndex} index @param {Intervention} one @param {'predictions' | 'course' | 'lens' | 'continuations'} table @param {number} id */
   function bucket(index, one, table, id) {
     const number = Math.floor(id / index.bucket_size);
-    return one.tables[table].buckets.includes(number) ? [address(index, `interventions/${one.folder}/${table}/bucket-${number}.parquet`)] : null;
+    return hasBucket(one.tables[table].buckets, number) ? [address(index, `interventions/${one.folder}/${table}/bucket-${number}.parquet`)] : null;
   }
 
   /** @param {RunIndex} index @param {Intervention} one @returns {Promise<Row[]>} a row for each group and measure */

@@ -95,6 +95,7 @@ function largestColumns({ state }, one) {
 
 /** Said where a run has none, with the command that makes one. @param {import('./data.js').RunIndex} index */
 export function noInterventions(index) {
+  if (index.selection?.left_out.includes('interventions')) return h('p', { class: 'hint', 'data-testid': 'no-interventions' }, 'This site was made without interventions.');
   return h('p', { class: 'hint', 'data-testid': 'no-interventions' }, 'This run has no interventions yet. ', h('code', {}, `flowatlas intervene ${showText(index.title)} L0H0=off`), ' makes one; then make the site again with ', h('code', {}, 'flowatlas site'), '.');
 }
 

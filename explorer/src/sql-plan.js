@@ -1,5 +1,6 @@
 /** Which files of the site a query needs, and how much that is, before any of them is fetched. */
 
+import { bucketNumbers, countBuckets } from './buckets.js';
 import { comparedFiles, comparisonOf } from './compared.js';
 import { interventionsOf } from './interventions-data.js';
 import { filesOf, statsOf } from './stats-data.js';
@@ -29,7 +30,7 @@ const bucketSize = (index, name) => (name === 'maps' ? (index.maps?.bucket_size 
 
 /**
  * The places where a table lies in buckets of prompts: one, or a folder of each intervention; none of another table.
- * @param {RunIndex} index @param {string} name @returns {{ folder: string, buckets: number[], bytes: number }[]}
+ * @param {RunIndex} index @param {string} name @returns {{ folder: string, buckets: import('./buckets.js').Ranges, bytes: number }[]}
  */
 function cutInto(index, name) {
   if (index.tables?.[name]) return [{ folder: name, ...index.tables[name] }];
@@ -44,7 +45,8 @@ const byPrompt = (index) => NAMES.filter((name) => cutInto(index, name).length);
 /** @param {RunIndex} index @param {string} name @param {import('./sql-words.js').Range[] | null} prompts */
 function bucketsOf(index, name, prompts) {
   const n = bucketSize(index, name);
-  const parts = cutInto(index, name).map(({ folder, buckets, bytes }) => {
+  const parts = cutInto(index, name).map(({ folder, buckets: listed, bytes }) => {
+    const buckets = bucketNumbers(listed);
     const needed = prompts === null ? buckets : buckets.filter((k) => prompts.some(([low, high]) => low < (k + 1) * n && high >= k * n));
     // Of a table of which nothing is needed one file is taken all the same: it knows the columns' types.
     const taken = needed.length ? needed : buckets.slice(0, 1);
@@ -94,7 +96,7 @@ export function planOf(index, sql, other = null) {
   const prompts = promptsIn(words, cut);
   const sources = tablesIn(words, NAMES).map((name) => sourceOf(index, name, { prompts, other }));
   const bytes = sources.reduce((sum, one) => sum + one.bytes, 0);
-  const partly = prompts !== null && sources.some(({ table, files }) => cut.includes(table.name) && files.length < cutInto(index, table.name).reduce((sum, { buckets }) => sum + buckets.length, 0));
+  const partly = prompts !== null && sources.some(({ table, files }) => cut.includes(table.name) && files.length < cutInto(index, table.name).reduce((sum, { buckets }) => sum + countBuckets(buckets), 0));
   return { sources, bytes, prompts, partly, tooLarge: bytes > MOST_BYTES };
 }
 

@@ -52,7 +52,7 @@ describe('of a prompt', () => {
   });
 
   it('a prompt that was not asked again has none', async () => {
-    const one = { folder: 'golden', tables: { predictions: { buckets: [0] }, course: { buckets: [0] }, lens: { buckets: [0] }, continuations: { buckets: [] } } };
+    const one = { folder: 'golden', tables: { predictions: { buckets: [[0, 0]] }, course: { buckets: [[0, 0]] }, lens: { buckets: [[0, 0]] }, continuations: { buckets: [] } } };
     const index = { bucket_size: 20, interventions: [one] };
     const asked = createInterventions({ query, address: (_, path) => `demo/${path}` });
     expect(await asked.prompt(index, one, 33)).toBe(null);
@@ -63,7 +63,7 @@ describe('of a prompt', () => {
 });
 
 describe('in the console', () => {
-  const cut = { bytes: 100, buckets: [0, 1] };
+  const cut = { bytes: 100, buckets: [[0, 1]] };
   const file = (folder, table) => ({ bytes: 7, files: [{ file: `interventions/${folder}/${table}.parquet` }] });
   const one = (folder) => ({ folder, tables: { summary: file(folder, 'summary'), largest: file(folder, 'largest'), predictions: cut, course: cut, lens: cut, continuations: { bytes: 0, buckets: [] } } });
   const index = { bucket_size: 20, tables: {}, interventions: [one('golden'), one('other')] };
