@@ -236,6 +236,8 @@ def test_one_prompt_at_the_terminal(made, models, capsys):
     args = ["L1H2=off@-1", "--prompt", "w5 w91 w23", "--answer", "w7", "--generate", "3"]
     assert main(["intervene", str(made), *args]) == 0
     of_run = capsys.readouterr().out
+    assert main(["intervene", str(made), *args[1:], args[0]]) == 0  # in whatever order
+    assert capsys.readouterr().out == of_run
     assert main(["intervene", f"model={models['gpt2']}", *args]) == 0
     assert capsys.readouterr().out == of_run
     assert "edits: L1H2=off@-1" in of_run

@@ -4,12 +4,12 @@ import { editLinks } from './component-link.js';
 import { createDataTable } from './data-table.js';
 import { h } from './dom.js';
 import { forest } from './forest.js';
-import { exact, fraction, integer, plural, quantity, showText } from './format.js';
+import { exact, integer, plural, showText } from './format.js';
 import { estimateOf, exactWords, intervalWords } from './interval.js';
 import { chosen, interventionsOf, NAMES } from './interventions-data.js';
 import { CHANGES } from './measures.js';
 import { createStatsPage, groupField, selectField } from './page-parts.js';
-import { answered, signed, tokenMark } from './panel-parts.js';
+import { answered, tokenMark } from './panel-parts.js';
 import { asked, sqlLink } from './sql-link.js';
 import largestSql from './sql/intervention_largest.sql?raw';
 import summarySql from './sql/intervention_summary.sql?raw';
@@ -31,8 +31,11 @@ const ending = (text) => (text.length > SHOWN ? `…${showText(text.slice(-SHOWN
 /** @param {{ group?: string | null }} row */
 const groupName = ({ group = null }) => (group === null ? 'all prompts' : showText(group) || '(empty)');
 
-/** How a change of a measure is written: divergences and parts of prompts have no sign. @param {string} measure */
-const changeOf = (measure) => (CHANGES[measure].sides ? signed : fraction);
+/** Three digits, however small. @param {number | null} value */
+const number = (value) => (value === null ? '–' : Number(value.toPrecision(3)).toString().replace('-', '−'));
+
+/** How a change of a measure is written: divergences and parts of prompts have no sign. @param {string} measure @returns {(value: number | null) => string} */
+const changeOf = (measure) => (value) => `${CHANGES[measure].sides && value !== null && value > 0 ? '+' : ''}${number(value)}`;
 
 /** @param {Props} props @param {Intervention} one */
 function about({ state }, one) {
@@ -44,14 +47,11 @@ function about({ state }, one) {
   ];
 }
 
-const number = (/** @type {number | null} */ value) => (value === null ? '–' : quantity(value));
-
 /** The columns of a change, with its sides where it has any. @param {(row: Row) => string} measureOf @returns {import('./data-table.js').Column[]} */
 function changeColumns(measureOf) {
   const side = (/** @type {'before' | 'after'} */ name) => ({ name, value: (/** @type {Row} */ row) => row[name], show: (/** @type {Row} */ row) => number(row[name]), hint: (/** @type {Row} */ row) => exact(row[name]) });
   const show = (/** @type {Row} */ row) => changeOf(measureOf(row));
   return [
-    { name: 'n', label: 'prompts', title: 'prompts that have the measure', value: (row) => row.n, show: (row) => integer(row.n) },
     side('before'),
     side('after'),
     {
@@ -63,6 +63,7 @@ function changeColumns(measureOf) {
       hint: (row) => exactWords(estimateOf(row, 'change')),
       also: { change_low: (row) => row.change_low, change_high: (row) => row.change_high },
     },
+    { name: 'n', label: 'prompts', title: 'prompts that have the measure', value: (row) => row.n, show: (row) => integer(row.n) },
   ];
 }
 

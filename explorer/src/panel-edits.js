@@ -7,7 +7,7 @@ import { figureTools } from './figure.js';
 import { exact, fraction, integer, plural, quantity, showText } from './format.js';
 import { chosen, interventionsOf, NAMES } from './interventions-data.js';
 import { selectField } from './page-parts.js';
-import { answered, bar, factList, heading, signed, tokenMark } from './panel-parts.js';
+import { answered, factList, heading, signed, tokenMark } from './panel-parts.js';
 import { asked, sqlLink } from './sql-link.js';
 import nodesSql from './sql/intervention_nodes.sql?raw';
 import { format, pageState } from './state.js';
@@ -38,8 +38,8 @@ function tokenFacts(row, name) {
 
 /** @param {Row} row */
 function facts(row) {
-  const side = (/** @type {'before' | 'after'} */ name) => [tokenMark(row[`predicted_${name}`]), ` ${fraction(row[`predicted_prob_${name}`])}`];
-  const gap = (/** @type {'before' | 'after'} */ name) => row[`answer_logit_${name}`] - row[`foil_logit_${name}`];
+  const side = (/** @type {typeof SIDES[number]} */ name) => [tokenMark(row[`predicted_${name}`]), ` ${fraction(row[`predicted_prob_${name}`])}`];
+  const gap = (/** @type {typeof SIDES[number]} */ name) => row[`answer_logit_${name}`] - row[`foil_logit_${name}`];
   return factList([
     ['predicted', h('span', { 'data-testid': 'edited-prediction' }, ...side('before'), ARROW, ...side('after'))],
     ...tokenFacts(row, 'answer'),
@@ -55,19 +55,23 @@ function numbersOf(nodes) {
   return { columns, rows: nodes.map((row) => columns.map((name) => row[name])) };
 }
 
-/** Answer and foil in the lens of every node, last layer on top. @param {Row[]} nodes @param {HTMLAnchorElement} sql */
+const SIDES = /** @type {const} */ (['before', 'after']);
+
+/** What the table shows of each side of a node. @type {Record<string, (row: Row, side: typeof SIDES[number]) => HTMLElement>} */
+const CELLS = {
+  answer: (row, side) => h('td', { class: 'num', title: `probability ${exact(row[`prob_${side}`])}, rank ${integer(row[`rank_${side}`])}; entropy ${exact(row[`entropy_${side}`])} nats` }, fraction(row[`prob_${side}`])),
+  likeliest: (row, side) => h('td', {}, tokenMark(row[`top_${side}`])),
+  foil: (row, side) => h('td', { class: 'num', title: exact(row[`foil_${side}`]) }, fraction(row[`foil_${side}`])),
+};
+
+/** The lens of every node, last layer on top: the sides of each number beside each other. @param {Row[]} nodes @param {HTMLAnchorElement} sql */
 function nodeTable(nodes, sql) {
-  const foil = nodes.some((row) => row.foil_before !== null);
-  const cells = (/** @type {Row} */ row, /** @type {'before' | 'after'} */ side) => [
-    h('td', { class: 'num', title: `probability ${exact(row[`prob_${side}`])}, rank ${integer(row[`rank_${side}`])}; entropy ${exact(row[`entropy_${side}`])} nats` }, bar(row[`prob_${side}`], side === 'before' ? 'attn' : 'mlp'), ` ${fraction(row[`prob_${side}`])}`),
-    foil ? h('td', { class: 'num', title: exact(row[`foil_${side}`]) }, fraction(row[`foil_${side}`])) : null,
-    h('td', {}, tokenMark(row[`top_${side}`])),
-  ];
-  const rows = nodes.map((row) => h('tr', { class: row.top_before === row.top_after ? null : 'changed' }, h('th', { scope: 'row' }, nodeName(/** @type {any} */ (row))), ...cells(row, 'before'), ...cells(row, 'after')));
-  const heads = ['answer', ...(foil ? ['foil'] : []), 'likeliest'].map((head) => h('th', { scope: 'col' }, head));
-  const span = h('tr', {}, h('th', { scope: 'col', rowspan: 2 }, 'node'), ...['before', 'after'].map((side) => h('th', { scope: 'colgroup', colspan: heads.length }, side)));
-  const table = h('table', { class: 'data edited-nodes', 'data-testid': 'edited-nodes' }, h('thead', {}, span, h('tr', {}, ...heads, ...heads.map((head) => head.cloneNode(true)))), h('tbody', {}, ...rows));
-  return h('div', {}, h('div', { class: 'table-top' }, h('span', { class: 'space' }), figureTools({ name: 'lens-before-and-after', table: () => numbersOf(nodes), sql })), h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'answer in the lens, before and after' }, table));
+  const shown = Object.entries(CELLS).filter(([name]) => name !== 'foil' || nodes.some((row) => row.foil_before !== null));
+  const rows = nodes.map((row) => h('tr', { class: row.top_before === row.top_after ? null : 'changed' }, h('th', { scope: 'row' }, nodeName(/** @type {any} */ (row))), ...shown.flatMap(([, cell]) => SIDES.map((side) => cell(row, side)))));
+  const names = shown.map(([name]) => h('th', { scope: 'colgroup', colspan: 2 }, name));
+  const sides = shown.flatMap(() => SIDES.map((side) => h('th', { scope: 'col' }, side)));
+  const table = h('table', { class: 'data edited-nodes', 'data-testid': 'edited-nodes' }, h('thead', {}, h('tr', {}, h('th', { scope: 'col', rowspan: 2 }, 'node'), ...names), h('tr', {}, ...sides)), h('tbody', {}, ...rows));
+  return h('div', {}, h('div', { class: 'table-top' }, h('span', { class: 'space' }), figureTools({ name: 'lens-before-and-after', table: () => numbersOf(nodes), sql })), h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'the lens, before and after' }, table));
 }
 
 /** @param {Row | undefined} text */
@@ -89,7 +93,7 @@ export const editsTab = {
     const answer = props.ask(`edits ${one.folder}`, () => source.interventions.prompt(index, one, data.prompt.prompt_id));
     return [
       h('h2', {}, 'Before and after'),
-      selectField({ label: 'intervention', value: one.folder, options: listed, onChange: (edit) => props.onGo({ edit }), testid: 'edit' }),
+      h('div', { class: 'before-after' }, selectField({ label: 'intervention', value: one.folder, options: listed, onChange: (edit) => props.onGo({ edit }), testid: 'edit' })),
       h('p', { class: 'edits' }, ...editLinks(state.run, one.edits)),
       ...(one.note ? [h('p', { class: 'quiet' }, showText(one.note))] : []),
       ...answered(answer, 'The intervention', (found) =>

@@ -44,7 +44,11 @@ def _dispatch(args: list[str]) -> int:
         return _submit(args[1:])
     if args[:1] == ["bench"]:
         return _bench(args[1:])
-    parsed = _parser().parse_args(args)
+    parsed, rest = _parser().parse_known_args(args)
+    if rest and (not hasattr(parsed, "words") or any(word.startswith("-") for word in rest)):
+        _parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    elif rest:  # argparse takes the words before an option only
+        parsed.words += rest
     command: Callable[[argparse.Namespace], int] | None = getattr(parsed, "command", None)
     if command is None:
         _parser().print_help()

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from flowatlas.corpus import BINS, MOST_GROUPS, deal
-from flowatlas.inference import draw_units, estimate, proportion
+from flowatlas.inference import change_of_proportion, draw_units, estimate, proportion
 from flowatlas.schema_interventions import INTERVENTION_TABLES, MEASURED, SIDES
 
 Array = np.ndarray
@@ -80,6 +80,9 @@ def _summary(values: dict[str, _Measured], rows: Array, rng: np.random.Generator
             continue
         if measure == "flipped":
             found = proportion("change", np.array([change.sum()]), len(change))
+        elif measure == "accuracy":
+            gained, lost = (np.array([np.sum(change == which)]) for which in (1, -1))
+            found = change_of_proportion("change", gained, lost, int(known.sum()))
         else:
             sums, counts = (np.bincount(unit, some)[:, None] for some in (np.where(known, change, 0), known))
             found = estimate("change", drawn, sums, counts)
