@@ -90,7 +90,8 @@ def test_modules_import_only_downwards(module):
 
 
 LAYERS = (
-    "errors schema schema_stats schema_compared config validation clock files families inference kinds_of_tokens signals",
+    "errors schema schema_stats schema_compared config validation clock files families inference kinds_of_tokens signals"
+    " component_names names_file",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
     " stream activations shards plan manifest memory workers claims",
     "kernels attention_kernel contributions",

@@ -6,6 +6,8 @@
 import { createDetails } from './details.js';
 import { SiteError } from './errors.js';
 import { createExpansions } from './expand-data.js';
+import { createDrafts } from './name-drafts.js';
+import { createNames } from './names.js';
 import edgesSql from './sql/edges.sql?raw';
 import lensSql from './sql/lens.sql?raw';
 import nodesSql from './sql/nodes.sql?raw';
@@ -47,7 +49,8 @@ const SORTS = {
  *   prompt_pages: string[], page_size: number, n_layers: number, n_heads: number, parallel: boolean, floor: number,
  *   targets: any, counts: Record<string, number>, groups: Record<string, number>,
  *   tables: Record<string, { rows: number, bytes: number, buckets: number[] }>, version: string,
- *   maps?: { stored: boolean, floor: number, bucket_size: number }, stats?: import('./stats-data.js').StatsMarker | null, model_tables?: string[], compared?: import('./compared.js').Compared[] }} RunIndex
+ *   maps?: { stored: boolean, floor: number, bucket_size: number }, stats?: import('./stats-data.js').StatsMarker | null, model_tables?: string[], n_names?: number,
+ *   names: import('./names.js').Names, compared?: import('./compared.js').Compared[] }} RunIndex
  * @typedef {{ prompt_id: number, source_id: string, text: string, group: string | null, pair_id: string | null,
  *   role: string | null, n_tokens: number, token_ids: number[], tokens: string[], targets: number[],
  *   answer_text: string | null, foil_text: string | null }} Prompt
@@ -141,8 +144,20 @@ export function createData({ base, db }) {
       const index = await fetching;
       checkSchema(index?.schema_version, `${id}/index.json`);
       const compared = (found.compared ?? []).filter((one) => one.a === id || one.b === id);
-      return { ...index, id, compared, title: entry.title ?? id, version: String(index.version ?? entry.created ?? '') };
+      const whole = { ...index, id, compared, title: entry.title ?? id, version: String(index.version ?? entry.created ?? '') };
+      return { ...whole, names: await names(whole) };
     });
+
+  /** What people call its components; a run can be read without them. @param {RunIndex} index */
+  async function names(index) {
+    const options = { published: {}, drafts: createDrafts(base + index.id) };
+    if (!index.n_names) return createNames(options);
+    try {
+      return createNames({ ...options, published: await fetchJson(address(index, 'names.json'), 'network') });
+    } catch (error) {
+      return createNames({ ...options, problem: /** @type {Error} */ (error).message });
+    }
+  }
 
   /** The version keeps a browser from mixing files of a site that was built again. @param {RunIndex} index @param {string} path */
   function address(index, path) {

@@ -43,6 +43,9 @@ export function showText(text) {
   return showControls(text);
 }
 
+/** Half a surrogate pair, which has no UTF-8, as U+FFFD. @param {string} text */
+export const wellFormed = (text) => text.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, '\ufffd');
+
 /**
  * At most `length` characters, cut between code points, with an ellipsis where something is missing.
  * @param {string} text

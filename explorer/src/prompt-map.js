@@ -91,8 +91,8 @@ export function createPromptMap({ data, navigate }) {
       heading,
       ...answered(answer, 'The comparison', (rows) => {
         const sql = () => sqlLink(state.run, asked(compareSql, values, NAMES), 'the comparison');
-        differences.update({ rows, columns: compareColumns(state.run), sorting, sql: sql() });
-        return [...groupWords(state.run, group, rows), h('div', { class: 'beside-table' }, compareFigure({ rows, width: Math.min(width, width > NARROW ? width * 0.48 : width), sql: sql() }), differences.el)];
+        differences.update({ rows, columns: compareColumns(index), sorting, sql: sql() });
+        return [...groupWords(state.run, group, rows), h('div', { class: 'beside-table' }, compareFigure({ index, rows, width: Math.min(width, width > NARROW ? width * 0.48 : width), sql: sql() }), differences.el)];
       }, 8),
     ];
   }

@@ -21,17 +21,19 @@
  *   x: string | null, y: string | null, with: string | null }} SqlState null: what suits the result; `with` is the run that `compared` compares it with
  * @typedef {{ view: 'map', run: string, clusters: string, lasso: string, zoom: string | null, template: number | null, least: number,
  *   order: string }} MapState `clusters` and `lasso` (as in `lasso.js`) are lists with commas
+ * @typedef {{ view: 'names', run: string, q: string, of: string | null, order: string }} NamesState `of` is the component that is being named
  * @typedef {{ view: 'trust', run: string, order: string }} TrustState
  * @typedef {{ view: 'data', run: string, group: string | null, order: string }} DataState
  * @typedef {{ view: 'compare', run: string, other: string, measure: string, group: string | null, list: 'parts' | 'neuron', find: string,
  *   order: string }} CompareState
- * @typedef {CorpusState | ContrastState | ComponentState | SearchState | SqlState | MapState | TrustState | DataState | CompareState} PageState
+ * @typedef {CorpusState | ContrastState | ComponentState | SearchState | SqlState | MapState | NamesState | TrustState | DataState | CompareState} PageState
  * @typedef {PromptsState | PromptState | PageState} RunState
  * @typedef {RunState['view']} RunView
  * @typedef {CatalogueState | RunState} State
  */
 
 import { KINDS } from './chart-choice.js';
+import { wellFormed } from './format.js';
 import { readLasso } from './lasso.js';
 import { COMPARED, CONTRASTS, LEAST, MEASURES, PARTS, PICKS, SOURCES } from './measures.js';
 import { MODES } from './routes.js';
@@ -48,6 +50,7 @@ const TAU = /^\d?(\.\d{1,12})?(e-\d{1,2})?$/;
 const ZOOM = /^-?\d(\.\d{1,3})?,-?\d(\.\d{1,3})?,\d{1,3}(\.\d{1,3})?$/;
 const ORDER = /^[a-z-]{1,24}\.\d{1,2}[ad]$/;
 const INTEGER = /^\d{1,10}$/;
+const WHOLE = /^(L\d{1,4} (MLP|attention)|cluster \d{1,6})$/; // what has a name beside heads and neurons
 
 /** @param {string} text @returns {number | undefined} */
 const toInt = (text) => (INTEGER.test(text) && Number(text) <= MAX_INT ? Number(text) : undefined);
@@ -160,6 +163,7 @@ const PARAMS = {
     order: COMMON.order,
   },
   data: { group: COMMON.group, order: COMMON.order },
+  names: { q: COMMON.words, of: { default: null, read: (text) => (parseHead(text) || parseNeuron(text) || WHOLE.test(text) ? text : undefined) }, order: COMMON.order },
   trust: { order: COMMON.order },
   sql: { q: { default: '', read: upTo(MAX_SQL) }, as: choice(['table', 'chart']), kind: { default: null, read: oneOf(KINDS) }, x: COMMON.group, y: COMMON.group, with: COMMON.group },
   compare: { measure: choice(COMPARED), group: COMMON.group, list: choice(['parts', 'neuron']), find: COMMON.words, order: COMMON.order },
@@ -268,11 +272,8 @@ function findView(run, word, rest) {
   return null;
 }
 
-/** Readable where it may be: spaces as +; half a surrogate pair, which has no UTF-8, as U+FFFD. @param {string} text */
-function encode(text) {
-  const whole = text.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, '\ufffd');
-  return encodeURIComponent(whole).replaceAll('%20', '+').replaceAll('%2C', ',');
-}
+/** Readable where it may be: spaces as +. @param {string} text */
+const encode = (text) => encodeURIComponent(wellFormed(text)).replaceAll('%20', '+').replaceAll('%2C', ',');
 
 /**
  * @param {State} state

@@ -19,6 +19,7 @@ from flowatlas.audit_rules import INTO, PARALLEL_RULES, outside, shard_rules
 from flowatlas.audit_stats import check_stats
 from flowatlas.files import hash_file
 from flowatlas.manifest import find_manifest, read_plan, summary
+from flowatlas.names_file import read_names
 from flowatlas.plan import Plan
 from flowatlas.schema import LATER_TABLES, MODEL_TABLES, TABLES
 from flowatlas.shards import Ledger, part_name, part_path
@@ -42,6 +43,7 @@ def check(run_dir: Path) -> list[str]:
             problems += _rows(connection, run_dir, plan, shard, model)
         problems += _vocabulary(connection, run_dir, sound)
         connection.close()
+    problems += read_names(run_dir, (manifest or {}).get("model", {}))[1]
     problems += check_stats(run_dir) if len(sound) == len(markers) else []
     present = [marker for shard, marker in markers.items() if marker and shard in set(sound)]
     return problems + list(_manifest(run_dir, plan, manifest, present))

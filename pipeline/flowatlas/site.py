@@ -20,6 +20,7 @@ from tqdm import tqdm
 from flowatlas import __version__
 from flowatlas.errors import RunError, UnfinishedError
 from flowatlas.files import hash_json, json_text, remove, stale, swap_folder, temporary_path, unfinished
+from flowatlas.names_file import published_names
 from flowatlas.schema import MODEL_TABLES, SCHEMA_VERSION, TABLES
 from flowatlas.site_data import BUCKETED, EAGER, SLIM, RunReader, bucket_size, encode, maps_bucket_size
 from flowatlas.site_stats import write_compared, write_stats
@@ -43,6 +44,8 @@ def build_site(
     explorer = explorer_dir()
     _recover(out)
     _refuse_foreign(out, readers)
+    for reader in readers:
+        _names_of(reader)  # what is wrong with them is said before minutes of work
     stats = [_stats_of(reader) for reader in readers]
     names = [reader.run_dir.name for reader in readers]
     new = temporary_path(out)
@@ -133,6 +136,9 @@ def _write_run(reader: RunReader, data: Path, id_: str, stats: Stats | None, pro
     tables = _write_buckets(reader, folder, n, progress) | _write_maps(reader, folder, n_maps)
     _write_rejects(reader, folder / "rejects.parquet")
     model_tables = _copy_model(reader.run_dir, folder)
+    component_names = _names_of(reader)
+    if component_names:
+        _write(folder / "names.json", json_text(component_names))
     n_layers, n_heads, parallel = _shape(reader)
     index = {
         "schema_version": SCHEMA_VERSION,
@@ -144,7 +150,15 @@ def _write_run(reader: RunReader, data: Path, id_: str, stats: Stats | None, pro
         "bucket_size": n,
         # Goes into the addresses of the run's files, so that no cache gives a bucket of an older site.
         "version": hash_json(
-            [manifest["shards"], model_tables, stats and stats.marker["tables"], n, n_maps, __version__]
+            [
+                manifest["shards"],
+                model_tables,
+                stats and stats.marker["tables"],
+                n,
+                n_maps,
+                component_names,
+                __version__,
+            ]
         )[:12],
         "prompt_pages": pages,
         "page_size": PAGE_SIZE,
@@ -156,6 +170,7 @@ def _write_run(reader: RunReader, data: Path, id_: str, stats: Stats | None, pro
         "maps": {"stored": bool(maps["store"]), "floor": maps["floor"], "bucket_size": n_maps},
         "tables": tables,
         "model_tables": model_tables,
+        "n_names": len(component_names),
         "stats": write_stats(stats, folder) if stats else None,
         "eager": list(EAGER),
         "groups": groups,
@@ -250,6 +265,10 @@ def _stats_of(reader: RunReader) -> Stats | None:
     except UnfinishedError as error:
         print(f"flowatlas: the site goes without statistics of {reader.run_dir.name}: {error}", file=sys.stderr)
         return None
+
+
+def _names_of(reader: RunReader) -> dict[str, dict[str, str]]:
+    return published_names(reader.run_dir, reader.manifest.get("model") or {})
 
 
 def _shape(reader: RunReader) -> tuple[int, int, bool]:
