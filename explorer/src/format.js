@@ -57,6 +57,9 @@ export function clip(text, length) {
   return points.length <= length && text.length <= 2 * length ? text : `${points.slice(0, length - 1).join('')}…`;
 }
 
+/** Running text of several lines in one, at most `length` characters of it. @param {string} text @param {number} length */
+export const oneLine = (text, length) => clip(showText(text.replace(/\s+/g, ' ')), length);
+
 /**
  * A share or probability (0..1) with two significant figures; below 0.0001 as a power of ten.
  * @param {number | null | undefined} value

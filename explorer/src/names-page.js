@@ -3,8 +3,8 @@
 import { componentAddress, typedComponent } from './component-names.js';
 import { createDataTable } from './data-table.js';
 import { h } from './dom.js';
-import { download, toolButton } from './figure.js';
-import { clip, plural, showText } from './format.js';
+import { download } from './figure.js';
+import { clip, oneLine, plural, showText } from './format.js';
 import { createNameForm } from './name-form.js';
 import { canonical, yamlOf } from './names.js';
 import { createStatsPage } from './page-parts.js';
@@ -36,8 +36,8 @@ function columnsOf({ index, state }) {
   return [
     { name: 'component', text: true, value: (row) => row.name, show: (row) => (page(row.name) ? h('a', { href: page(row.name) }, row.name) : row.name) },
     { name: 'label', text: true, value: (row) => row.label, show: (row) => h('bdi', {}, showText(row.label)) },
-    { name: 'note', text: true, class: 'note-cell', value: (row) => row.note, show: (row) => h('bdi', {}, clip(showText(row.note), NOTE)), hint: (row) => showText(row.note) },
-    { name: 'changed', label: '', text: true, value: (row) => (row.changed ? 'changed here' : ''), show: (row) => [edit(row), row.changed ? h('small', {}, ' changed here') : ''] },
+    { name: 'note', text: true, class: 'note-cell', value: (row) => row.note, show: (row) => h('bdi', {}, oneLine(row.note, NOTE)), hint: (row) => showText(row.note) },
+    { name: 'changed', label: 'change', text: true, value: (row) => (row.changed ? 'changed here' : ''), show: (row) => [edit(row), row.changed ? h('small', {}, ' changed here') : ''] },
   ];
 }
 
@@ -72,7 +72,7 @@ export function createNamesPage({ data, navigate }) {
     return h(
       'div',
       { class: 'controls-row' },
-      toolButton('Download names.yaml', 'Download all names as a file', 'names-download', () => download('names.yaml', new Blob([yamlOf(index.names)], { type: 'application/yaml' }))),
+      h('button', { type: 'button', class: 'button', 'data-go': 'download', 'data-testid': 'names-download', onclick: () => download('names.yaml', new Blob([yamlOf(index.names)], { type: 'application/yaml' })) }, 'Download names.yaml'),
       n ? h('button', { type: 'button', class: 'button', 'data-go': 'discard', 'data-testid': 'names-discard', onclick: discard }, `Discard ${plural(n, 'change')}`) : null,
       h('span', { class: 'quiet', role: 'status', 'data-testid': 'names-count' }, n ? `${plural(total, 'name')}; ${plural(n, 'change')} in this browser only${kept ? '' : ', and gone with this page'}.` : `${plural(total, 'name')}, as published.`),
     );

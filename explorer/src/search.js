@@ -3,7 +3,7 @@
 import { componentLink } from './component-link.js';
 import { componentAddress, componentName, componentState, typedComponent } from './component-names.js';
 import { h } from './dom.js';
-import { clip, exact, fraction, integer, plural, showText } from './format.js';
+import { clip, exact, fraction, integer, oneLine, plural, showText } from './format.js';
 import { nameWords } from './name-label.js';
 import { createStatsPage } from './page-parts.js';
 import { answered, signed, tokenMark } from './panel-parts.js';
@@ -42,9 +42,9 @@ function calledPart({ index, state: { q, run } }) {
   const line = (/** @type {import('./names.js').Entry} */ { name, label, note }) => {
     const of = typedComponent(name);
     const href = (of && componentAddress(run, of)) ?? format(pageState('names', run, { of: name }));
-    return h('li', {}, h('a', { class: 'found', href, 'data-testid': 'found-name' }, h('b', {}, name), ' ', h('bdi', { class: 'called' }, showText(label)), note ? h('small', {}, ' ', clip(showText(note), 100)) : null));
+    return h('li', {}, h('a', { class: 'found', href, 'data-testid': 'found-name' }, h('b', {}, name), ' ', h('bdi', { class: 'called' }, showText(label)), note ? h('small', {}, ' ', oneLine(note, 100)) : null));
   };
-  return [h('section', { 'aria-label': 'Names' }, h('h2', {}, q ? 'Called so' : 'Named'), h('ul', { class: 'found-list' }, ...found.slice(0, FIRST).map(line)), names(found.length > FIRST ? `all ${plural(found.length, 'name')}` : 'all names'))];
+  return [h('section', { 'aria-label': 'Names' }, h('h2', {}, q ? 'Named with these words' : 'Named'), h('ul', { class: 'found-list' }, ...found.slice(0, FIRST).map(line)), names(found.length > FIRST ? `all ${plural(found.length, 'name')}` : 'all names'))];
 }
 
 /** @param {Props} props @param {import('./data.js').Data} data */
