@@ -6,6 +6,7 @@
 import { createDetails } from './details.js';
 import { SiteError } from './errors.js';
 import { createExpansions } from './expand-data.js';
+import { fetchJson } from './fetch-json.js';
 import { createDrafts } from './name-drafts.js';
 import { createNames } from './names.js';
 import edgesSql from './sql/edges.sql?raw';
@@ -72,32 +73,6 @@ function checkSchema(version, address) {
   const detail = `${address}: schema_version is ${JSON.stringify(version)}, this page reads ${SCHEMA_VERSION}`;
   const newer = typeof version === 'number' && version > SCHEMA_VERSION;
   throw new SiteError(newer ? 'schema-newer' : 'schema-older', detail, { version });
-}
-
-/**
- * @param {string} address
- * @param {import('./errors.js').Kind} absent the kind of error when there is no such file
- */
-async function fetchJson(address, absent) {
-  let response;
-  let text;
-  try {
-    response = await fetch(address, { cache: 'no-cache' });
-    text = await response.text();
-  } catch (error) {
-    throw new SiteError('network', `${address}: ${/** @type {Error} */ (error).message}`, { address });
-  }
-  if (response.status === 404 || response.status === 410) {
-    throw new SiteError(absent, `${address}: the server answered ${response.status}`, { address });
-  }
-  if (!response.ok) throw new SiteError('network', `${address}: the server answered ${response.status}`, { address });
-  try {
-    return JSON.parse(text);
-  } catch {
-    // Some hosts answer a missing file with a page.
-    const kind = /^\s*</.test(text) ? absent : 'damaged';
-    throw new SiteError(kind, `${address}: not JSON, begins with ${JSON.stringify(text.slice(0, 40))}`, { address });
-  }
 }
 
 /** Only the newest few prompts are kept decoded. @template T @param {number} limit */

@@ -7,7 +7,7 @@
  * @typedef {{ view: 'prompt', run: string, id: number, t: number | null, tau: number | null,
  *   mode: import('./routes.js').Mode, sel: string | null, faint: boolean, tab: import('./tabs.js').TabName | null,
  *   head: string | null, neuron: string | null, of: import('./tabs.js').Outcome, raw: boolean,
- *   hide: string, open: string, zoom: string | null, pair: number | null, order: string }} PromptState `hide`, `open` and `order`
+ *   hide: string, open: string, zoom: string | null, pair: number | null, order: string, embed?: Embed | null }} PromptState `hide`, `open` and `order`
  *   are lists with commas, `zoom` is as in `camera.js`, `order` as in `table.js`
  * @typedef {{ view: 'corpus', run: string, measure: string, group: string | null, tau: number | null,
  *   list: import('./measures.js').Part, find: string, order: string }} CorpusState null `group`: all prompts
@@ -27,7 +27,8 @@
  * @typedef {{ view: 'compare', run: string, other: string, measure: string, group: string | null, list: 'parts' | 'neuron', find: string,
  *   order: string }} CompareState
  * @typedef {CorpusState | ContrastState | ComponentState | SearchState | SqlState | MapState | NamesState | TrustState | DataState | CompareState} PageState
- * @typedef {PromptsState | PromptState | PageState} RunState
+ * @typedef {(PromptsState | PromptState | PageState) & { embed?: Embed | null }} RunState
+ * @typedef {'page' | 'graph' | 'panel'} Embed in a frame of another page: the view alone, or of a prompt only its graph or its panel
  * @typedef {RunState['view']} RunView
  * @typedef {CatalogueState | RunState} State
  */
@@ -114,7 +115,7 @@ const COMMON = {
 const COMPONENT = { measure: choice(Object.keys(MEASURES)), tau: COMMON.tau, source: choice(SOURCES), pick: choice(PICKS), order: COMMON.order };
 
 /** @type {Record<RunView, Record<string, Param>>} */
-const PARAMS = {
+const OWN = {
   prompts: {
     q: COMMON.words,
     group: COMMON.group,
@@ -168,6 +169,9 @@ const PARAMS = {
   sql: { q: { default: '', read: upTo(MAX_SQL) }, as: choice(['table', 'chart']), kind: { default: null, read: oneOf(KINDS) }, x: COMMON.group, y: COMMON.group, with: COMMON.group },
   compare: { measure: choice(COMPARED), group: COMMON.group, list: choice(['parts', 'neuron']), find: COMMON.words, order: COMMON.order },
 };
+
+/** @type {Record<RunView, Record<string, Param>>} */
+const PARAMS = /** @type {any} */ (Object.fromEntries(Object.entries(OWN).map(([view, own]) => [view, { ...own, embed: { default: null, read: oneOf(view === 'prompt' ? ['page', 'graph', 'panel'] : ['page']) } }])));
 
 /** The views of one thing: what follows the view's name in the address, and its key in the state. @type {Partial<Record<RunView, { key: string, read: (text: string) => any }>>} */
 const THINGS = {
