@@ -1,5 +1,7 @@
 """Views in the frame of another page: what is shown there, and where its links lead."""
 
+import re
+
 import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 from test_accessibility import failures
@@ -26,15 +28,13 @@ def test_a_graph_in_a_frame(page: Page, site):
     assert box
     assert (box["width"], box["height"]) == (pytest.approx(700, abs=4), pytest.approx(250, abs=110))
     # All of it is in the frame: nothing to scroll to.
-    assert frame.locator("html").evaluate(
-        "(html) => [html.scrollHeight - innerHeight, html.scrollWidth - innerWidth]"
-    ) == [0, 0]
+    over = "(html) => [html.scrollHeight - innerHeight, html.scrollWidth - innerWidth]"
+    assert frame.locator("html").evaluate(over) == [0, 0]
     # The address of the frame follows what a reader does there, and stays a frame's.
     graph.press("=")
     graph.press("]")
     expect(frame.locator("h1.sr")).to_have_count(1)
-    page.wait_for_function("frames[0].location.hash.includes('/p/1?')")
-    assert "embed=graph" in page.evaluate("frames[0].location.hash")
+    page.frames[1].wait_for_url(re.compile(r"/p/1\?.*embed=graph"))
     with page.expect_popup() as opening:
         frame.get_by_test_id("embed-open").click()
     whole = opening.value
@@ -55,9 +55,7 @@ def test_links_of_a_frame_open_beside_the_page(page: Page, site):
     expect(opening.value.get_by_test_id("standing")).to_be_visible()
     opening.value.close()
     frame.get_by_test_id("head-row").nth(1).click()  # what changes the view itself stays in the frame
-    page.wait_for_function(
-        "frames[0].location.hash.includes('embed=panel') && !frames[0].location.hash.includes('L1H2')"
-    )
+    page.frames[1].wait_for_url(re.compile(r"head=(?!L1H2).*embed=panel"))
     assert len(page.context.pages) == 1
 
 
