@@ -28,7 +28,7 @@ def test_a_prediction_is_opened_and_walked(page: Firefox, site):
     page.goto(site.url)
     page.text("run-card", "routes")
     page.click("[data-run=routes] [data-testid=run-open]")
-    sql = """SELECT tokens[len(tokens)], predicted_prob FROM {prompts} JOIN {targets} USING (prompt_id)
+    sql = """SELECT tokens[len(tokens)], predicted_prob FROM {prompts} AS p JOIN {targets} AS t USING (prompt_id)
              WHERE prompt_id = 0 AND target = n_tokens - 1"""
     ((text, probability),) = site.ask(sql)
     assert fraction(probability) in page.text("outcome", "prediction")
