@@ -34,6 +34,10 @@ def executable() -> str | None:
     return shutil.which("firefox-esr") or shutil.which("firefox")
 
 
+class FirefoxError(Exception):
+    """Firefox refused a command: the W3C's word for why, and Firefox's own."""
+
+
 class Firefox:
     """A page of a running Firefox. Whatever is waited for fails after PATIENCE_SECONDS."""
 
@@ -53,7 +57,8 @@ class Firefox:
         data = json.dumps(request).encode()
         self._socket.sendall(b"%d:%s" % (len(data), data))
         _, _, error, result = self._message()
-        assert error is None, f"{name}: {error['error']}: {error['message']}"
+        if error is not None:
+            raise FirefoxError(error["error"], f"{name}: {error['message']}")
         return result
 
     def goto(self, address: str) -> None:
@@ -74,19 +79,28 @@ class Firefox:
             find + "return el?.checkVisibility() && el.innerText.includes(arguments[1]) && el.innerText", testid, part
         )
 
-    def _element(self, css: str) -> dict[str, str]:
-        self.wait("return document.querySelector(arguments[0])?.checkVisibility()", css)
-        return {"id": self._command("FindElement", {"using": "css selector", "value": css})["value"][_ELEMENT]}
-
     def click(self, css: str) -> None:
-        self._command("ElementClick", self._element(css))
+        self._act("ElementClick", css, {})
 
     def press(self, css: str, keys: str) -> None:
         """Types into an element, which takes the focus."""
-        self._command("ElementSendKeys", self._element(css) | {"text": keys})
+        self._act("ElementSendKeys", css, {"text": keys})
+
+    def _act(self, name: str, css: str, more: dict[str, Any]) -> None:
+        """Does it to the first such element that is seen, and once more where that was drawn anew meanwhile."""
+
+        def done() -> bool:
+            self.wait("return document.querySelector(arguments[0])?.checkVisibility()", css)
+            with contextlib.suppress(FirefoxError):
+                found = self._command("FindElement", {"using": "css selector", "value": css})["value"]
+                self._command(name, {"id": found[_ELEMENT], **more})
+                return True
+            return False
+
+        waited(done, f"{name} on {css}")
 
     def close(self) -> None:
-        with contextlib.suppress(OSError, ValueError, AssertionError):
+        with contextlib.suppress(OSError, ValueError, FirefoxError):
             self._command("DeleteSession")
         self._socket.close()
 
