@@ -54,7 +54,7 @@ export function createPromptMap({ data, navigate }) {
   function tools({ state }, points, svg) {
     const columns = ['prompt_id', 'x', 'y', 'cluster', 'placed', 'group', 'text'];
     const table = () => ({ columns, rows: points.map((point) => columns.map((name) => /** @type {any} */ (point)[name])) });
-    return figureTools({ name: 'map-of-prompts', svg: () => svg, table, sql: sqlLink(state.run, asked(pointsSql, { most: MOST_POINTS }, NAMES), 'the map of prompts') });
+    return figureTools({ name: 'map-of-prompts', svg: () => svg, table, sql: sqlLink(state.run, asked(pointsSql, { most: MOST_POINTS }, { ...NAMES, text: 'left(text, 240)' }), 'the map of prompts') });
   }
 
   /** @param {Point[]} points @param {Props} of */

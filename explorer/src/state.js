@@ -97,8 +97,8 @@ export function toggled(list, word, order) {
  * @typedef {{ default: any, read: (text: string) => any, write?: (value: any) => string }} Param
  */
 
-/** @param {number} most @returns {(text: string) => string} */
-const upTo = (most) => (text) => text.slice(0, most);
+/** The first characters, none cut in two. @param {number} most @returns {(text: string) => string} */
+const upTo = (most) => (text) => text.slice(0, most).replace(/[\ud800-\udbff]$/, '');
 /** @param {readonly string[]} values the first is the default @returns {Param} */
 const choice = (values) => ({ default: values[0], read: oneOf(values) });
 
@@ -214,7 +214,7 @@ export const pageState = (view, run, rest = {}) => /** @type {any} */ ({ view, r
 /** @param {string} text */
 function decode(text) {
   try {
-    return decodeURIComponent(text.replaceAll('+', ' '));
+    return decodeURIComponent(wellFormed(text).replaceAll('+', ' '));
   } catch {
     return null; // a stray %
   }
