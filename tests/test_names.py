@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowatlas.audit import check
+from flowatlas.check import check
 from flowatlas.errors import RunError
 from flowatlas.names_file import FILE, LONGEST, Named, read_names
 from flowatlas.site import build_site

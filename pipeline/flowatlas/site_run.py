@@ -13,6 +13,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from flowatlas import __version__
+from flowatlas.audit_store import current
 from flowatlas.bucket_sizes import bucket_size, maps_bucket_size, sample_of
 from flowatlas.files import hash_json, json_text
 from flowatlas.hosts import Part
@@ -29,7 +30,7 @@ from flowatlas.site_data import (
     bare,
     encode,
 )  # fmt: skip
-from flowatlas.site_stats import write_stats
+from flowatlas.site_stats import write_audit, write_stats
 from flowatlas.stats import Stats
 
 PAGE_SIZE = 1000
@@ -42,6 +43,7 @@ class SiteRun:
 
     def __init__(self, reader: RunReader, folder: Path, id_: str, title: str, stats: Stats | None) -> None:
         self.reader, self.folder, self.id, self.title, self.stats = reader, folder, id_, title, stats
+        self.audit = current(reader) if reader.has("stats") else None
         self.n, self.n_maps = bucket_size(reader), maps_bucket_size(reader)
         self.parts: dict[str, Part] = {}
         self.names: dict[str, dict[str, str]] = {}
@@ -61,6 +63,7 @@ class SiteRun:
             "n_groups": len(groups),
             "model_tables": model_tables,
             "stats": self._write_stats(),
+            "audit": self._write_audit(),
             "n_names": len(self.names),
         }
 
@@ -109,12 +112,8 @@ class SiteRun:
         reader, manifest, config = self.reader, self.reader.manifest, self.reader.plan.config
         n_layers, n_heads, parallel = _shape(reader)
         maps = reader.maps_config
-        made_of = [
-            manifest["shards"],
-            self._index["model_tables"],
-            self.stats and self.stats.marker["tables"],
-            self.names,
-        ]
+        of_corpus = [made and made.marker["tables"] for made in (self.stats, self.audit)]
+        made_of = [manifest["shards"], self._index["model_tables"], *of_corpus, self.names]
         index = {
             **self._index,
             "schema_version": SCHEMA_VERSION,
@@ -175,7 +174,13 @@ class SiteRun:
     def _write_stats(self) -> dict[str, Any] | None:
         if self.stats is None:
             return None
-        marker = write_stats(self.stats, self.folder, self.reader.kept)
+        return self._counted(write_stats(self.stats, self.folder, self.reader.kept))
+
+    def _write_audit(self) -> dict[str, Any] | None:
+        return self._counted(write_audit(self.audit, self.folder)) if self.audit else None
+
+    def _counted(self, marker: dict[str, Any]) -> dict[str, Any]:
+        """A marker of tables over the corpus, whose files are counted among the statistics."""
         for entry in marker["tables"].values():
             for file in entry["files"]:
                 self._count("stats", file["bytes"])
