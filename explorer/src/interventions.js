@@ -31,18 +31,18 @@ const ending = (text) => (text.length > SHOWN ? `…${showText(text.slice(-SHOWN
 /** @param {{ group?: string | null }} row */
 const groupName = ({ group = null }) => (group === null ? 'all prompts' : showText(group) || '(empty)');
 
-/** Three digits, however small. @param {number | null} value */
-const number = (value) => (value === null ? '–' : Number(value.toPrecision(3)).toString().replace('-', '−'));
+/** Three digits, of what is near zero its size. @param {number | null} value */
+const number = (value) => (value === null ? '–' : (value && Math.abs(value) < 0.001 ? value.toExponential(1) : String(Number(value.toPrecision(3)))).replaceAll('-', '−'));
 
 /** How a change of a measure is written: divergences and parts of prompts have no sign. @param {string} measure @returns {(value: number | null) => string} */
 const changeOf = (measure) => (value) => `${CHANGES[measure].sides && value !== null && value > 0 ? '+' : ''}${number(value)}`;
 
 /** @param {Props} props @param {Intervention} one */
-function about({ state }, one) {
+function about({ index }, one) {
   return [
     h('h2', { 'data-testid': 'intervention-name' }, showText(one.name)),
     one.note ? h('p', {}, showText(one.note)) : null,
-    h('p', { class: 'edits', 'data-testid': 'edits' }, ...editLinks(state.run, one.edits)),
+    h('p', { class: 'edits', 'data-testid': 'edits' }, ...editLinks(index, one.edits)),
     h('p', { class: 'quiet' }, `${plural(one.n_prompts, 'prompt')}, each asked twice at its last target: as the model is, and with these edits in every forward pass.`),
   ];
 }

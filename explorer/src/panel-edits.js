@@ -94,7 +94,7 @@ export const editsTab = {
     return [
       h('h2', {}, 'Before and after'),
       h('div', { class: 'before-after' }, selectField({ label: 'intervention', value: one.folder, options: listed, onChange: (edit) => props.onGo({ edit }), testid: 'edit' })),
-      h('p', { class: 'edits' }, ...editLinks(state.run, one.edits)),
+      h('p', { class: 'edits' }, ...editLinks(index, one.edits)),
       ...(one.note ? [h('p', { class: 'quiet' }, showText(one.note))] : []),
       ...answered(answer, 'The intervention', (found) =>
         found
