@@ -19,7 +19,7 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_tables_of_columns_are_the_schemas():
     assert docs.with_tables(README) == README, "run: python -m flowatlas.docs"
-    assert README.count("<details>") == 13 + len(STATS_TABLES) + len(COMPARED_TABLES)
+    assert README.count("<details>") == 15 + len(STATS_TABLES) + len(COMPARED_TABLES)
 
 
 def test_the_consoles_tables_are_the_schemas():
@@ -92,10 +92,10 @@ def test_modules_import_only_downwards(module):
 LAYERS = (
     "errors schema schema_stats schema_compared config validation clock files families inference kinds_of_tokens signals",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
-    " stream activations shards plan manifest memory workers claims",
+    " stream activations generation shards plan manifest memory workers claims",
     "kernels attention_kernel contributions",
     "routes components attention lens guard",
-    "columns vocabulary block_rows extract writer",
+    "columns answers vocabulary block_rows extract writer",
     "compose overrides neuron_tokens job fitting progress poison task finish run dry sbatch local submit activity status"
     " audit audit_rules audit_stats site site_data server cli bench docs stats corpus sums importance contrasts pairs"
     " positions roles by_kind examples part_tokens consensus prompt_map dataset_figures fidelity site_stats atlas compare",

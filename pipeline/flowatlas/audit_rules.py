@@ -36,6 +36,8 @@ KEYS = {
     "writes": ("prompt_id", "layer", "component", "index", "pos", "sign", "rank"),
     "logit_effects": ("prompt_id", "target", "layer", "component", "index"),
     "maps": ("prompt_id", "layer", "head", "dst", "src"),
+    "answers": ("prompt_id", "number"),
+    "generated": ("prompt_id",),
 }
 
 INTO = """
@@ -145,6 +147,19 @@ RELATIONS = (
         "are of a component whose ranks are not 1, 2, 3, ...",
         """SELECT prompt_id FROM writes GROUP BY prompt_id, layer, component, "index", pos, sign
         HAVING min(rank) <> 1 OR max(rank) <> count(*)""",
+    ),
+    Rule(
+        "answers",
+        "are of a prompt without a likeliest one, or with one that is not what its target explains",
+        """SELECT a.prompt_id FROM answers a LEFT JOIN targets t
+        ON t.prompt_id = a.prompt_id AND answer_from = 'dataset' AND answer_id = token_ids[1] AND explained
+        GROUP BY a.prompt_id HAVING count(*) FILTER (explained) <> 1 OR count(t.target) <> 1""",
+    ),
+    Rule(
+        "generated",
+        "say that more was given than the prompt has, or that a token was written at a position that is no target",
+        """SELECT g.prompt_id FROM generated g JOIN prompts p USING (prompt_id)
+        WHERE n_given > n_tokens OR NOT list_has_all(targets, range(n_given - 1, greatest(n_given, n_tokens - 1))::INT[])""",
     ),
     Rule(
         "maps",

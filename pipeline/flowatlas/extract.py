@@ -14,7 +14,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from flowatlas import activations, attention, contributions, lens, routes
+from flowatlas import activations, answers, attention, contributions, lens, routes
 from flowatlas.activations import Activations, Batch
 from flowatlas.attention import BlockShares
 from flowatlas.attention_kernel import Room
@@ -22,6 +22,7 @@ from flowatlas.block_rows import BlockRows, add_prompts
 from flowatlas.clock import Clock
 from flowatlas.columns import Collector
 from flowatlas.config import Config
+from flowatlas.generation import Continuation
 from flowatlas.models import Model
 from flowatlas.prompts import Prompt, Reject
 from flowatlas.schema import TABLES
@@ -32,16 +33,22 @@ from flowatlas.weights import LayerWeights
 class Extractor:
     """Extracts batches of prompts; holds what is the same for all of them."""
 
-    def __init__(self, model: Model, config: Config):
-        self.model, self.config = model, config
+    def __init__(self, model: Model, config: Config, continuation: Continuation | None = None):
+        self.model, self.config, self.continuation = model, config, continuation
         self.constant = lens.constant(model.final)
         self.room = Room()
         settle = torch.cuda.synchronize if model.device.type == "cuda" else lambda: None
         self.clock = Clock(settle)
 
     def __call__(self, prompts: Sequence[Prompt]) -> tuple[dict[str, pa.Table], list[Reject]]:
-        """All tables but `rejects` for these prompts, and the prompts whose residual stream is not finite."""
+        """All tables but `rejects` for these prompts, and the prompts whose residual stream is not finite.
+
+        Where the run generates, the prompts are continued first.
+        """
         with torch.inference_mode():
+            if self.continuation is not None:
+                with self.clock.stage("generate"):
+                    prompts = self.continuation(prompts)
             with self.clock.stage("forward"):
                 batch, acts, shares, rejects = self._forward(list(prompts))
             bad = {reject.prompt_id for reject in rejects}
@@ -50,7 +57,6 @@ class Extractor:
                 batch, acts, shares, _ = self._forward(prompts)
             rows = Collector()
             if prompts:
-                add_prompts(rows, prompts)
                 _Extraction(self, prompts, batch, acts, shares, rows).run()
             with self.clock.stage("tables"):
                 return {name: rows.table(name) for name in TABLES if name != "rejects"}, rejects
@@ -93,8 +99,10 @@ class _Extraction:
         for b, prompt in enumerate(prompts):
             self.is_target[b, list(prompt.targets)] = True
         self.block_rows = BlockRows(extractor.config, prompts, batch, rows)
-        self.vocabulary = Vocabulary(extractor.model, extractor.config, extractor.constant, batch, acts, rows)
-        self.vocabulary.choose_answers(prompts, self.is_target)
+        model, constant = extractor.model, extractor.constant
+        prompts, asked = answers.choose(model, constant, prompts, batch, acts, self.is_target, rows)
+        add_prompts(rows, prompts)
+        self.vocabulary = Vocabulary(model, extractor.config, constant, prompts, acts, self.is_target, asked, rows)
 
     def run(self) -> None:
         with self.clock.stage("walk"):

@@ -25,7 +25,8 @@ from flowatlas.devices import pick_device
 from flowatlas.errors import DatasetError, RunConflict, UnfinishedError
 from flowatlas.extract import Extractor
 from flowatlas.fitting import Fitting
-from flowatlas.job import Job, count_text, first_batch, make_batches, prepare
+from flowatlas.generation import Continuation
+from flowatlas.job import Job, count_text, first_batch, prepare
 from flowatlas.manifest import open_plan
 from flowatlas.memory import keep_freed_memory
 from flowatlas.models import Model
@@ -109,7 +110,7 @@ class Loaded:
                     f"no memory for model {self.job.located.name}: free some, or give a smaller model.dtype or another "
                     "model.device, and the command again"
                 ) from error
-            self._extractor = Extractor(model, self.job.config)
+            self._extractor = extractor(self.job, model)
             self._extractor.clock.add("load", time.perf_counter() - began)
         return self._extractor
 
@@ -179,7 +180,7 @@ class Worker:
         self._progress.add(len(rejects))
         seconds = {"read": time.perf_counter() - began}
         parts = []
-        for batch in make_batches(prompts, self.plan.batch_tokens, self.job.located.rope_switch):
+        for batch in self.job.batches(prompts, self.plan.batch_tokens):
             for piece, (tables, refused) in self._fit()(batch):
                 parts.append(tables)
                 rejects += refused
@@ -248,6 +249,12 @@ def load_guarded(job: Job, batch: list[Prompt]) -> tuple[Model, dict[str, float]
     probe = guard.probe_batch([prompt.token_ids for prompt in batch], device)
     model, reference = models.load(job.located, job.config.model, lambda hf: guard.reference_logits(hf, probe))
     return model, guard.check(model, probe, reference)
+
+
+def extractor(job: Job, model: Model) -> Extractor:
+    """What extracts the job's prompts, and continues them before where the run generates."""
+    n = job.config.generate.max_new_tokens
+    return Extractor(model, job.config, Continuation(model, job.tokenizer, n) if n else None)
 
 
 def versions() -> dict[str, str]:

@@ -19,7 +19,10 @@ from flowatlas.schema import LATER_TABLES, TABLES
 from flowatlas.shards import Ledger, part_path
 from flowatlas.writer import write_parquet
 
-BUCKETED = ("prompts", "targets", "nodes", "edges", "lens", "components", "neurons", "writes", "logit_effects")
+BUCKETED = (
+    *("prompts", "targets", "nodes", "edges", "lens", "components", "neurons", "writes", "logit_effects"),
+    *("answers", "generated"),
+)
 EAGER = ("prompts", "targets", "nodes", "edges", "lens", "tokens")
 EAGER_BYTES = 400_000
 MAPS_BYTES = 200_000  # fetched only when a head is looked at, in buckets of their own
@@ -140,10 +143,10 @@ class RunReader:
         return self.vocabulary.table(ids.astype(np.int32))
 
     def slim(self) -> Iterator[pa.Table]:
-        """The list of prompts, shard by shard: who it is, what was expected, and what the last target came to."""
+        """The list of prompts, shard by shard: who it is, what was expected, and what the target of that came to."""
         for shard in self.shards:
             prompts, targets = self.shard("prompts", shard), self.shard("targets", shard)
-            yield _slim(prompts, targets, self.vocabulary)
+            yield _slim(prompts, _given(targets, self.shard("generated", shard)), self.vocabulary)
 
     def buckets(self, n: int) -> list[int]:
         """The buckets of n prompts that the finished shards have rows of the dataset in."""
@@ -180,6 +183,15 @@ def _slim(prompts: pa.Table, targets: pa.Table, vocabulary: Vocabulary) -> pa.Ta
     columns["predicted"] = pa.array(vocabulary.texts(last["predicted_id"].to_pylist()), pa.string())
     columns["answer"] = pa.array(vocabulary.texts(last["answer_id"].to_pylist()), pa.string())
     return pa.table([columns[name] for name in SLIM.names], schema=SLIM)
+
+
+def _given(targets: pa.Table, generated: pa.Table) -> pa.Table:
+    """The targets without those at tokens that the model itself wrote: the answer is expected where the text as given ends."""
+    if not generated.num_rows:
+        return targets
+    n_given = dict(zip(generated["prompt_id"].to_pylist(), generated["n_given"].to_pylist(), strict=True))
+    ids, positions = targets["prompt_id"].to_pylist(), targets["target"].to_pylist()
+    return targets.filter(pa.array([pos < n_given.get(id_, pos + 1) for id_, pos in zip(ids, positions, strict=True)]))
 
 
 def bucket_size(reader: RunReader) -> int:
