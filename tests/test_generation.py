@@ -12,7 +12,7 @@ from flowatlas.checkpoints import Located
 from flowatlas.extract import Extractor
 from flowatlas.generation import Continuation, greedy
 from flowatlas.job import prepare
-from flowatlas.rows import Answer
+from flowatlas.rows import Answer, Prompt
 from flowatlas.tokens import load_tokenizer
 from runs import one_line
 from tiny import FAMILIES, make_model
@@ -144,16 +144,14 @@ def test_a_run_generates_resumes_and_is_sound(run, runs, tmp_path, models):
     assert written == [(10,)]
 
 
-def test_a_prompt_that_may_grow_over_the_switch_of_frequencies_stands_alone(tmp_path, models):
+def test_a_prompt_that_may_grow_over_the_switch_of_frequencies_stands_alone(tmp_path, models, monkeypatch):
+    monkeypatch.setattr(Located, "rope_switch", 10)
     (tmp_path / "rows.jsonl").write_text(
         "\n".join(json.dumps({"text": " ".join(["w1"] * n)}) for n in (2, 3, 7, 8, 12, 13))
     )
     config = config_of(models["gpt2"])
     config.dataset.path, config.generate.max_new_tokens = str(tmp_path / "rows.jsonl"), 4
     job = prepare(config)
-    located: Located = (
-        dataclasses.replace(job.located, rope_switch=10) if dataclasses.is_dataclass(job.located) else job.located
-    )
     encoded = [job.encoder.encode(row) for row in job.dataset.rows()]
-    batches = dataclasses.replace(job, located=located).batches(encoded, 1000)  # type: ignore[arg-type]
+    batches = job.batches([one for one in encoded if isinstance(one, Prompt)], 1000)
     assert [[len(one.token_ids) for one in batch] for batch in batches] == [[3, 4], [8], [9], [13, 14]]

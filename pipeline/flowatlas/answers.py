@@ -54,6 +54,8 @@ def choose(
     came_from = torch.where(has_next, ANSWER_FROM.index("next_token"), ANSWER_FROM.index("prediction"))
     foil = torch.full_like(answer, MISSING)
     for b, prompt in enumerate(prompts):
+        if prompt.continued is not None:  # what follows is the model's own prediction
+            came_from[b, prompt.continued.n_given - 1 :] = ANSWER_FROM.index("prediction")
         if prompt.answer_token_ids:
             answer[b, prompt.asked] = prompt.answer_token_ids[0]
             came_from[b, prompt.asked] = ANSWER_FROM.index("dataset")

@@ -4,7 +4,8 @@ Hugging Face's own generation with its cache, through the hooks of the bridge. P
 them; every position from which a token was written becomes a target, beside those that were asked for.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -61,14 +62,21 @@ def greedy(model: Model, prompts: Sequence[tuple[int, ...]], n: int, ends: Seque
     for row, tokens in enumerate(prompts):
         ids[row, width - len(tokens) :] = torch.tensor(tokens)
         mask[row, width - len(tokens) :] = 1
-    # A configuration of our own: what a checkpoint's asks for (sampling, penalties) would be no greedy continuation.
     pad = ends[0] if ends else 0
     config = GenerationConfig(max_new_tokens=n, do_sample=False, eos_token_id=list(ends) or None, pad_token_id=pad)
-    with torch.inference_mode():
-        out = model.bridge.original_model.generate(
-            ids.to(model.device), attention_mask=mask.to(model.device), generation_config=config
-        )
+    with torch.inference_mode(), _generating_by(model.bridge.original_model, config) as hf:
+        out = hf.generate(ids.to(model.device), attention_mask=mask.to(model.device), generation_config=config)
     return [_until_end(row, ends) for row in out[:, width:].tolist()]
+
+
+@contextlib.contextmanager
+def _generating_by(hf: Any, config: GenerationConfig) -> Iterator[Any]:
+    """The model, which otherwise fills what a configuration leaves open from its checkpoint's (sampling, penalties, ends)."""
+    own, hf.generation_config = hf.generation_config, config
+    try:
+        yield hf
+    finally:
+        hf.generation_config = own
 
 
 def _until_end(ids: list[int], ends: Sequence[int]) -> list[int]:
