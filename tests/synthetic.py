@@ -210,6 +210,8 @@ class _Prompt:
             for number, answer in enumerate([4, 2], start=1):
                 self.add("answers", number=number, text=token(answer), token_ids=[answer], prob=0.25 / (3 - number),
                          rank=4 - number, explained=answer == 2)  # fmt: skip
+        if row.prompt_id % 7 == 3:  # its context is full: continued by nothing
+            self.add("generated", n_given=self.n, text="", ended=False)
         for t in self.targets:
             last = t == self.targets[-1]
             has_foil = last and foil is not None

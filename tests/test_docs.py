@@ -51,7 +51,9 @@ def test_links_lead_somewhere():
 def test_the_keys_it_names_exist():
     prose = README.split("<!-- tables")[0] + README.split("<!-- /tables -->")[1]
     named = set(
-        re.findall(r"\b(?:model|dataset|run|routes|lens|writes|neurons|maps)\.[a-z_]+(?:\.[a-z_]+)?(?==|`)", prose)
+        re.findall(
+            r"\b(?:model|dataset|run|routes|lens|writes|neurons|generate|maps)\.[a-z_]+(?:\.[a-z_]+)?(?==|`)", prose
+        )
     )
     unknown = {key for key in named if key not in known_keys()}
     assert named
