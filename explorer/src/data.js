@@ -6,7 +6,9 @@
 import { createDetails } from './details.js';
 import { SiteError } from './errors.js';
 import { createExpansions } from './expand-data.js';
+import answersSql from './sql/answers.sql?raw';
 import edgesSql from './sql/edges.sql?raw';
+import generatedSql from './sql/generated.sql?raw';
 import lensSql from './sql/lens.sql?raw';
 import nodesSql from './sql/nodes.sql?raw';
 import pairSql from './sql/pair.sql?raw';
@@ -25,7 +27,7 @@ import { checkWhole } from './whole.js';
 /** The schema this page reads (`schema.py`, SCHEMA_VERSION). */
 export const SCHEMA_VERSION = 1;
 export const PAGE_ROWS = 50;
-const EAGER = ['prompts', 'targets', 'nodes', 'edges', 'tokens', 'lens'];
+const EAGER = ['prompts', 'targets', 'nodes', 'edges', 'tokens', 'lens', 'generated', 'answers'];
 const KINDS = /** @type {const} */ (['attn', 'resid_attn', 'mlp', 'resid_mlp']);
 
 /** Fixed expressions that a list may be sorted by; NULLs come last either way. */
@@ -57,8 +59,10 @@ const SORTS = {
  * @typedef {{ layer: number, point: 'mid' | 'post', pos: number, stored_share: number, bias_share: number,
  *   norm: number, entropy: number, logsumexp: number, answer_rank: number | null, answer_logit: number | null,
  *   foil_rank: number | null, foil_logit: number | null }} NodeRow
- * @typedef {{ prompt: Prompt, targets: Target[], nodes: Map<string, NodeRow>,
- *   edges: import('./routes.js').EdgeRow[], special: Set<number> }} PromptData
+ * @typedef {{ n_given: number, text: string, ended: boolean }} Generated tokens from `n_given` on are the model's own
+ * @typedef {{ number: number, text: string, prob: number, rank: number, explained: boolean }} Accepted
+ * @typedef {{ prompt: Prompt, targets: Target[], nodes: Map<string, NodeRow>, edges: import('./routes.js').EdgeRow[],
+ *   special: Set<number>, generated: Generated | null, answers: Accepted[] }} PromptData `answers` where several are accepted
  * @typedef {{ rank: number, token_id: number, token: string, special: boolean, logit: number, prob: number,
  *   prev_rank: number | null }} LensRow
  */
@@ -231,11 +235,13 @@ export function createData({ base, db }) {
       const values = { id };
       const [found] = await rows(index, promptSql, ['prompts'], values);
       if (!found) return refuse(index, id);
-      const [targets, nodes, edges, special] = await Promise.all([
+      const [targets, nodes, edges, special, [generated = null], answers] = await Promise.all([
         rows(index, targetsSql, ['targets', 'tokens'], values),
         rows(index, nodesSql, ['nodes'], values),
         rows(index, edgesSql, ['edges'], values),
         rows(index, specialSql, ['tokens'], values),
+        rows(index, generatedSql, ['generated'], values),
+        rows(index, answersSql, ['answers'], values),
       ]);
       for (const edge of edges) edge.kind = KINDS[edge.kind];
       checkWhole(index, found, { targets, nodes, edges });
@@ -245,6 +251,8 @@ export function createData({ base, db }) {
         nodes: new Map(nodes.map((node) => [nodeKey(node.layer, node.point, node.pos), node])),
         edges,
         special: new Set(special.map((row) => row.token_id)),
+        generated,
+        answers,
       });
     });
 

@@ -1,5 +1,6 @@
 /** One prediction: tokens, route graph, threshold, panel. Holds what is loaded; everything shown follows from the state. */
 
+import { askedAt } from './asked.js';
 import { edgeName, nodeName } from './describe.js';
 import { h } from './dom.js';
 import { clip, showText, threshold } from './format.js';
@@ -135,8 +136,7 @@ export function createPrompt({ data, navigate }) {
     if (!loaded) return;
     if (loaded.data.prompt.targets.includes(pos)) {
       said = '';
-      const last = loaded.data.prompt.targets.at(-1);
-      go({ t: pos === last ? null : pos, sel: null });
+      go({ t: pos === askedAt(loaded.data) ? null : pos, sel: null });
     } else {
       said = `This target was not stored. ${HOW_TO_STORE}`;
       draw();
@@ -167,9 +167,9 @@ export function createPrompt({ data, navigate }) {
   /** The target to explain, and what to say about it. @param {PromptState} now @param {Loaded} of */
   function resolve(now, of) {
     const { targets } = of.data.prompt;
-    const last = targets.at(-1) ?? of.data.prompt.n_tokens - 1;
-    const wanted = now.t ?? last;
-    const target = targets.includes(wanted) ? wanted : last;
+    const asked = askedAt(of.data);
+    const wanted = now.t ?? asked;
+    const target = targets.includes(wanted) ? wanted : asked;
     const { floor } = of.index;
     const tau = now.tau ?? Math.max(floor, DEFAULT_TAU);
     const open = now.open.split(',').filter(Boolean);
@@ -179,7 +179,7 @@ export function createPrompt({ data, navigate }) {
       said,
       ...surroundings.failures().map(({ what, error }) => ({ text: `${what} could not be read: ${error.message}.`, retry: surroundings.retry })),
       failed ? { text: `What ${failed} opens into could not be read: ${lost.get(failed)?.error?.message}.`, retry: () => lost.get(failed)?.retry() } : '',
-      target === wanted ? '' : `Position ${wanted} is no stored target, so the last one is shown. ${HOW_TO_STORE}`,
+      target === wanted ? '' : `Position ${wanted} is no stored target, so ${target} is shown. ${HOW_TO_STORE}`,
       now.sel !== null && known(now.sel) === null ? `There is no ${now.sel} in this prompt, so nothing is selected.` : '',
       ...openNotes(open, { index: of.index, nTokens: of.data.prompt.n_tokens }),
       tau < floor ? `Shares under the floor ${threshold(floor)} were not stored, so the floor is shown.` : '',
