@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from extraction import config_of, load, prompt
-from flowatlas import checkpoints
+from flowatlas import checkpoints, greedy
 from flowatlas.checkpoints import Located
 from flowatlas.extract import Extractor
-from flowatlas.generation import Continuation, greedy
+from flowatlas.generation import Continuation
 from flowatlas.job import prepare
 from flowatlas.rows import Answer, Prompt
 from flowatlas.tokens import load_tokenizer
@@ -54,7 +54,7 @@ def tables(folder, prompts, n: int = N_NEW) -> dict[str, list[dict]]:
 
 
 def test_padded_and_cached_it_is_what_hugging_face_writes_alone(any_model):
-    found = greedy(load(any_model)[0], [LONG, SHORT], N_NEW, ends=[])
+    found = greedy.written(load(any_model)[0], [LONG, SHORT], N_NEW, ends=[])
     assert found == [by_hand(any_model, LONG, N_NEW), by_hand(any_model, SHORT, N_NEW)]
 
 
@@ -76,7 +76,7 @@ def test_it_ends_where_the_text_does(gpt2):
     """An end of text is kept and explained; what the batch still writes for others does not follow it."""
     written = by_hand(gpt2, LONG, N_NEW)
     end = written[2]
-    found = greedy(load(gpt2)[0], [LONG, SHORT], N_NEW, ends=[end])
+    found = greedy.written(load(gpt2)[0], [LONG, SHORT], N_NEW, ends=[end])
     assert found[0] == written[: written.index(end) + 1]
     assert found[1] == by_hand(gpt2, SHORT, N_NEW)[: len(found[1])]
 

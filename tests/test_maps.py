@@ -11,7 +11,7 @@ import pytest
 import literal
 from extraction import extract, forward, prompt
 from flowatlas import site_data
-from flowatlas.audit import check
+from flowatlas.check import check
 from flowatlas.config import MapsConfig
 from flowatlas.manifest import find_manifest, read_plan, write_json_atomically, write_manifest
 from flowatlas.shards import Ledger

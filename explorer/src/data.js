@@ -21,6 +21,7 @@ import specialSql from './sql/special_tokens.sql?raw';
 import targetsSql from './sql/targets.sql?raw';
 import topsSql from './sql/tops.sql?raw';
 import { nodeKey } from './routes.js';
+import { createInterventions } from './interventions-data.js';
 import { createStats } from './stats-data.js';
 import { checkWhole } from './whole.js';
 
@@ -49,7 +50,7 @@ const SORTS = {
  *   prompt_pages: string[], page_size: number, n_layers: number, n_heads: number, parallel: boolean, floor: number,
  *   targets: any, counts: Record<string, number>, groups: Record<string, number>,
  *   tables: Record<string, { rows: number, bytes: number, buckets: number[] }>, version: string,
- *   maps?: { stored: boolean, floor: number, bucket_size: number }, stats?: import('./stats-data.js').StatsMarker | null, model_tables?: string[], compared?: import('./compared.js').Compared[] }} RunIndex
+ *   maps?: { stored: boolean, floor: number, bucket_size: number }, stats?: import('./stats-data.js').StatsMarker | null, audit?: import('./stats-data.js').AuditMarker | null, interventions?: import('./interventions-data.js').Intervention[], model_tables?: string[], compared?: import('./compared.js').Compared[] }} RunIndex
  * @typedef {{ prompt_id: number, source_id: string, text: string, group: string | null, pair_id: string | null,
  *   role: string | null, n_tokens: number, token_ids: number[], tokens: string[], targets: number[],
  *   answer_text: string | null, foil_text: string | null }} Prompt
@@ -296,5 +297,6 @@ export function createData({ base, db }) {
   const details = createDetails({ query: db.query, rows, address });
   const expansion = createExpansions({ rows, address });
   const stats = createStats({ query: db.query, address });
-  return { warm, first, catalogue, run, list, neighbours, prompt, fetchAhead, lens, tops, pair, details, expansion, stats, ask: db.ask, address };
+  const interventions = createInterventions({ query: db.query, address });
+  return { warm, first, catalogue, run, list, neighbours, prompt, fetchAhead, lens, tops, pair, details, expansion, stats, interventions, ask: db.ask, address };
 }

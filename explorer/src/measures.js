@@ -36,5 +36,28 @@ export const CONTRASTS = /** @type {const} */ (['rest', 'groups', 'roles']);
 /** What roles are counted over: edges on stored routes, or whole maps. */
 export const SOURCES = /** @type {const} */ (['edges', 'maps']);
 
+/** How a component is taken out, and what its effect is held against. */
+export const REMOVALS = /** @type {const} */ (['mean', 'zero']);
+export const SHARES = /** @type {const} */ (['mean_share', 'target_share', 'route_tau', 'direct']);
+export const SIDES = /** @type {const} */ (['size', 'signed']);
+
+/** What an audit measures of the answer. */
+export const AUDITED = /** @type {const} */ (['logprob', 'logit', 'gap']);
+
 /** How examples are chosen. */
 export const PICKS = /** @type {const} */ (['top', 'decile', 'random']);
+
+/**
+ * What an intervention may change. `word` is for a choice; `sides`: it has a value before and after, and a change between them.
+ * @type {Record<string, { word: string, title: string, unit: string, note: string, sides: boolean }>}
+ */
+export const CHANGES = {
+  answer_logprob: { word: 'answer', title: 'Change of the answer’s log probability', unit: 'nats', note: 'Log probability of the run’s answer with the edits, less that without; mean over prompts with its 95% interval.', sides: true },
+  accuracy: { word: 'accuracy', title: 'Change of accuracy', unit: 'part of prompts', note: 'Part of the prompts in which the answer is the most probable token, with the edits less without.', sides: true },
+  gap: { word: 'answer − foil', title: 'Change of answer less foil', unit: 'nats', note: 'Log probability of the answer less that of the foil, over the prompts that have one.', sides: true },
+  kl: { word: 'divergence', title: 'Divergence of the predictions', unit: 'nats', note: 'Kullback-Leibler divergence of the whole prediction with the edits from the one without.', sides: false },
+  flipped: { word: 'other prediction', title: 'Other predictions', unit: 'part of prompts', note: 'Part of the prompts in which another token is the most probable one.', sides: false },
+};
+
+/** Those of which the prompts with the largest changes are listed. */
+export const LARGEST = ['answer_logprob', 'gap', 'kl'];

@@ -1,4 +1,4 @@
-"""The command line: `flowatlas run | submit | bench | status | check | stats | compare | site | serve`.
+"""The command line: `flowatlas run | submit | bench | status | check | stats | audit | intervene | compare | site | serve`.
 
 Every command imports what it needs when it is called, so that help and wrong input answer at once. A FlowatlasError
 ends as one line on stderr and its exit code; anything else is a bug and shows its traceback.
@@ -7,7 +7,7 @@ ends as one line on stderr and its exit code; anything else is a bug and shows i
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -112,7 +112,7 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from flowatlas.audit import check
+    from flowatlas.check import check
 
     problems = check(args.run)
     _print(problems or [f"{args.run}: no problem found"])
@@ -123,6 +123,21 @@ def _stats(args: argparse.Namespace) -> int:
     from flowatlas.stats import lines, make
 
     _print(lines(make(args.run)))
+    return 0
+
+
+def _audit(args: argparse.Namespace) -> int:
+    from flowatlas.audit import Settings, lines, make
+
+    _print(lines(make(args.run, Settings(args.prompts, args.draws), args.model, args.device)))
+    return 0
+
+
+def _intervene(args: argparse.Namespace) -> int:
+    from flowatlas.intervene_command import execute
+
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    _print(execute(args))
     return 0
 
 
@@ -178,11 +193,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     status = commands.add_parser("status", help="progress of a run, shard by shard")
     status.add_argument("--watch", action="store_true", help="show it again and again until the run is complete")
-    check = commands.add_parser("check", help="audit a finished run: files, hashes, counts, shares")
+    check = commands.add_parser("check", help="is a run what was written: files, hashes, counts, shares")
     stats = commands.add_parser("stats", help="statistics over the prompts of a run: importance, contrasts, roles, ...")
     for command, function in ((status, _status), (check, _check), (stats, _stats)):
         command.add_argument("run", type=Path, metavar="RUN", help="a run folder")
         command.set_defaults(command=function)
+    audit = commands.add_parser(
+        "audit", help="do routes hold what matters? Heads and MLPs kept and removed by the model"
+    )
+    audit.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    audit.add_argument("--prompts", type=int, default=256, help="how many, drawn by run.seed (default 256)")
+    audit.add_argument("--draws", type=int, default=5, help="random sets for each prompt and threshold (default 5)")
+    audit.add_argument("--model", help="where the run's model lies now, if elsewhere: a folder or a hub id")
+    audit.add_argument("--device", help="cpu, cuda, cuda:1, ... instead of the run's")
+    audit.set_defaults(command=_audit)
+    _add_intervene(
+        commands.add_parser("intervene", help="heads, MLPs and neurons on, off, set or scaled: what changes?")
+    )
     compare = commands.add_parser("compare", help="two runs of the same prompts: what differs")
     compare.add_argument("a", type=Path, metavar="A", help="a run folder")
     compare.add_argument("b", type=Path, metavar="B", help="another")
@@ -200,6 +227,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_intervene(intervene: argparse.ArgumentParser) -> None:
+    intervene.add_argument(
+        "words", nargs="+", metavar="RUN|KEY=VALUE EDIT", help="a run folder, or model=...; L3H1=off, 'L2 MLP=mean', "
+        "L5N12=on, =3.5, =x2, each for all positions or, as in L3H1=off@2,-1, for some"
+    )  # fmt: skip
+    intervene.add_argument(
+        "--list", type=Path, metavar="FILE", help="a YAML file of named interventions, instead of edits"
+    )
+    intervene.add_argument("--name", help="of the edits given; default: themselves")
+    intervene.add_argument("--generate", type=int, default=0, metavar="N", help="also continue greedily by N tokens")
+    intervene.add_argument("--prompt", metavar="TEXT", help="print what changes for this one, instead of the run's")
+    intervene.add_argument("--answer", metavar="TEXT", help="its expected continuation")
+    intervene.add_argument("--foil", metavar="TEXT", help="what the answer is contrasted with")
+    intervene.add_argument("--model", help="where the run's model lies now, if elsewhere: a folder or a hub id")
+    intervene.add_argument("--device", help="cpu, cuda, cuda:1, ... instead of the run's")
+    intervene.set_defaults(command=_intervene)
+
+
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text} is no port: it must be 0..65535")
@@ -215,7 +260,7 @@ def _say(message: str, code: int) -> int:
     return code
 
 
-def _print(lines: list[str]) -> None:
+def _print(lines: Iterable[str]) -> None:
     for line in lines:
         print(line)
 

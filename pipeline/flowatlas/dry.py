@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from flowatlas import neuron_tokens
+from flowatlas import means, neuron_tokens
 from flowatlas.dry_stats import statistics_seconds
 from flowatlas.fitting import Fitting
 from flowatlas.job import Job, count_text
@@ -87,6 +87,8 @@ def _measure(job: Job, prompts: list[Prompt], reading: float) -> tuple[Cost, int
     began = time.perf_counter()
     model, _ = load_guarded(job, batches[0])
     extract = extractor(job, model)
+    if job.config.knockouts.store:
+        extract.knock_out(means.zeros(model), seed=job.config.run.seed)
     extract(batches[-1][:1])  # compiles the kernels, or loads them
     loading = time.perf_counter() - began
     fitting, samples, tables = Fitting(extract), [], []

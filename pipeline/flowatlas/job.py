@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from flowatlas import checkpoints, devices, shards
 from flowatlas.chat import Chat
@@ -49,7 +49,7 @@ def prepare(config: Config) -> Job:
     config = replace(config, model=replace(config.model, dtype=weights_dtype(located, config.model.dtype)))
     dataset = open_dataset(config.dataset, config.run.limit)
     tokenizer = load_tokenizer(str(located.tokenizer_folder), None, config.model.trust_remote_code)
-    encoder = _encoder(config, located, tokenizer)
+    encoder = encoder_of(config, located, tokenizer)
     _require_good_row(dataset, encoder)
     found = shards.fingerprint(dataset, config.run.shard_size)
     asked = config.run.batch_tokens
@@ -58,7 +58,8 @@ def prepare(config: Config) -> Job:
     return Job(config, run_dir, located, tokenizer, dataset, encoder, found, batch_tokens)
 
 
-def _encoder(config: Config, located: Located, tokenizer: Any) -> Encoder:
+def encoder_of(config: Config, located: Located, tokenizer: Any) -> Encoder:
+    """What makes prompts of rows, as the config has it. Raises ConfigError, ModelError (no chat template)."""
     model, chat = config.model, None
     if model.chat_template:
         chat = Chat(tokenizer, located.name, model.system_prompt, model.chat_date)
@@ -96,16 +97,29 @@ def automatic_batch_tokens(located: Located) -> int:
     return max(256, min(4096, _BATCH_BYTES // per_token))
 
 
+class Tokenized(Protocol):
+    """What is asked of a prompt here."""
+
+    @property
+    def prompt_id(self) -> int: ...
+
+    @property
+    def token_ids(self) -> tuple[int, ...]: ...
+
+
+_Tokenized = TypeVar("_Tokenized", bound=Tokenized)
+
+
 def make_batches(
-    prompts: list[Prompt], batch_tokens: int, rope_switch: int | None = None, n_new: int = 0
-) -> list[list[Prompt]]:
+    prompts: list[_Tokenized], batch_tokens: int, rope_switch: int | None = None, n_new: int = 0
+) -> list[list[_Tokenized]]:
     """Prompts of like length together, at most `batch_tokens` padded tokens each (a longer prompt stands alone).
 
     `n_new` is by how many tokens each may be continued. A prompt longer than `rope_switch` tokens (`Located.rope_switch`)
     would change the numbers of a shorter one beside it, so the two never share a batch; one that may grow over that number
     stands alone.
     """
-    batches: list[list[Prompt]] = []
+    batches: list[list[_Tokenized]] = []
     before = 0
     for prompt in sorted(prompts, key=lambda p: (len(p.token_ids), p.prompt_id)):
         length = len(prompt.token_ids) + n_new

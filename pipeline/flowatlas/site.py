@@ -18,11 +18,13 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from flowatlas import __version__
+from flowatlas.audit_store import current
 from flowatlas.errors import RunError, UnfinishedError
 from flowatlas.files import hash_json, json_text, remove, stale, swap_folder, temporary_path, unfinished
 from flowatlas.schema import MODEL_TABLES, SCHEMA_VERSION, TABLES
 from flowatlas.site_data import BUCKETED, EAGER, SLIM, RunReader, bucket_size, encode, maps_bucket_size
-from flowatlas.site_stats import write_compared, write_stats
+from flowatlas.site_interventions import write_interventions
+from flowatlas.site_stats import write_audit, write_compared, write_stats
 from flowatlas.stats import Stats, ensure
 
 PAGE_SIZE = 20_000
@@ -134,6 +136,7 @@ def _write_run(reader: RunReader, data: Path, id_: str, stats: Stats | None, pro
     _write_rejects(reader, folder / "rejects.parquet")
     model_tables = _copy_model(reader.run_dir, folder)
     n_layers, n_heads, parallel = _shape(reader)
+    audit, interventions = current(reader), write_interventions(reader, folder, n)
     index = {
         "schema_version": SCHEMA_VERSION,
         "id": id_,
@@ -144,7 +147,16 @@ def _write_run(reader: RunReader, data: Path, id_: str, stats: Stats | None, pro
         "bucket_size": n,
         # Goes into the addresses of the run's files, so that no cache gives a bucket of an older site.
         "version": hash_json(
-            [manifest["shards"], model_tables, stats and stats.marker["tables"], n, n_maps, __version__]
+            [
+                manifest["shards"],
+                model_tables,
+                stats and stats.marker["tables"],
+                audit and audit.marker,
+                interventions,
+                n,
+                n_maps,
+                __version__,
+            ]
         )[:12],
         "prompt_pages": pages,
         "page_size": PAGE_SIZE,
@@ -157,6 +169,8 @@ def _write_run(reader: RunReader, data: Path, id_: str, stats: Stats | None, pro
         "tables": tables,
         "model_tables": model_tables,
         "stats": write_stats(stats, folder) if stats else None,
+        "audit": write_audit(audit, folder) if audit else None,
+        "interventions": interventions,
         "eager": list(EAGER),
         "groups": groups,
     }

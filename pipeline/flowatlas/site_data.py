@@ -17,10 +17,11 @@ from flowatlas.errors import RunError
 from flowatlas.manifest import find_manifest, read_plan, summary
 from flowatlas.schema import LATER_TABLES, TABLES
 from flowatlas.shards import Ledger, part_path
+from flowatlas.stored_prompts import given_targets
 from flowatlas.writer import write_parquet
 
 BUCKETED = (
-    *("prompts", "targets", "nodes", "edges", "lens", "components", "neurons", "writes", "logit_effects"),
+    *("prompts", "targets", "nodes", "edges", "lens", "components", "neurons", "writes", "logit_effects", "knockouts"),
     *("answers", "generated"),
 )
 EAGER = ("prompts", "targets", "nodes", "edges", "lens", "tokens")
@@ -146,7 +147,7 @@ class RunReader:
         """The list of prompts, shard by shard: who it is, what was expected, and what the target of that came to."""
         for shard in self.shards:
             prompts, targets = self.shard("prompts", shard), self.shard("targets", shard)
-            yield _slim(prompts, _given(targets, self.shard("generated", shard)), self.vocabulary)
+            yield _slim(prompts, given_targets(targets, self.shard("generated", shard)), self.vocabulary)
 
     def buckets(self, n: int) -> list[int]:
         """The buckets of n prompts that the finished shards have rows of the dataset in."""
@@ -183,15 +184,6 @@ def _slim(prompts: pa.Table, targets: pa.Table, vocabulary: Vocabulary) -> pa.Ta
     columns["predicted"] = pa.array(vocabulary.texts(last["predicted_id"].to_pylist()), pa.string())
     columns["answer"] = pa.array(vocabulary.texts(last["answer_id"].to_pylist()), pa.string())
     return pa.table([columns[name] for name in SLIM.names], schema=SLIM)
-
-
-def _given(targets: pa.Table, generated: pa.Table) -> pa.Table:
-    """The targets without those at tokens that the model itself wrote: the answer is expected where the text as given ends."""
-    if not generated.num_rows:
-        return targets
-    n_given = dict(zip(generated["prompt_id"].to_pylist(), generated["n_given"].to_pylist(), strict=True))
-    ids, positions = targets["prompt_id"].to_pylist(), targets["target"].to_pylist()
-    return targets.filter(pa.array([pos < n_given.get(id_, pos + 1) for id_, pos in zip(ids, positions, strict=True)]))
 
 
 def bucket_size(reader: RunReader) -> int:

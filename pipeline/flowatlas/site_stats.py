@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from flowatlas.audit_store import Audit
 from flowatlas.compare import compare
 from flowatlas.errors import NothingInCommon
+from flowatlas.schema_audit import AUDIT_ORDERS
 from flowatlas.schema_compared import COMPARED_CUTS
 from flowatlas.schema_stats import ORDERS
 from flowatlas.site_data import bare, encode
@@ -31,6 +33,12 @@ def write_stats(stats: Stats, folder: Path) -> dict[str, Any]:
         order, n_cut = ORDERS[name]
         tables[name] = entry | write_cut(stats.read(name), folder, f"stats/{name}", order[:n_cut])
     return stats.marker | {"tables": tables}
+
+
+def write_audit(audit: Audit, folder: Path) -> dict[str, Any]:
+    """Write the curves of a run's audit into `folder/audit`; returns its marker with the files of the table."""
+    (cut, *_) = AUDIT_ORDERS["curves"]
+    return audit.marker | {"tables": {"curves": write_cut(audit.read("curves"), folder, "audit/curves", (cut,))}}
 
 
 def write_compared(runs: dict[str, Path], data: Path) -> list[dict[str, Any]]:

@@ -36,12 +36,21 @@ def folder(tmp_path_factory) -> Path:
 def runs(folder) -> Path:
     demo = ("run", "model=demo", "dataset=demo")
     flowatlas(*demo, "run.dir=routes", "run.limit=60", "run.shard_size=25", cwd=folder)
-    flowatlas(*demo, "run.dir=last", "run.limit=5", "routes.targets=last", cwd=folder)
+    flowatlas(*demo, "run.dir=last", "run.limit=5", "routes.targets=last", "knockouts.store=true", cwd=folder)
+    flowatlas("audit", "last", "--draws", "2", cwd=folder)
     return folder
 
 
 @pytest.fixture(scope="session")
-def site(folder, runs):
+def interventions(runs) -> Path:
+    """One of the first run, in which the answers change: the heads of the second layer, which copy names, are off."""
+    edits = [f"L1H{head}=off" for head in range(4)]
+    flowatlas("intervene", "routes", *edits, "--name", "no heads in L1", "--generate", "5", cwd=runs)
+    return runs / "routes" / "interventions" / "no-heads-in-l1"
+
+
+@pytest.fixture(scope="session")
+def site(folder, runs, interventions):
     flowatlas("site", "routes", "last", "--out", "site", "--title", "Routes of the demo", cwd=runs)
     with serving(folder / "site") as url:
         yield Site(url, runs)

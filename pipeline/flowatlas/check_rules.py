@@ -38,6 +38,7 @@ KEYS = {
     "maps": ("prompt_id", "layer", "head", "dst", "src"),
     "answers": ("prompt_id", "number"),
     "generated": ("prompt_id",),
+    "knockouts": ("prompt_id", "layer", "component", "index", "removal"),
 }
 
 INTO = """
@@ -177,6 +178,24 @@ RELATIONS = (
         "disagree with the head's edge",
         f"""SELECT m.prompt_id FROM maps m JOIN edges e USING (prompt_id, layer, head, dst, src)
         WHERE abs(m.share - e.share) > {VALUE_TOLERANCE} OR abs(m.attention - e.attention) > {VALUE_TOLERANCE}""",
+    ),
+    Rule(
+        "knockouts",
+        "are not at the last target",
+        """SELECT prompt_id FROM knockouts JOIN (SELECT prompt_id, max(target) AS last FROM targets
+        LEFT JOIN generated USING (prompt_id) WHERE n_given IS NULL OR target < n_given GROUP BY ALL)
+        USING (prompt_id) WHERE target <> last""",
+    ),
+    Rule(
+        "knockouts",
+        "are of a component that was removed in one way only",
+        'SELECT prompt_id FROM knockouts GROUP BY prompt_id, layer, component, "index" HAVING count(*) <> 2',
+    ),
+    Rule(
+        "knockouts",
+        "are on the route of the last target further than on that of all targets",
+        f"""SELECT prompt_id FROM knockouts k JOIN components c USING (prompt_id, layer, component, "index")
+        WHERE k.route_tau > c.route_tau + {VALUE_TOLERANCE}""",
     ),
 )
 

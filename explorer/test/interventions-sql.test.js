@@ -1,0 +1,58 @@
+/** An intervention over 40 prompts of the demo (`make_golden_stats.py`): its questions on the shipped engine. */
+import { beforeAll, describe, expect, it } from 'vitest';
+import { chosen, createInterventions, interventionsOf } from '../src/interventions-data.js';
+import { sql, startEngine } from './engine.js';
+
+let query;
+beforeAll(async () => {
+  ({ query } = await startEngine());
+});
+
+const PLACE = 'demo/interventions/golden';
+const whole = (table) => ({ [table]: [`${PLACE}/${table}.parquet`] });
+const bucket = (...tables) => Object.fromEntries(tables.map((table) => [table, [`${PLACE}/${table}/bucket-0.parquet`]]));
+
+describe('over all prompts', () => {
+  it('intervention_summary: a change is the difference of its sides, inside its interval', async () => {
+    const rows = await query(sql('intervention_summary'), {}, whole('summary'));
+    expect(new Set(rows.map((row) => row.measure))).toEqual(new Set(['accuracy', 'answer_logprob', 'gap', 'kl', 'flipped']));
+    expect(rows.filter((row) => row.group === null)).toHaveLength(5);
+    for (const row of rows) {
+      if (row.before !== null) expect(row.change).toBeCloseTo(row.after - row.before, 5);
+      if (row.change_low !== null) expect(row.change_low <= row.change + 1e-6 && row.change <= row.change_high + 1e-6).toBe(true);
+    }
+  });
+
+  it('intervention_largest: the largest changes are those of the prompts themselves', async () => {
+    const rows = await query(sql('intervention_largest'), { group: null, measure: 'kl' }, whole('largest'));
+    expect(rows).toHaveLength(20);
+    const all = await query('SELECT prompt_id, kl FROM {predictions} ORDER BY kl DESC LIMIT 20', {}, { predictions: [0, 1].map((k) => `${PLACE}/predictions/bucket-${k}.parquet`) });
+    expect(rows.map((row) => row.change)).toEqual(all.map((row) => row.kl));
+    const groups = await query('SELECT DISTINCT "group" FROM {largest} WHERE "group" IS NOT NULL', {}, whole('largest'));
+    const own = await query(sql('intervention_largest'), { group: groups[0].group, measure: 'kl' }, whole('largest'));
+    expect(own[0].change).toBeLessThanOrEqual(rows[0].change);
+  });
+});
+
+describe('of a prompt', () => {
+  it('intervention_prediction, intervention_nodes and intervention_continuation agree', async () => {
+    const [row] = await query(sql('intervention_prediction'), { id: 3 }, bucket('predictions'));
+    const nodes = await query(sql('intervention_nodes'), { id: 3 }, bucket('course', 'lens'));
+    expect(nodes.map(({ layer, point }) => `${layer}.${point}`)).toEqual(['3.post', '3.mid', '2.post', '2.mid', '1.post', '1.mid', '0.post', '0.mid', '-1.post']);
+    expect(nodes[0]).toMatchObject({ top_before: row.predicted_before, top_after: row.predicted_after, rank_after: row.answer_rank_after });
+    expect(nodes[0].prob_after).toBeCloseTo(Math.exp(row.answer_logprob_after), 5);
+    // L1H1 is the first that is edited: nothing before it changes.
+    for (const node of nodes.slice(-3)) expect(node.prob_after).toBe(node.prob_before);
+    const [text] = await query(sql('intervention_continuation'), { id: 3 }, bucket('continuations'));
+    expect(text.text_before.startsWith(row.predicted_before)).toBe(true);
+  });
+
+  it('a prompt that was not asked again has none', async () => {
+    const one = { folder: 'golden', tables: { predictions: { buckets: [0] }, course: { buckets: [0] }, lens: { buckets: [0] }, continuations: { buckets: [] } } };
+    const index = { bucket_size: 20, interventions: [one] };
+    const asked = createInterventions({ query, address: (_, path) => `demo/${path}` });
+    expect(await asked.prompt(index, one, 33)).toBe(null);
+    expect((await asked.prompt(index, one, 3)).text).toBe(undefined);
+    expect([interventionsOf({}), chosen(index, 'gone'), chosen({}, null)]).toEqual([[], one, undefined]);
+  });
+});
