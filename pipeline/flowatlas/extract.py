@@ -10,6 +10,7 @@ Only one block's attention weights exist at a time, and nothing has the shape [t
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import pyarrow as pa
 import torch
@@ -23,7 +24,9 @@ from flowatlas.block_rows import BlockRows, add_prompts
 from flowatlas.clock import Clock
 from flowatlas.columns import Collector
 from flowatlas.config import Config
+from flowatlas.edits import Edit
 from flowatlas.generation import Continuation
+from flowatlas.interventions import applied
 from flowatlas.knockouts import Knockouts
 from flowatlas.means import Means
 from flowatlas.models import Model
@@ -48,21 +51,23 @@ class Extractor:
         """From here on also knock out components, with these means in the place of some."""
         self._knockouts = Knockouts(self.model, self.config.knockouts, seed, means)
 
-    def __call__(self, prompts: Sequence[Prompt]) -> tuple[dict[str, pa.Table], list[Reject]]:
+    def __call__(
+        self, prompts: Sequence[Prompt], edits: Sequence[Edit] = ()
+    ) -> tuple[dict[str, pa.Table], list[Reject]]:
         """All tables but `rejects` for these prompts, and the prompts whose residual stream is not finite.
 
-        Where the run generates, the prompts are continued first.
+        Where the run generates, the prompts are continued first. Under `edits` all of it is what an edited model does.
         """
         with torch.inference_mode():
             if self.continuation is not None:
                 with self.clock.stage("generate"):
-                    prompts = self.continuation(prompts)
+                    prompts = self.continuation(prompts, edits)
             with self.clock.stage("forward"):
-                batch, acts, shares, rejects = self._forward(list(prompts))
+                batch, acts, shares, rejects = self._forward(list(prompts), edits)
             bad = {reject.prompt_id for reject in rejects}
             prompts = [prompt for prompt in prompts if prompt.prompt_id not in bad]
             if rejects and prompts:  # again without them: their NaN must not pass through any sum
-                batch, acts, shares, _ = self._forward(prompts)
+                batch, acts, shares, _ = self._forward(prompts, edits)
             rows = Collector()
             if prompts:
                 _Extraction(self, prompts, batch, acts, shares, rows).run()
@@ -73,7 +78,9 @@ class Extractor:
                     tables["knockouts"] = self._knockouts.table(tables)
             return tables, rejects
 
-    def _forward(self, prompts: list[Prompt]) -> tuple[Batch, Activations, list[BlockShares], list[Reject]]:
+    def _forward(
+        self, prompts: list[Prompt], edits: Sequence[Edit]
+    ) -> tuple[Batch, Activations, list[BlockShares], list[Reject]]:
         """One forward pass; each block's attention is read while it is there."""
         batch = Batch.of([prompt.token_ids for prompt in prompts], self.model.device)
         floor, maps = self.config.routes.floor, self.config.maps
@@ -85,7 +92,8 @@ class Extractor:
                 found.append(attention.block_shares(self.model, acts, l, batch.lengths, floor, cells, self.room))
                 acts.forget_attention(l)
 
-        acts, _ = activations.run(self.model, batch, read)
+        with applied(self.model, [edits] * len(prompts), batch) if edits else nullcontext():
+            acts, _ = activations.run(self.model, batch, read)
         rejects = [
             Reject(prompts[b].prompt_id, prompts[b].source_id, "not_finite", f"NaN or infinity at {place}")
             for b, place in acts.not_finite(batch.mask).items()

@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from flowatlas import greedy
+from flowatlas.edits import Edit
 from flowatlas.models import Model
 from flowatlas.prompts import Continued, Prompt
 from flowatlas.tokens import TokenText
@@ -22,14 +23,14 @@ class Continuation:
         self._display = TokenText(tokenizer)
         self._ends = greedy.end_ids(model)
 
-    def __call__(self, prompts: Sequence[Prompt]) -> list[Prompt]:
+    def __call__(self, prompts: Sequence[Prompt], edits: Sequence[Edit] = ()) -> list[Prompt]:
         """The prompts in their order; one that fills the context already is continued by nothing."""
         written: dict[int, list[int]] = {}
         for room, group in groupby(
             sorted(range(len(prompts)), key=lambda i: self._room(prompts[i])), lambda i: self._room(prompts[i])
         ):
             places = list(group)
-            found = greedy.written(self._model, [prompts[i].token_ids for i in places], room)
+            found = greedy.written(self._model, [prompts[i].token_ids for i in places], room, edits)
             written.update(zip(places, found, strict=True))
         return [self._continued(prompt, written[i]) for i, prompt in enumerate(prompts)]
 

@@ -186,18 +186,10 @@ class Worker:
                 parts.append(tables)
                 rejects += refused
                 self._progress.add(len(piece), sum(len(p.token_ids) for p in piece), self.loaded.load().clock)
-        info = {
-            "first_row": rows_of.start,
-            "n_rows": len(rows),
-            "rows_hash": rows_hash,
-            "config_hash": self.plan.config_hash,
-            "seconds": {**seconds, **self.loaded.take_seconds()},
-            "guard": self.loaded.guard,
-            "versions": versions(),
-        }
+        info = marker_info(self.plan, shard, {**seconds, **self.loaded.take_seconds()}, self.loaded.guard)
         if self.job.config.knockouts.store:
             info["means"] = run_means.means_hash(self.job.run_dir)
-        return _together(parts, rejects), info
+        return together(parts, rejects), info
 
     def _fit(self) -> Fitting[Any]:
         if self._fitting is None:
@@ -270,7 +262,21 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
 
 
-def _together(parts: list[dict[str, pa.Table]], rejects: Iterable[Reject]) -> dict[str, pa.Table]:
+def marker_info(plan: Plan, shard: int, seconds: dict[str, float], guard: dict[str, float]) -> dict[str, Any]:
+    """What a shard's marker says of how it was made."""
+    return {
+        "first_row": plan.shards[shard].start,
+        "n_rows": len(plan.shards[shard]),
+        "rows_hash": plan.shard_hashes[shard],
+        "config_hash": plan.config_hash,
+        "seconds": seconds,
+        "guard": guard,
+        "versions": versions(),
+    }
+
+
+def together(parts: list[dict[str, pa.Table]], rejects: Iterable[Reject]) -> dict[str, pa.Table]:
+    """All tables of a shard from those of its batches."""
     joined = {
         name: pa.concat_tables([part[name] for part in parts]) if parts else table.empty()
         for name, table in TABLES.items()
