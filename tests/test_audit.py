@@ -215,11 +215,11 @@ def test_where_the_ends_are_alike_there_is_no_part():
         for mode in MODES
         for rule in CHOSEN
     ]
-    tables = [
+    trials_table, ends_table = (
         AUDIT_TABLES[name].from_columns({c: [row[c] for row in rows] for c in AUDIT_TABLES[name].schema.names})
         for name, rows in (("trials", trials), ("ends", ends))
-    ]
-    found = curves(*tables, np.random.default_rng(0))
+    )
+    found = curves(trials_table, ends_table, np.random.default_rng(0))
     assert set(found["measure"]) == {"logprob", "logit"}  # nobody has a foil
     assert np.isnan(found["part"]).all()
     shown = to_table(AUDIT_TABLES["curves"], found).to_pydict()

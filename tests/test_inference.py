@@ -62,10 +62,11 @@ def test_intervals_of_rank_correlations_hold_that_of_the_true_means(correlation,
         y = correlation * x + np.sqrt(1 - correlation**2) * rng.normal(0, 1, 20)
         seen = [true + noise * rng.normal(0, 1, (n, 20)) for true in (x, y)]
         drawn, ones = inference.draw_units(rng, n, 400), np.ones(n)
-        replicates = [inference.ratios(drawn, values, ones) for values in seen]
-        low, high = inference.correlation_interval(spearman(*(v.mean(0) for v in seen)), *replicates, n)
+        x_drawn, y_drawn = (inference.ratios(drawn, values, ones) for values in seen)
+        x_mean, y_mean = (values.mean(0) for values in seen)
+        low, high = inference.correlation_interval(spearman(x_mean, y_mean), x_drawn, y_drawn, n)
         held += low <= spearman(x, y) <= high
-        below += np.quantile(inference.rank_correlations(replicates[0].T, replicates[1].T), 0.975) < spearman(x, y)
+        below += np.quantile(inference.rank_correlations(x_drawn.T, y_drawn.T), 0.975) < spearman(x, y)
     assert held >= 0.9 * 80
     assert correlation < 0.9 or below > 0.15 * 80
 

@@ -14,14 +14,14 @@ from torch import Tensor
 
 from flowatlas.component_names import Component
 from flowatlas.config import KnockoutsConfig
-from flowatlas.edits import Edit
+from flowatlas.edits import Action, Edit
 from flowatlas.means import Means
 from flowatlas.models import Model
 from flowatlas.schema import REMOVALS, TABLES
 from flowatlas.stored_prompts import StoredPrompt, stored_prompts
 from flowatlas.under_edits import Predictor, Row
 
-_ACTION = {"zero": "off", "mean": "mean"}
+_ACTION: dict[str, Action] = {"zero": "off", "mean": "mean"}
 
 
 class _Removal(NamedTuple):

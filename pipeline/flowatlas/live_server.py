@@ -93,7 +93,9 @@ class LiveHandler(SiteHandler):
             return self._json(HTTPStatus.OK, self.server.state())
         if inside is not None and (number := re.fullmatch(r"/jobs/(\d{1,9})", inside)):
             found = self.server.jobs.outcome(int(number[1]), _PATIENCE)
-            return self._json(HTTPStatus.NOT_FOUND if found is None else HTTPStatus.OK, found or {"message": "no such job"})
+            return self._json(
+                HTTPStatus.NOT_FOUND if found is None else HTTPStatus.OK, found or {"message": "no such job"}
+            )
         self._file(super().do_GET, inside)
 
     def do_HEAD(self) -> None:

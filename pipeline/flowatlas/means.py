@@ -39,6 +39,10 @@ class _Sums(NamedTuple):
     n_prompts: int
     n_positions: int
 
+    def plus(self, other: "_Sums") -> "_Sums":
+        heads, mlps = self.heads + other.heads, self.mlps + other.mlps
+        return _Sums(heads, mlps, self.n_prompts + other.n_prompts, self.n_positions + other.n_positions)
+
 
 def measure(model: Model, batches: Iterable[list[tuple[int, ...]]]) -> Means | None:
     """Means over batches of prompts, given as token ids; None where there is no prompt.
@@ -48,7 +52,7 @@ def measure(model: Model, batches: Iterable[list[tuple[int, ...]]]) -> Means | N
     found = None
     for prompts in batches:
         sums = _sums(model, Batch.of(prompts, model.device))
-        found = sums if found is None else _Sums(*(one + other for one, other in zip(found, sums, strict=True)))
+        found = sums if found is None else found.plus(sums)
     if found is None or not found.n_positions:
         return None
     n = found.n_positions

@@ -159,6 +159,8 @@ class _Scope:
         if ranked.sum() < LEAST_RANKED:
             return dict.fromkeys(names, np.nan)
         n, sums = self._sums["n"][:, ranked], [self._sums[name][:, ranked] for name in (x, y)]
-        found = spearman(*(total.sum(0) / n.sum(0) for total in sums))
-        low, high = correlation_interval(found, *(ratios(self._drawn, total, n) for total in sums), len(self._units))
+        x_mean, y_mean = (total.sum(0) / n.sum(0) for total in sums)
+        x_drawn, y_drawn = (ratios(self._drawn, total, n) for total in sums)
+        found = spearman(x_mean, y_mean)
+        low, high = correlation_interval(found, x_drawn, y_drawn, len(self._units))
         return dict(zip(names, (found, low, high), strict=True))

@@ -79,8 +79,10 @@ def given_targets(targets: pa.Table, generated: pa.Table) -> pa.Table:
 
 def _last_targets(targets: pa.Table) -> dict[int, dict[str, Any]]:
     last: dict[int, dict[str, Any]] = {}
-    for row in targets.select(["prompt_id", "target", "answer_id", "foil_id"]).to_pylist():
-        if row["target"] >= last.get(row["prompt_id"], row)["target"]:
+    rows: list[Any] = targets.select(["prompt_id", "target", "answer_id", "foil_id"]).to_pylist()
+    for row in rows:
+        known = last.get(row["prompt_id"])
+        if known is None or row["target"] >= known["target"]:
             last[row["prompt_id"]] = row
     return last
 

@@ -58,8 +58,8 @@ def _down(edges: StoredEdges, reach: Array, taus: Taus, l: int) -> Array:
     """The reach of the nodes below those that the edges go into; what the edges carry is noted in `taus`."""
     width = np.minimum(edges.share, reach[edges.row, edges.dst])
     heads, mlps = edges.kind == _ATTN, edges.kind == _MLP
-    np.maximum.at(taus.heads, (edges.row[heads], l, edges.head[heads]), width[heads])
-    np.maximum.at(taus.mlps, (edges.row[mlps], l), width[mlps])
+    np.maximum.at(taus.heads[:, l], (edges.row[heads], edges.head[heads]), width[heads])
+    np.maximum.at(taus.mlps[:, l], edges.row[mlps], width[mlps])
     below = np.zeros_like(reach)
     np.maximum.at(below, (edges.row, edges.src), width)
     return below
