@@ -133,6 +133,7 @@ LAYERS = (
     " positions roles by_kind examples part_tokens consensus prompt_map dataset_figures fidelity site_stats atlas compare"
     " run_means run_model removals audit audit_sets audit_trials audit_curves audit_store"
     " intervention_store intervention_stats site_interventions intervene intervene_prompt intervene_command"
+    " live_request live_model live_jobs live_site live_server live_command"
     " selection selected bucket_sizes site_run site_check publish cli_site",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

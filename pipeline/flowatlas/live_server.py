@@ -25,18 +25,21 @@ from flowatlas.live_jobs import FullError, Jobs
 from flowatlas.live_model import LiveModel
 from flowatlas.live_request import Request, read
 from flowatlas.live_site import LiveSite
-from flowatlas.server import HOST, SiteHandler, SiteServer, file_in, port_in_words
+from flowatlas.server import HOST, SiteHandler, SiteServer, check_site, file_in, port_in_words
 
 LONGEST_BODY = 64_000  # bytes
 _PATIENCE = 10.0  # seconds that one question after a job may wait
 _LIVE = re.compile(r"/live/([^/?#]*)(/[^?#]*)?(?:[?#].*)?")
 
 
-class LiveServer(SiteServer):
-    """Listens, and loads its model; does not answer yet. `scratch` is the folder of what is made.
+def make_live_server(site: Path, scratch: Path, load: Callable[[], LiveModel], port: int) -> "LiveServer":
+    """A server that listens but does not yet answer, with its model loaded. Errors as `make_server`, and those of `load`."""
+    check_site(site, port)
+    return LiveServer(site, scratch, load, port)
 
-    Raises InputError as `server.make_server`, before the model is loaded, and whatever `load` raises.
-    """
+
+class LiveServer(SiteServer):
+    """Listens first, then loads its model; `scratch` is the folder of what is made."""
 
     def __init__(self, site: Path, scratch: Path, load: Callable[[], LiveModel], port: int) -> None:
         self.token = secrets.token_urlsafe(24)
@@ -48,7 +51,7 @@ class LiveServer(SiteServer):
         except BaseException:
             self.server_close()
             raise
-        self.jobs = Jobs(self._run)
+        self.jobs = Jobs(self.answer)
 
     @property
     def address(self) -> str:
@@ -76,7 +79,8 @@ class LiveServer(SiteServer):
         scratch = file_in(self.live.folder, inside)
         return scratch if scratch is not None and scratch.is_file() else file_in(self.site, inside)
 
-    def _run(self, request: Request) -> str:
+    def answer(self, request: Request) -> str:
+        """Run a request and show it; returns the id of its run. For one thread at a time. Errors as `LiveModel.run`."""
         id_ = self.live.next_id()
         self.live.add(id_, request, self.model.run(request, id_))
         return id_

@@ -54,12 +54,17 @@ def serve(site: Path, port: int) -> None:
 
 def make_server(site: Path, port: int) -> http.server.ThreadingHTTPServer:
     """A server that listens but does not yet answer; `server_address[1]` is its port. Errors as in serve."""
+    check_site(site, port)
+    with port_in_words(port):
+        return SiteServer(site, port)
+
+
+def check_site(site: Path, port: int) -> None:
+    """Raises RunError for a folder that is no site, InputError for a port that there is not."""
     if not (site / "index.html").is_file():
         raise RunError(f"{site} is no site (it has no index.html): make one with `flowatlas site RUN --out {site}`")
     if not 0 <= port <= 65535:
         raise InputError(f"there is no port {port}: give one from 1 to 65535 with --port")
-    with port_in_words(port):
-        return SiteServer(site, port)
 
 
 @contextlib.contextmanager
