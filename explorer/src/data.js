@@ -31,7 +31,7 @@ const KINDS = /** @type {const} */ (['attn', 'resid_attn', 'mlp', 'resid_mlp']);
 
 /**
  * @typedef {{ id: string, title: string, model: string, dataset: string, n_prompts: number, n_rejects: number,
- *   created: string, bytes: number, groups: string[], n_groups?: number, complete: boolean, n_selected_from?: number | null }} CatalogueRun
+ *   created: string, bytes: number, groups: string[], n_groups?: number, complete: boolean, n_selected_from?: number | null, live?: boolean }} CatalogueRun `live`: a prompt that a reader tried
  * @typedef {{ schema_version: number, title: string, front?: import('./front-page.js').Front, runs: CatalogueRun[], compared?: import('./compared.js').Compared[] }} Catalogue
  * @typedef {{ schema_version: number, id: string, title: string, manifest: any, bucket_size: number,
  *   prompt_pages: import('./listing.js').ListPage[], n_layers: number, n_heads: number, parallel: boolean, floor: number,
@@ -94,7 +94,7 @@ function recent(limit) {
   /** @type {Map<string, Promise<T>>} */
   const kept = new Map();
   /** @param {string} key @param {() => Promise<T>} make */
-  return (key, make) => {
+  const get = (key, make) => {
     const value = kept.get(key) ?? make();
     kept.delete(key);
     kept.set(key, value);
@@ -102,6 +102,7 @@ function recent(limit) {
     if (kept.size > limit) kept.delete(/** @type {string} */ (kept.keys().next().value));
     return value;
   };
+  return Object.assign(get, { forget: (/** @type {string} */ key) => void kept.delete(key) });
 }
 
 /** @typedef {ReturnType<typeof createData>} Data */
@@ -241,9 +242,12 @@ export function createData({ base, db }) {
   /** Fetches what a search of the list will read. @param {RunIndex} index */
   const fetchWords = (index) => listing.fetchWords(index, db.prefetch);
 
+  /** There are new runs: the catalogue is to be read again. */
+  const renew = () => json.forget('catalogue');
+
   const details = createDetails({ query: db.query, rows, address });
   const expansion = createExpansions({ rows, address });
   const stats = createStats({ query: db.query, address });
   const interventions = createInterventions({ query: db.query, address });
-  return { warm, first, catalogue, run, list, neighbours, pair, listing, fetchWords, prompt, fetchAhead, lens, tops, details, expansion, stats, interventions, ask: db.ask, address };
+  return { renew, warm, first, catalogue, run, list, neighbours, pair, listing, fetchWords, prompt, fetchAhead, lens, tops, details, expansion, stats, interventions, ask: db.ask, address };
 }

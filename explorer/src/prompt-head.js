@@ -14,7 +14,7 @@ import { createStrip } from './strip.js';
  *   partners: import('./rows.js').Row[] }} Around place in the run, and the other prompts of the pair
  * @typedef {{ index: import('./data.js').RunIndex, data: import('./data.js').PromptData, target: number,
  *   outcome: import('./data.js').Target | undefined, around: Around | null, notes: Note[],
- *   kept: Partial<import('./state.js').PromptState>, comparing: boolean }} HeadProps `kept` is what stays when another prompt is opened
+ *   kept: Partial<import('./state.js').PromptState>, comparing: boolean, change: string | null }} HeadProps `change` is the way to the form of a prompt of one's own; `kept` is what stays when another prompt is opened
  */
 
 const MOST_ACCEPTED = 6;
@@ -83,7 +83,7 @@ export function createHead({ onTarget }) {
 
   /** @param {HeadProps} props */
   function drawAbout(props) {
-    const { index, data: { prompt }, around, kept, comparing } = props;
+    const { index, data: { prompt }, around, kept, comparing, change } = props;
     const word = (/** @type {string} */ given, length = 24) => h('bdi', {}, clip(showText(given), length));
     const links = (around?.partners ?? []).map((row) =>
       h('a', { href: format(promptState(index.id, row.prompt_id, kept)) }, word(row.role ?? `prompt ${row.prompt_id}`)),
@@ -95,6 +95,7 @@ export function createHead({ onTarget }) {
       links.length ? h('span', {}, 'other: ', ...links.flatMap((link, i) => (i ? [', ', link] : [link]))) : null,
       ...(comparing ? [] : (around?.partners ?? []).slice(0, 2).map((row) =>
         h('a', { class: 'button compare', 'data-testid': 'pair-open', title: 'Compare the two routes  p', href: format(promptState(index.id, prompt.prompt_id, { ...kept, t: props.target === askedAt(props.data) ? null : props.target, pair: row.prompt_id })) }, 'Compare with ', word(row.role ?? `prompt ${row.prompt_id}`)))),
+      change === null ? null : h('a', { class: 'button', href: change, 'data-testid': 'change-prompt' }, 'Change this prompt'),
       prompt.source_id === String(prompt.prompt_id)
         ? null
         : h('span', { class: 'quiet', title: clip(showText(prompt.source_id), 400) }, word(prompt.source_id, 32)),

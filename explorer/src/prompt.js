@@ -29,9 +29,9 @@ const HOW_TO_STORE =
 /** @typedef {{ index: import('./data.js').RunIndex, data: import('./data.js').PromptData, graph: import('./routes.js').Graph }} Loaded */
 
 /**
- * @param {{ data: import('./data.js').Data, navigate: (state: import('./state.js').State, options?: { replace?: boolean }) => void }} options
+ * @param {{ data: import('./data.js').Data, live?: import('./live.js').Live | null, navigate: (state: import('./state.js').State, options?: { replace?: boolean }) => void }} options
  */
-export function createPrompt({ data, navigate }) {
+export function createPrompt({ data, live = null, navigate }) {
   const head = createHead({ onTarget: chooseTarget });
   const stage = createStage({ go, onSelect: select, onOpen: toggleOpen, onPart: choosePart });
   const surroundings = createSurroundings({ data, onChange: () => draw() });
@@ -211,7 +211,7 @@ export function createPrompt({ data, navigate }) {
     const props = { data: found, index, graph: loaded.graph, route, selection, tops: surroundings.tops(), faint: state.faint, hide: state.hide, open: state.open, zoom: state.zoom, expansion };
     const kept = keptFrom(state);
     const around = surroundings.around();
-    const about = () => head.update({ comparing, index, data: found, target, outcome: asked, around, notes, kept });
+    const about = () => head.update({ comparing, index, data: found, target, outcome: asked, around, notes, kept, change: live?.change(index, found.prompt) ?? null });
     if (comparing) {
       clearTimeout(settling);
       about();
@@ -220,7 +220,7 @@ export function createPrompt({ data, navigate }) {
     }
     stage.update({ ...props, tau, shares, mode: state.mode });
     const { view, tau: _, zoom: __, ...rest } = state; // what moves often and changes nothing beside the graph
-    const details = () => panel.update({ ...props, target: asked, source: data, state: /** @type {PromptState} */ (state), onSelect: select, onGo: go });
+    const details = () => panel.update({ ...props, target: asked, source: data, without: live?.without(index, found.prompt) ?? (() => null), state: /** @type {PromptState} */ (state), onSelect: select, onGo: go });
     settle(JSON.stringify([index.id, found.prompt.prompt_id, view, rest, notes, around, props.tops === null]), () => {
       about();
       details();
