@@ -24,5 +24,5 @@ export function corpusLink({ ask, source, index, without }, of) {
 /** Beside a model that runs prompts: the same prompt with a component off. @param {import('./live.js').Without} without @param {string} name */
 export function withoutLink(without, name) {
   const href = without(name);
-  return href === null ? [] : [' ', h('a', { href, 'data-go': `without ${name}`, 'data-testid': 'try-without', title: `fills the form with this prompt and ${name} off` }, `Try without ${name}`)];
+  return href === null ? [] : [' · ', h('a', { href, 'data-go': `without ${name}`, 'data-testid': 'try-without', title: `fills the form with this prompt and ${name} off` }, `Try without ${name}`)];
 }

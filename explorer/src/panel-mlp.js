@@ -140,7 +140,7 @@ function renderBlock(props) {
   });
   return [
     ...(part && kindOf(props.selection) === 'mlp' ? edgeHeader(props, part) : [h('h2', {}, `L${layer} MLP `, h('span', { class: 'at' }, 'at '), ...at(data.prompt.tokens, pos))]),
-    h('p', { class: 'corpus-link' }, ...withoutLink(props.without, `L${layer} MLP`)),
+    h('p', { class: 'corpus-link' }, ...withoutLink(props.without, `L${layer} MLP`).slice(1)),
     heading('The MLP writes', 'logits it adds, before bias'),
     ...answered(writes, `What L${layer} MLP writes`, (found) =>
       found.up.length || found.down.length ? [writesTable(found, namedTokens(props))] : [h('p', { class: 'quiet' }, 'Not stored: this MLP lies on no stored route.')],

@@ -26,7 +26,7 @@ from flowatlas.columns import Collector
 from flowatlas.config import Config
 from flowatlas.edits import Edit
 from flowatlas.generation import Continuation
-from flowatlas.interventions import applied
+from flowatlas.interventions import applied, multiples
 from flowatlas.knockouts import Knockouts
 from flowatlas.means import Means
 from flowatlas.models import Model
@@ -93,7 +93,7 @@ class Extractor:
                 acts.forget_attention(l)
 
         with applied(self.model, [edits] * len(prompts), batch) if edits else nullcontext():
-            acts, _ = activations.run(self.model, batch, read)
+            acts, _ = activations.run(self.model, batch, read, multiples(self.model, edits, batch))
         rejects = [
             Reject(prompts[b].prompt_id, prompts[b].source_id, "not_finite", f"NaN or infinity at {place}")
             for b, place in acts.not_finite(batch.mask).items()

@@ -123,12 +123,14 @@ def _live(site: Path, keys: Sequence[str], port: int) -> Iterator["LiveServer"]:
 
     require(config)
     from flowatlas.live_model import LiveModel
-    from flowatlas.live_server import make_live_server
+    from flowatlas.live_server import LiveServer
+    from flowatlas.server import check_site
 
+    check_site(site, port)
     signal.signal(signal.SIGTERM, _end)
     with tempfile.TemporaryDirectory(prefix="flowatlas-live-", ignore_cleanup_errors=True) as folder:
-        print(f"loading {config.model.name}", file=sys.stderr, flush=True)
-        with make_live_server(site, Path(folder), lambda: LiveModel(config, Path(folder)), port) as server:
+        print(f"loading model {config.model.name}", file=sys.stderr, flush=True)
+        with LiveServer(site, Path(folder), lambda: LiveModel(config, Path(folder)), port) as server:
             yield server
 
 

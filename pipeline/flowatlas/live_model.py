@@ -49,7 +49,9 @@ class LiveModel:
 
     @property
     def name(self) -> str:
-        return self._job.located.name
+        """For people: of a folder its last part."""
+        name = self._job.located.name
+        return Path(name).name if Path(name).is_dir() else name
 
     def run(self, request: Request, name: str) -> Path:
         """The run of a request, in a folder of that name within the scratch folder.

@@ -30,7 +30,8 @@ class Request:
         if not self.edits:
             return [row]
         written = [str(edit) for edit in self.edits]
-        pair = [{"role": PLAIN}, {"role": ", ".join(written), "edits": written}]
+        edited = written[0] if len(written) == 1 else f"{len(written)} edits"  # short: it heads a column
+        pair = [{"role": PLAIN}, {"role": edited, "edits": written}]
         return [{**row, "pair_id": "edited", **side} for side in pair]
 
     def to_json(self) -> dict[str, Any]:

@@ -11,10 +11,13 @@ request must name this host and port, one that comes from another origin is refu
 which no page may send elsewhere unasked. A wrong token is answered like any address that is not there.
 """
 
+import contextlib
 import hmac
 import json
 import re
 import secrets
+import socket
+import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
@@ -25,25 +28,26 @@ from flowatlas.live_jobs import FullError, Jobs
 from flowatlas.live_model import LiveModel
 from flowatlas.live_request import Request, read
 from flowatlas.live_site import LiveSite
-from flowatlas.server import HOST, SiteHandler, SiteServer, check_site, file_in, port_in_words
+from flowatlas.server import HOST, SiteHandler, SiteServer, file_in, port_in_words
 
 LONGEST_BODY = 64_000  # bytes
+_MOMENT = 2.0  # seconds for connections to end
 _PATIENCE = 10.0  # seconds that one question after a job may wait
 _LIVE = re.compile(r"/live/([^/?#]*)(/[^?#]*)?(?:[?#].*)?")
 
 
-def make_live_server(site: Path, scratch: Path, load: Callable[[], LiveModel], port: int) -> "LiveServer":
-    """A server that listens but does not yet answer, with its model loaded. Errors as `make_server`, and those of `load`."""
-    check_site(site, port)
-    return LiveServer(site, scratch, load, port)
-
-
 class LiveServer(SiteServer):
-    """Listens first, then loads its model; `scratch` is the folder of what is made."""
+    """Listens, then loads its model, and does not answer yet; `scratch` is the folder of what is made.
+
+    Raises InputError for a port that cannot be had, and whatever `load` raises.
+    """
 
     def __init__(self, site: Path, scratch: Path, load: Callable[[], LiveModel], port: int) -> None:
         self.token = secrets.token_urlsafe(24)
         self.live = LiveSite(site, scratch / "site")
+        self.jobs = Jobs(self.answer)
+        self._connections: set[socket.socket] = set()
+        self._changed = threading.Condition()
         with port_in_words(port):
             super().__init__(site, port, LiveHandler)
         try:
@@ -51,7 +55,26 @@ class LiveServer(SiteServer):
         except BaseException:
             self.server_close()
             raise
-        self.jobs = Jobs(self.answer)
+
+    def server_close(self) -> None:
+        """Also ends the threads of the model and of browsers that keep their connections open: nothing outlives the command."""
+        super().server_close()
+        self.jobs.close()
+        with self._changed:
+            for connection in self._connections:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+            self._changed.wait_for(lambda: not self._connections, _MOMENT)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        with self._changed:
+            self._connections.add(request)
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self._changed:
+                self._connections.discard(request)
+                self._changed.notify_all()
 
     @property
     def address(self) -> str:

@@ -49,7 +49,8 @@ class LiveSite:
 
     def add(self, id_: str, request: Request, run_dir: Path) -> None:
         """Put a complete run among the page's files, and into the catalogue."""
-        title = f"{id_}: {' '.join(request.text.split())}"
+        words = [*map(str, request.edits), *request.text.split()]
+        title = f"{id_}: {' '.join(words)}"
         run = SiteRun(RunReader(run_dir), self.folder / "data" / id_, id_, title[:_LETTERS], None)
         run.write_small()
         run.write_buckets(progress=False)
