@@ -2,7 +2,7 @@
 
 import './try.css';
 import { componentName, typedComponent } from './component-names.js';
-import { fill, h } from './dom.js';
+import { attr, fill, h } from './dom.js';
 import { clip, showText } from './format.js';
 import { format, MOST_NEW, promptState, tryState } from './state.js';
 
@@ -125,7 +125,7 @@ export function createTry({ data, live, navigate }) {
   function setRunning(now) {
     running = now;
     go.disabled = now;
-    el.setAttribute('aria-busy', String(now));
+    attr(el, 'aria-busy', now ? 'true' : null);
   }
 
   /** @param {string} edit @param {boolean} on */
