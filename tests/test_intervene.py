@@ -7,13 +7,17 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from flowatlas import edit_lists, intervene, intervention_store
+import flowatlas
+from flowatlas import edit_lists, intervene, intervene_prompt, intervention_store
 from flowatlas.check import check
 from flowatlas.cli import main
 from flowatlas.component_names import parse
+from flowatlas.edits import parse as parse_edit
 from flowatlas.errors import ConfigError
+from flowatlas.files import remove
 from flowatlas.schema_interventions import INTERVENTION_TABLES
-from flowatlas.site import build_site
+from flowatlas.site import Wanted, build_site
+from flowatlas.site_check import check_site
 from runs import one_line
 from sites import read, small_explorer
 from weight_edits import hugging_face, logits, take_away
@@ -51,7 +55,9 @@ def stored(made):
 
 
 def rows(folder: Path, table: str) -> list[dict]:
-    return pq.read_table(folder / f"{table}.parquet").to_pylist()
+    """Of all shards, or of the one file that there is."""
+    path = folder / table
+    return pq.read_table(path if path.is_dir() else path.with_suffix(".parquet")).to_pylist()
 
 
 def test_predictions_are_hugging_faces_before_and_after(made, stored, models):
@@ -70,11 +76,14 @@ def test_predictions_are_hugging_faces_before_and_after(made, stored, models):
             assert row[f"predicted_prob_{side}"] == pytest.approx(float(expected.max().exp()), abs=1e-5)
             for name in ("answer", "foil") if row["foil_id"] is not None else ("answer",):
                 token = row[f"{name}_id"]
+                logit = logits(plain if side == "before" else edited, ids)[-1, token]
+                assert row[f"{name}_logit_{side}"] == pytest.approx(float(logit), abs=1e-4)
                 assert row[f"{name}_logprob_{side}"] == pytest.approx(float(expected[token]), abs=1e-4)
                 assert row[f"{name}_rank_{side}"] == 1 + int((expected > expected[token]).sum())
         assert row["kl"] == pytest.approx(float((before.exp() * (before - after)).sum()), abs=1e-4)
         assert row["n_edits"] == 3
     assert [row["foil_id"] is None for row in found] == [False, True, True, False, True]
+    assert [row["answer_from"] == "dataset" for row in found] == [row["foil_id"] is not None for row in found]
     assert max(row["kl"] for row in found) > 1e-3
 
 
@@ -128,9 +137,16 @@ def test_summary_and_largest_are_of_the_predictions(stored):
         assert found["change"] == pytest.approx(sum(changes) / len(some), abs=1e-5)
         assert found["change_low"] <= found["change"] <= found["change_high"]
         assert summary[group, "kl"]["change"] == pytest.approx(sum(row["kl"] for row in some) / len(some), abs=1e-6)
-        right = [sum(row[f"answer_rank_{side}"] == 1 for row in some) / len(some) for side in ("before", "after")]
+        own = [row for row in some if row["answer_from"] == "dataset"]  # another answer is right by definition
+        right = [sum(row[f"answer_rank_{side}"] == 1 for row in own) / len(own) for side in ("before", "after")]
         assert [summary[group, "accuracy"][side] for side in ("before", "after")] == pytest.approx(right)
-    assert summary[None, "gap"]["n"] == 2
+        assert summary[group, "accuracy"]["n"] == len(own)
+    assert [summary[None, measure]["n"] for measure in ("accuracy", "gap", "foil_logit", "answer_logit")] == [
+        2,
+        2,
+        2,
+        5,
+    ]
     largest = [row for row in rows(stored, "largest") if row["group"] is None and row["measure"] == "answer_logprob"]
     changes = {row["prompt_id"]: row["answer_logprob_after"] - row["answer_logprob_before"] for row in predictions}
     assert [row["prompt_id"] for row in largest] == sorted(changes, key=lambda id_: -abs(changes[id_]))
@@ -167,14 +183,53 @@ def test_it_goes_on_where_it_was_and_does_nothing_twice(made, monkeypatch):
     monkeypatch.setattr(intervene, "_rows", lambda *args: later.append(args) or real(*args))
     interrupted = intervene.make(session, intervention)
     assert len(later) == len(session.reader.shards) - 1
-    tables = {name: interrupted.read(name) for name in INTERVENTION_TABLES}
+    tables = {name: rows(interrupted.folder, name) for name in INTERVENTION_TABLES}
     again = intervene.make(session, intervention)
     assert len(later) == len(session.reader.shards) - 1
     assert again.marker == interrupted.marker
     monkeypatch.setattr(intervention_store, "VERSION", 2)
     anew = intervene.make(session, intervention)
-    assert {name: anew.read(name) for name in INTERVENTION_TABLES} == tables
-    assert not (made / intervene.PARTS).exists()
+    assert {name: rows(anew.folder, name) for name in INTERVENTION_TABLES} == tables
+    assert not list((made / "interventions").glob(".*"))
+    remove(anew.folder)  # it is of another version than what the other tests see
+
+
+def test_what_it_is_called_is_what_was_said_last(made, tmp_path):
+    """A name of the same letters and another note are written down; nothing is computed for them."""
+    session = intervene.Session(made)
+    first = intervene.make(session, edit_lists.Intervention("Words", (parse_edit("L0H3=off"),), "one"))
+    again = intervene.make(session, edit_lists.Intervention("words!", (parse_edit("L0H3=off"),), "two"))
+    assert (again.marker["name"], again.marker["note"]) == ("words!", "two")
+    assert intervention_store.open_folder(first.folder) == again
+    assert again.marker["seconds"] == first.marker["seconds"]
+
+
+def test_what_is_damaged_is_found_and_made_anew(made):
+    (done,) = intervene_all(made, ["L1H3=off"])
+    path = done.folder / "course" / "part-00001.parquet"
+    data = bytearray(path.read_bytes())
+    path.write_bytes(bytes([*data[:-20], data[-20] ^ 1, *data[-19:]]))
+    place = f"interventions/{done.folder.name}"
+    assert check(made) == [
+        f"{place}/course/part-00001.parquet is not the file that was written: remove {place} and do it again"
+    ]
+    path.write_bytes(data[:-1])
+    assert check(made) == [
+        f"{place} is damaged, or of other shards than the run has now: `flowatlas intervene` makes it anew"
+    ]
+    assert intervene_all(made, ["L1H3=off"])[0].marker["files"] == done.marker["files"]
+    assert check(made) == []
+
+
+def intervene_all(run: Path, edits: list[str]) -> list[intervention_store.Stored]:
+    return [intervene.make(intervene.Session(run), edit_lists.of_words(edits))]
+
+
+def test_a_run_opened_in_python_has_all_of_them(made, stored):
+    with flowatlas.open(made) as run:
+        found = run.sql("SELECT * FROM interventions.predictions WHERE intervention = 'three-off'").arrow()
+        assert found.read_all().to_pylist() == rows(stored, "predictions")
+        assert len(run.table("interventions.summary").fetchall()) > 16
 
 
 def test_one_prompt_at_the_terminal(made, models, capsys):
@@ -188,21 +243,46 @@ def test_one_prompt_at_the_terminal(made, models, capsys):
     assert "continued after: " in of_run
 
 
+def test_a_long_prompt_is_cut_between_its_tokens():
+    lines = intervene_prompt._prompt([" a b"] * 300)
+    assert lines[0].startswith("... 100:' a b' 101:' a b'")
+    assert max(map(len, lines)) <= 120
+    assert all(line.endswith("' a b'") for line in lines)
+
+
+def test_numbers_that_overflow_are_refused(made, capsys):
+    assert main(["intervene", str(made), "L0N3=3e38", "L0N4=3e38"]) == 2
+    err = capsys.readouterr().err
+    assert one_line(err)
+    assert "has numbers that are none" in err
+
+
 def test_a_site_has_them(made, stored, tmp_path, monkeypatch):
     small_explorer(tmp_path, monkeypatch)
     build_site([made], tmp_path / "site", progress=False)
     index = read(tmp_path / "site" / "data" / "run" / "index.json")
     (entry,) = [one for one in index["interventions"] if one["name"] == "three off"]
     assert entry["edits"] == list(EDITS)
-    data = tmp_path / "site" / "data" / "run"
-    found = [
-        row
-        for k in entry["tables"]["predictions"]["buckets"]
-        for row in rows(data / "interventions" / "three-off" / "predictions", f"bucket-{k}")
-    ]
-    names = INTERVENTION_TABLES["predictions"].schema.names
-    assert [{name: row[name] for name in names} for row in found] == rows(stored, "predictions")
-    assert [row["answer"] for row in found if row["foil"] is not None] == ["w7", "w23"]
+    place = tmp_path / "site" / "data" / "run" / "interventions" / "three-off"
+    for name in INTERVENTION_TABLES:
+        assert rows(place, name) == rows(stored, name)
+        assert entry["tables"][name]["rows"] == len(rows(stored, name))
+    assert [row["answer"] for row in rows(place, "predictions") if row["foil"] is not None] == ["w7", "w23"]
+    assert check_site(tmp_path / "site") == []
+
+
+def test_a_part_of_a_run_has_its_part_of_them(made, stored, tmp_path, monkeypatch):
+    small_explorer(tmp_path, monkeypatch)
+    built = build_site([made], tmp_path / "site", Wanted(select=("prompts=prompt_id IN (1, 4)",)), progress=False)
+    place = tmp_path / "site" / "data" / "run" / "interventions" / "three-off"
+    kept = [row for row in rows(stored, "predictions") if row["prompt_id"] in (1, 4)]
+    assert rows(place, "predictions") == kept
+    assert {row["prompt_id"] for row in rows(place, "largest")} == {1, 4}
+    assert rows(place, "summary") == rows(stored, "summary")
+    assert built.parts["interventions"].files > 4
+    assert check_site(tmp_path / "site") == []
+    build_site([made], tmp_path / "none", Wanted(select=("tables=-interventions",)), progress=False)
+    assert read(tmp_path / "none" / "data" / "run" / "index.json")["interventions"] == []
 
 
 @pytest.mark.parametrize(
@@ -213,6 +293,8 @@ def test_a_site_has_them(made, stored, tmp_path, monkeypatch):
         (["RUN", "model=demo", "L1H2=off"], "takes one run folder"),
         (["model=demo", "L1H2=off"], "needs a run of it"),
         (["RUN", "L9H2=off"], "its layers are 0 to 2"),
+        (["RUN", "L1X2=off"], "'L1X2' names no component"),
+        (["RUN", "L1N2=1e300"], "do not go so far"),
         (["RUN", "L1H2=off", "--answer", "x"], "are of a --prompt"),
         (["RUN", "L1H2=off@9", "--prompt", "w5"], "so no position 9"),
         (["RUN", "L1H2=off", "--generate", "-1"], "--generate -1 is not allowed"),

@@ -52,12 +52,12 @@ export const PICKS = /** @type {const} */ (['top', 'decile', 'random']);
  * @type {Record<string, { word: string, title: string, unit: string, note: string, sides: boolean }>}
  */
 export const CHANGES = {
-  answer_logprob: { word: 'answer', title: 'Change of the answer’s log probability', unit: 'nats', note: 'Log probability of the run’s answer with the edits, less that without; mean over prompts with its 95% interval.', sides: true },
-  accuracy: { word: 'accuracy', title: 'Change of accuracy', unit: 'part of prompts', note: 'Part of the prompts in which the answer is the most probable token, with the edits less without.', sides: true },
-  gap: { word: 'answer − foil', title: 'Change of answer less foil', unit: 'nats', note: 'Log probability of the answer less that of the foil, over the prompts that have one.', sides: true },
+  answer_logprob: { word: 'log probability of the answer', title: 'Change of the answer’s log probability', unit: 'nats', note: 'Log probability of the run’s answer with the edits, less that without.', sides: true },
+  accuracy: { word: 'accuracy', title: 'Change of accuracy', unit: 'part of prompts', note: 'Part of the prompts in which the answer is the most probable token, with the edits less without. Prompts whose answer is what the model predicts anyway are left out.', sides: true },
+  answer_logit: { word: 'logit of the answer', title: 'Change of the answer’s logit', unit: 'logits', note: 'Logit of the run’s answer with the edits, less that without.', sides: true },
+  foil_logprob: { word: 'log probability of the foil', title: 'Change of the foil’s log probability', unit: 'nats', note: 'Log probability of the foil with the edits, less that without, over the prompts that have one.', sides: true },
+  foil_logit: { word: 'logit of the foil', title: 'Change of the foil’s logit', unit: 'logits', note: 'Logit of the foil with the edits, less that without, over the prompts that have one.', sides: true },
+  gap: { word: 'answer less foil', title: 'Change of answer less foil', unit: 'logits', note: 'Logit of the answer less that of the foil (of log probabilities it is the same), over the prompts that have one.', sides: true },
   kl: { word: 'divergence', title: 'Divergence of the predictions', unit: 'nats', note: 'Kullback-Leibler divergence of the whole prediction with the edits from the one without.', sides: false },
-  flipped: { word: 'other prediction', title: 'Other predictions', unit: 'part of prompts', note: 'Part of the prompts in which another token is the most probable one.', sides: false },
+  flipped: { word: 'other predictions', title: 'Other predictions', unit: 'part of prompts', note: 'Part of the prompts in which another token is the most probable one.', sides: false },
 };
-
-/** Those of which the prompts with the largest changes are listed. */
-export const LARGEST = ['answer_logprob', 'gap', 'kl'];

@@ -3,10 +3,13 @@
 import { editLinks } from './component-link.js';
 import { nodeName } from './describe.js';
 import { h } from './dom.js';
-import { exact, fraction, integer } from './format.js';
-import { chosen, interventionsOf } from './interventions-data.js';
+import { figureTools } from './figure.js';
+import { exact, fraction, integer, plural, quantity, showText } from './format.js';
+import { chosen, interventionsOf, NAMES } from './interventions-data.js';
 import { selectField } from './page-parts.js';
 import { answered, bar, factList, heading, signed, tokenMark } from './panel-parts.js';
+import { asked, sqlLink } from './sql-link.js';
+import nodesSql from './sql/intervention_nodes.sql?raw';
 import { format, pageState } from './state.js';
 
 /** @typedef {import('./panel.js').PanelProps} PanelProps */
@@ -15,41 +18,62 @@ import { format, pageState } from './state.js';
 
 const ARROW = ' → ';
 
-/** @param {Row} row @param {'answer' | 'foil'} name @returns {[string, Node | null, string?]} */
-function tokenFact(row, name) {
-  if (row[name] === null) return [name, null];
+/** @param {number} before @param {number} after */
+const both = (before, after) => `${quantity(before)}${ARROW}${quantity(after)} (${signed(after - before)})`;
+
+/** @param {Row} row @param {'answer' | 'foil'} name @returns {[string, Node | string | null, string?][]} */
+function tokenFacts(row, name) {
+  if (row[name] === null) return [];
   const [before, after] = [row[`${name}_logprob_before`], row[`${name}_logprob_after`]];
+  const [logit, then] = [row[`${name}_logit_before`], row[`${name}_logit_after`]];
   const probs = `${fraction(Math.exp(before))}${ARROW}${fraction(Math.exp(after))}`;
   const ranks = `rank ${integer(row[`${name}_rank_before`])}${ARROW}${integer(row[`${name}_rank_after`])}`;
-  return [name, h('span', { 'data-testid': `edited-${name}`, 'data-before': before, 'data-after': after }, tokenMark(row[name]), ` ${probs}, ${ranks}`), `log probability ${exact(before)}${ARROW}${exact(after)} (${signed(after - before)})`];
+  const own = name === 'answer' && row.answer_from === 'prediction' ? ' (the prediction before)' : '';
+  return [
+    [name, h('span', { 'data-testid': `edited-${name}`, 'data-before': before, 'data-after': after }, tokenMark(row[name]), `${own} ${probs}, ${ranks}`)],
+    ['log probability', both(before, after), `of the ${name}: ${exact(before)}${ARROW}${exact(after)} nats`],
+    ['logit', h('span', { 'data-testid': `edited-${name}-logit`, 'data-before': logit, 'data-after': then }, both(logit, then)), `of the ${name}: ${exact(logit)}${ARROW}${exact(then)}`],
+  ];
 }
 
 /** @param {Row} row */
 function facts(row) {
   const side = (/** @type {'before' | 'after'} */ name) => [tokenMark(row[`predicted_${name}`]), ` ${fraction(row[`predicted_prob_${name}`])}`];
+  const gap = (/** @type {'before' | 'after'} */ name) => row[`answer_logit_${name}`] - row[`foil_logit_${name}`];
   return factList([
     ['predicted', h('span', { 'data-testid': 'edited-prediction' }, ...side('before'), ARROW, ...side('after'))],
-    tokenFact(row, 'answer'),
-    tokenFact(row, 'foil'),
+    ...tokenFacts(row, 'answer'),
+    ...tokenFacts(row, 'foil'),
+    ['answer less foil', row.foil === null ? null : both(gap('before'), gap('after')), 'of their logits'],
     ['divergence', h('span', {}, `${fraction(row.kl)} nats`), `KL of the prediction after from the one before: ${exact(row.kl)} nats`],
   ]);
 }
 
-/** The answer in the lens of every node, last layer on top. @param {Row[]} nodes */
-function nodeTable(nodes) {
+/** Columns of the table and of its file. @param {Row[]} nodes */
+function numbersOf(nodes) {
+  const columns = ['layer', 'point', ...['before', 'after'].flatMap((side) => ['prob', 'rank', 'foil', 'entropy', 'top'].map((name) => `${name}_${side}`))];
+  return { columns, rows: nodes.map((row) => columns.map((name) => row[name])) };
+}
+
+/** Answer and foil in the lens of every node, last layer on top. @param {Row[]} nodes @param {HTMLAnchorElement} sql */
+function nodeTable(nodes, sql) {
+  const foil = nodes.some((row) => row.foil_before !== null);
   const cells = (/** @type {Row} */ row, /** @type {'before' | 'after'} */ side) => [
-    h('td', { class: 'num', title: `probability ${exact(row[`prob_${side}`])}, rank ${integer(row[`rank_${side}`])}` }, bar(row[`prob_${side}`], side === 'before' ? 'attn' : 'mlp'), ` ${fraction(row[`prob_${side}`])}`),
+    h('td', { class: 'num', title: `probability ${exact(row[`prob_${side}`])}, rank ${integer(row[`rank_${side}`])}; entropy ${exact(row[`entropy_${side}`])} nats` }, bar(row[`prob_${side}`], side === 'before' ? 'attn' : 'mlp'), ` ${fraction(row[`prob_${side}`])}`),
+    foil ? h('td', { class: 'num', title: exact(row[`foil_${side}`]) }, fraction(row[`foil_${side}`])) : null,
     h('td', {}, tokenMark(row[`top_${side}`])),
   ];
   const rows = nodes.map((row) => h('tr', { class: row.top_before === row.top_after ? null : 'changed' }, h('th', { scope: 'row' }, nodeName(/** @type {any} */ (row))), ...cells(row, 'before'), ...cells(row, 'after')));
-  const heads = ['node', 'answer before', 'top', 'answer after', 'top'].map((head) => h('th', { scope: 'col' }, head));
-  return h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'answer in the lens, before and after' }, h('table', { class: 'data edited-nodes', 'data-testid': 'edited-nodes' }, h('thead', {}, h('tr', {}, ...heads)), h('tbody', {}, ...rows)));
+  const heads = ['answer', ...(foil ? ['foil'] : []), 'likeliest'].map((head) => h('th', { scope: 'col' }, head));
+  const span = h('tr', {}, h('th', { scope: 'col', rowspan: 2 }, 'node'), ...['before', 'after'].map((side) => h('th', { scope: 'colgroup', colspan: heads.length }, side)));
+  const table = h('table', { class: 'data edited-nodes', 'data-testid': 'edited-nodes' }, h('thead', {}, span, h('tr', {}, ...heads, ...heads.map((head) => head.cloneNode(true)))), h('tbody', {}, ...rows));
+  return h('div', {}, h('div', { class: 'table-top' }, h('span', { class: 'space' }), figureTools({ name: 'lens-before-and-after', table: () => numbersOf(nodes), sql })), h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'answer in the lens, before and after' }, table));
 }
 
 /** @param {Row | undefined} text */
 const written = (text) =>
   text
-    ? [heading('Continued greedily', `${integer(text.n_same)} tokens in common`), factList([['before', h('bdi', { class: 'token', 'data-testid': 'text-before' }, text.text_before)], ['after', h('bdi', { class: 'token', 'data-testid': 'text-after' }, text.text_after)]])]
+    ? [heading('Continued greedily', `${plural(text.n_same, 'token')} in common`), factList([['before', h('bdi', { class: 'token', 'data-testid': 'text-before' }, text.text_before)], ['after', h('bdi', { class: 'token', 'data-testid': 'text-after' }, text.text_after)]])]
     : [];
 
 /** @type {import('./panel.js').Tab} */
@@ -60,15 +84,17 @@ export const editsTab = {
   render(props) {
     const { index, data, source, state } = props;
     const one = chosen(index, state.edit);
-    const listed = interventionsOf(index).map(({ folder, name }) => /** @type {[string, string]} */ ([folder, name]));
+    const listed = interventionsOf(index).map(({ folder, name }) => /** @type {[string, string]} */ ([folder, showText(name)]));
+    const sql = sqlLink(index.id, asked(nodesSql, { id: data.prompt.prompt_id, intervention: one.folder }, NAMES), 'the lens');
     const answer = props.ask(`edits ${one.folder}`, () => source.interventions.prompt(index, one, data.prompt.prompt_id));
     return [
       h('h2', {}, 'Before and after'),
       selectField({ label: 'intervention', value: one.folder, options: listed, onChange: (edit) => props.onGo({ edit }), testid: 'edit' }),
       h('p', { class: 'edits' }, ...editLinks(state.run, one.edits)),
+      ...(one.note ? [h('p', { class: 'quiet' }, showText(one.note))] : []),
       ...answered(answer, 'The intervention', (found) =>
         found
-          ? [facts(found.prediction), found.prediction.n_edits < one.edits.length ? h('p', { class: 'hint' }, 'Some of the edits name positions that this prompt does not have.') : null, heading('Answer in the lens', 'at the last target'), nodeTable(found.nodes), ...written(found.text)]
+          ? [facts(found.prediction), found.prediction.n_edits < one.edits.length ? h('p', { class: 'hint' }, 'Some of the edits name positions that this prompt does not have.') : null, heading('The lens, layer by layer', 'at the last target'), nodeTable(found.nodes, sql), ...written(found.text)]
           : [h('p', { class: 'hint' }, 'This prompt was not part of it: its shard was not done then.')], 10),
       h('p', {}, h('a', { href: format(pageState('interventions', state.run, { name: one.folder })) }, 'Over all prompts')),
     ];

@@ -13,6 +13,7 @@ from torch import Tensor
 from flowatlas import activations, lens
 from flowatlas.activations import Batch
 from flowatlas.edits import Edit
+from flowatlas.errors import ConfigError
 from flowatlas.interventions import applied
 from flowatlas.means import Means
 from flowatlas.models import Model
@@ -34,13 +35,15 @@ class Asked(NamedTuple):
     target: int
     answer_id: int | None
     foil_id: int | None
+    answer_from: str = "prediction"
 
 
 class _Read(NamedTuple):
     """The nodes of some prompts on one side: [node, prompt] each, their top tokens [node, prompt, k]."""
 
-    logprob: Tensor  # of the answer, then of the foil: [2, node, prompt]
-    rank: Tensor  # likewise
+    logit: Tensor  # of the answer, then of the foil: [2, node, prompt]
+    logprob: Tensor  # likewise
+    rank: Tensor
     entropy: Tensor
     top_ids: Tensor
     top_probs: Tensor
@@ -55,11 +58,20 @@ class BeforeAfter:
         self._constant = lens.constant(model.final)
 
     def __call__(self, asked: Sequence[Asked], edits: Sequence[Edit]) -> Iterator[dict[str, list[dict[str, Any]]]]:
-        """Rows of `predictions`, `course` and `lens`, for some of the prompts at a time."""
+        """Rows of `predictions`, `course` and `lens`, for some of the prompts at a time.
+
+        Raises ConfigError where the edits make numbers overflow.
+        """
         with torch.inference_mode():
             batch = Batch.of([prompt.token_ids for prompt in asked], self._model.device)
             targets = torch.tensor([prompt.target for prompt in asked], device=batch.ids.device)
             before, after = (self._columns(batch, targets, some) for some in ((), edits))
+            if not bool(torch.isfinite(after).all()):
+                place = int((~torch.isfinite(after)).any(-1).any(0).nonzero()[0])
+                raise ConfigError(
+                    f"{', '.join(map(str, edits))}: prompt {asked[place].prompt_id} then has numbers that are none "
+                    "(NaN or infinite): give smaller values"
+                )
             at_once = max(1, _LOGITS // self._model.vocab_size // len(before))
             for first in range(0, len(asked), at_once):
                 some = slice(first, first + at_once)
@@ -88,7 +100,8 @@ class BeforeAfter:
                 {
                     "prompt_id": one.prompt_id, "group": one.group, "target": one.target,
                     "n_edits": sum(_reaches(edit, len(one.token_ids)) for edit in edits),
-                    "answer_id": answers[place], "foil_id": one.foil_id, "kl": divergence[place],
+                    "answer_id": answers[place], "answer_from": one.answer_from, "foil_id": one.foil_id,
+                    "kl": divergence[place],
                     **_prediction(sides, place, one.foil_id is not None),
                 }
             )  # fmt: skip
@@ -107,12 +120,14 @@ class BeforeAfter:
         read = lens.read(flat, self._top_k)
         wanted = ids.T.repeat(shape[0], 1)  # [node x prompt, 2]
         row = torch.arange(len(flat), device=flat.device)
-        logprob = flat.gather(1, wanted) - read.logsumexp[:, None]
+        logit = flat.gather(1, wanted)
+        logprob = logit - read.logsumexp[:, None]
         rank = lens.ranks(flat, row, wanted)
         probs = (read.top_values - read.logsumexp[:, None]).exp()
         return _Read(
-            logprob.T.unflatten(1, shape), rank.T.unflatten(1, shape), read.entropy.unflatten(0, shape),
-            read.top_ids.unflatten(0, shape), probs.unflatten(0, shape), logits[-1].double().log_softmax(-1),
+            logit.T.unflatten(1, shape), logprob.T.unflatten(1, shape), rank.T.unflatten(1, shape),
+            read.entropy.unflatten(0, shape), read.top_ids.unflatten(0, shape), probs.unflatten(0, shape),
+            logits[-1].double().log_softmax(-1),
         )  # fmt: skip
 
     def _nodes(self) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -147,6 +162,7 @@ def _prediction(sides: Sequence[_Read], place: int, has_foil: bool) -> dict[str,
         for which, name in enumerate(("answer", "foil")):
             there = which == 0 or has_foil
             found[f"{name}_rank_{side}"] = int(read.rank[which, -1, place]) if there else None
+            found[f"{name}_logit_{side}"] = float(read.logit[which, -1, place]) if there else None
             found[f"{name}_logprob_{side}"] = float(read.logprob[which, -1, place]) if there else None
     return found
 

@@ -112,6 +112,7 @@ def tables_list() -> list[dict[str, Any]]:
     """Every table that the page's SQL can name: `name` with its schema, what a `row` is, columns with DuckDB's types."""
     schemas = (("", TABLES), ("model.", MODEL_TABLES), ("stats.", STATS_TABLES), ("compared.", COMPARED_TABLES))
     schemas += (("audit.", {"curves": AUDIT_TABLES["curves"]}),)  # the only one of the audit's that a site has
+    schemas += (("interventions.", INTERVENTION_TABLES),)
     return [
         {"name": schema + name, "row": table.row, "columns": [_column(column) for column in table.columns]}
         for schema, tables in schemas

@@ -1,38 +1,35 @@
 """`flowatlas intervene RUN EDIT ...`: the prompts of a run again, with components edited (docs/interventions.md).
 
-One shard after the other: each leaves its tables in a folder of parts, so that what is interrupted goes on where it was. At the
-end the statistics are made and the folder of the intervention is swapped in.
+One shard after the other: each leaves its parts of the tables, so that what is interrupted goes on where it was. At the end the
+statistics are made, and the folder is put in its place.
 """
 
-import contextlib
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from flowatlas import intervention_stats, intervention_store, run_means, run_model
 from flowatlas.before_after import Asked, BeforeAfter
 from flowatlas.edit_lists import Intervention
 from flowatlas.errors import RunError
-from flowatlas.files import remove, remove_stale, replacing
+from flowatlas.files import remove_stale
 from flowatlas.greedy import greedy
 from flowatlas.intervention_store import Stored
 from flowatlas.interventions import check
 from flowatlas.job import make_batches
 from flowatlas.means import Means
 from flowatlas.models import Model
-from flowatlas.schema_interventions import INTERVENTION_TABLES, OF_PROMPTS
+from flowatlas.schema_interventions import INTERVENTION_TABLES, OF_PROMPTS, TEXTS
 from flowatlas.site_data import RunReader
 from flowatlas.stored_prompts import given_targets
 from flowatlas.tokens import load_tokenizer
-from flowatlas.writer import conform, write_parquet
 
-PARTS = "intervention-parts"
 _FEW = 64  # prompts that are generated from at once
+_END = 160  # letters of a prompt by which a reader knows it
 
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -67,6 +64,10 @@ class Session:
             self._means = run_means.ensure(self.reader.run_dir, self.model, lambda: batches)
         return self._means
 
+    def text(self, token_id: int | None) -> str | None:
+        """Of a token of the vocabulary, or of none."""
+        return None if token_id is None else self.reader.vocabulary.texts([token_id])[0]
+
     @property
     def top_k(self) -> int:
         return int(self.reader.plan.config["lens"]["top_k"])
@@ -80,39 +81,57 @@ def make(session: Session, intervention: Intervention, generate: int = 0, progre
         return found
     began = time.perf_counter()
     check(session.model, intervention.edits, session.means(intervention))
-    folder = reader.run_dir / PARTS / intervention_store.identity(reader, intervention, generate)[:16]
-    remove_stale(folder)
-    shards = tqdm(
-        reader.shards, desc=intervention.name, unit="shard", disable=None if progress is None else not progress
+    folder = intervention_store.unfinished_folder(reader, intervention, generate)
+    for stale in (folder.parent, *(folder / name for name in OF_PROMPTS)):
+        remove_stale(stale)
+    disable = None if progress is None else not progress
+    for shard in tqdm(reader.shards, desc=intervention.name, unit="shard", disable=disable):
+        if not all(intervention_store.is_written(folder, name, shard) for name in OF_PROMPTS):
+            _write_parts(session, intervention, generate, folder, shard)
+    statistics = intervention_stats.tables(
+        intervention.folder,
+        _predictions(Stored(folder, {}), reader.shards),
+        run_means.seed_of(reader.plan),
     )
-    pieces = [_part(session, intervention, generate, folder, shard) for shard in shards]
-    tables = {name: pa.concat_tables([piece[name] for piece in pieces]) for name in OF_PROMPTS}
-    texts = reader.vocabulary.texts(list(range(session.model.vocab_size)))
-    made = intervention_stats.tables(tables["predictions"].to_pydict(), texts, run_means.seed_of(reader.plan))
-    tables |= {name: INTERVENTION_TABLES[name].from_columns(columns) for name, columns in made.items()}
-    done = intervention_store.write(reader, intervention, generate, tables, time.perf_counter() - began)
-    remove(folder)
-    with contextlib.suppress(OSError):  # another intervention has parts there
-        folder.parent.rmdir()
-    return done
+    largest = statistics["largest"]
+    largest["text"] = list(_texts(reader, largest["prompt_id"]))
+    return intervention_store.finish(reader, intervention, generate, statistics, time.perf_counter() - began)
 
 
-def _part(session: Session, intervention: Intervention, generate: int, folder: Path, shard: int) -> dict[str, pa.Table]:
-    """The tables of one shard's prompts, from the file of each or made."""
-    paths = {name: folder / f"{name}-{shard:05d}.parquet" for name in OF_PROMPTS}
-    try:
-        return {name: pq.read_table(path, schema=INTERVENTION_TABLES[name].schema) for name, path in paths.items()}
-    except (OSError, pa.ArrowException):
-        pass  # it is not there, or was damaged
+def _write_parts(session: Session, intervention: Intervention, generate: int, folder: Path, shard: int) -> None:
     rows = _rows(session, intervention, generate, list(asked(session.reader, shard)))
-    found = {}
-    for name, path in paths.items():
-        declared = INTERVENTION_TABLES[name]
-        columns = {column: [row[column] for row in rows[name]] for column in declared.schema.names}
-        found[name] = conform(declared.from_columns(columns), declared)
-        with replacing(path) as temporary:
-            write_parquet(temporary, found[name])
-    return found
+    for name in OF_PROMPTS:
+        texts = TEXTS.get(name, {})
+        made = {column: [row[column] for row in rows[name]] for column in _columns(name) - texts.keys()}
+        made |= {column: [session.text(id_) for id_ in made[ids]] for column, ids in texts.items()}
+        made["intervention"] = [intervention.folder] * len(rows[name])
+        intervention_store.write_part(folder, name, shard, made)
+
+
+def _columns(table: str) -> set[str]:
+    """Those that are made by prompt."""
+    return set(INTERVENTION_TABLES[table].schema.names) - {"intervention"}
+
+
+def _predictions(parts: Stored, shards: Sequence[int]) -> dict[str, list[Any]]:
+    """The columns of `predictions` of all prompts."""
+    columns: dict[str, list[Any]] = defaultdict(list)
+    for shard in shards:
+        for name, values in parts.part("predictions", shard).to_pydict().items():
+            columns[name] += values
+    return columns
+
+
+def _texts(reader: RunReader, prompts: Sequence[int]) -> Iterator[str]:
+    """The ends of some prompts' texts."""
+    found: dict[int, str] = {}
+    wanted = set(prompts)
+    for shard in sorted({prompt // reader.plan.shard_size for prompt in wanted}):
+        table = reader.shard("prompts", shard)
+        ids = table["prompt_id"].to_pylist()
+        found |= {id_: text for id_, text in zip(ids, table["text"].to_pylist(), strict=True) if id_ in wanted}
+    for prompt in prompts:
+        yield found[prompt][-_END:]
 
 
 def _rows(session: Session, intervention: Intervention, generate: int, prompts: list[Asked]) -> Rows:
@@ -155,7 +174,9 @@ def asked(reader: RunReader, shard: int) -> Iterator[Asked]:
     for row in reader.shard("prompts", shard).select(["prompt_id", "group", "token_ids"]).to_pylist():
         at = targets[row["prompt_id"]]
         ids = tuple(row["token_ids"][: n_given.get(row["prompt_id"])])
-        yield Asked(row["prompt_id"], row["group"], ids, at["target"], at["answer_id"], at["foil_id"])
+        yield Asked(
+            row["prompt_id"], row["group"], ids, at["target"], at["answer_id"], at["foil_id"], at["answer_from"]
+        )  # fmt: skip
 
 
 def lines(done: Iterable[Stored]) -> Iterator[str]:
@@ -172,6 +193,9 @@ def lines(done: Iterable[Stored]) -> Iterator[str]:
 _WORDS = {
     "accuracy": "answers predicted",
     "answer_logprob": "log probability of the answer",
+    "answer_logit": "logit of the answer",
+    "foil_logprob": "log probability of the foil",
+    "foil_logit": "logit of the foil",
     "gap": "answer less foil",
     "kl": "divergence (KL)",
     "flipped": "other predictions",
@@ -180,6 +204,7 @@ _WORDS = {
 
 def _line(row: dict[str, Any]) -> str:
     ends = "" if row["change_low"] is None else f" [{row['change_low']:+.3f}, {row['change_high']:+.3f}]"
+    words = f"{_WORDS[row['measure']]:30} {row['n']:7} prompts  "
     if row["before"] is None:
-        return f"{_WORDS[row['measure']]:30} {row['change']:.3f}{ends.replace('+', '')}"
-    return f"{_WORDS[row['measure']]:30} {row['before']:.3f} -> {row['after']:.3f}  {row['change']:+.3f}{ends}"
+        return f"{words}{row['change']:.3f}{ends.replace('+', '')}"
+    return f"{words}{row['before']:.3f} -> {row['after']:.3f}  {row['change']:+.3f}{ends}"

@@ -6,18 +6,21 @@ flowatlas intervene RUN|model=... L3H1=off --prompt "..." [--answer ... --foil .
 """
 
 import argparse
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowatlas import component_names, edit_lists
+from flowatlas import edit_lists
 from flowatlas.config import Config, DatasetConfig
 from flowatlas.edit_lists import Intervention
 from flowatlas.errors import ConfigError
 
 if TYPE_CHECKING:
     from flowatlas.intervene import Session
+
+_KEY = re.compile(r"[+~]*(model|dataset|[a-z_]+(\.[a-z_]+)+)")
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,9 @@ def read(args: argparse.Namespace) -> Words:
 
 
 def _is_edit(word: str) -> bool:
+    """Whatever has a `=` and is no key of a config, so that a name that is misspelt is called an edit that is wrong."""
     name, is_, _ = word.partition("=")
-    try:
-        return bool(is_) and component_names.parse(name) is not None
-    except ConfigError:
-        return False
+    return bool(is_) and _KEY.fullmatch(name.strip()) is None
 
 
 def execute(args: argparse.Namespace) -> Iterator[str]:

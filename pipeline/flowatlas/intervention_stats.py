@@ -1,84 +1,109 @@
 """What an intervention changes over the prompts of a run: means before and after with intervals, and the largest changes."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
-from flowatlas.inference import draw_units, estimate
-from flowatlas.schema_interventions import LARGEST, MEASURED
+from flowatlas.corpus import BINS, MOST_GROUPS, deal
+from flowatlas.inference import draw_units, estimate, proportion
+from flowatlas.schema_interventions import INTERVENTION_TABLES, MEASURED, SIDES
 
 Array = np.ndarray
 Columns = dict[str, list[Any]]
 SHOWN = 20
+_NUMBERS = tuple(
+    column.name for column in INTERVENTION_TABLES["predictions"].columns if pa.types.is_primitive(column.type)
+)
+_STORED = ("answer_logprob", "answer_logit", "foil_logprob", "foil_logit")
 
 
-def tables(predictions: dict[str, list[Any]], texts: Sequence[str], seed: int) -> dict[str, Columns]:
-    """Columns of `summary` and `largest`, from those of `predictions` and the texts of all tokens."""
+def tables(intervention: str, predictions: Columns, seed: int) -> dict[str, Columns]:
+    """Columns of `summary` and `largest`, from those of `predictions`: over all prompts, and over the largest groups."""
     found: dict[str, Columns] = {"summary": {}, "largest": {}}
     values = _values(predictions)
     groups = np.array(predictions["group"], object)
-    named = sorted({group for group in predictions["group"] if group is not None})
+    sizes = Counter(group for group in predictions["group"] if group is not None)
+    named = sorted(group for group, _ in sizes.most_common(MOST_GROUPS))
     for group in (None, *named):
         rows = np.arange(len(groups)) if group is None else np.flatnonzero(groups == group)
         rng = np.random.default_rng([seed, *b"intervention", *(group or "").encode()])
         for row in _summary(values, rows, rng):
-            _add(found["summary"], {"group": group, **row})
-        for row in _largest(values, rows, predictions, texts):
-            _add(found["largest"], {"group": group, **row})
-    return found
+            _add(found["summary"], {"intervention": intervention, "group": group, **row})
+        for row in _largest(values, rows, predictions):
+            _add(found["largest"], {"intervention": intervention, "group": group, **row})
+    return {name: columns or _none(name) for name, columns in found.items()}
 
 
-def _values(predictions: dict[str, list[Any]]) -> dict[str, tuple[Array | None, Array | None, Array]]:
-    """By measure: its value before, after, and the change, each [prompt]; NaN where a prompt has none."""
-    columns = {name: np.array(values, float) for name, values in predictions.items() if name != "group"}  # None is NaN
-    sides = {}
-    for side in ("before", "after"):
-        sides["accuracy", side] = (columns[f"answer_rank_{side}"] == 1).astype(float)
-        sides["answer_logprob", side] = columns[f"answer_logprob_{side}"]
-        sides["gap", side] = columns[f"answer_logprob_{side}"] - columns[f"foil_logprob_{side}"]
-    found: dict[str, tuple[Array | None, Array | None, Array]] = {
-        name: (sides[name, "before"], sides[name, "after"], sides[name, "after"] - sides[name, "before"])
-        for name in ("accuracy", "answer_logprob", "gap")
+def _none(table: str) -> Columns:
+    """Of a table without a row."""
+    return {name: [] for name in INTERVENTION_TABLES[table].schema.names}
+
+
+class _Measured(NamedTuple):
+    """A measure of every prompt [prompt], NaN where it has none: before and after, where it has two sides, and the change."""
+
+    before: Array | None
+    after: Array | None
+    change: Array
+
+
+def _values(predictions: Columns) -> dict[str, _Measured]:
+    columns = {name: np.array(predictions[name], float) for name in _NUMBERS}  # None is NaN
+    own = np.array(predictions["answer_from"]) != "prediction"  # else it is what is predicted, and that says nothing
+    sides = [
+        {
+            "accuracy": np.where(own, columns[f"answer_rank_{side}"] == 1, np.nan),
+            **{name: columns[f"{name}_{side}"] for name in _STORED},
+            "gap": columns[f"answer_logprob_{side}"] - columns[f"foil_logprob_{side}"],
+        }
+        for side in SIDES
+    ]
+    found = {name: _Measured(sides[0][name], sides[1][name], sides[1][name] - sides[0][name]) for name in sides[0]}
+    flipped = columns["predicted_id_before"] != columns["predicted_id_after"]
+    return found | {
+        "kl": _Measured(None, None, columns["kl"]),
+        "flipped": _Measured(None, None, flipped.astype(float)),
     }
-    found["kl"] = None, None, columns["kl"]
-    found["flipped"] = None, None, (columns["predicted_id_before"] != columns["predicted_id_after"]).astype(float)
-    return found
 
 
-def _summary(values: dict[str, Any], rows: Array, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
-    drawn = draw_units(rng, len(rows))
+def _summary(values: dict[str, _Measured], rows: Array, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
+    unit = deal(rng, len(rows), min(len(rows), BINS))
+    drawn = draw_units(rng, int(unit.max()) + 1)
     for measure in MEASURED:
         before, after, change = (None if some is None else some[rows] for some in values[measure])
+        assert change is not None
         known = ~np.isnan(change)
         if not known.any():
             continue
-        found = estimate("change", drawn, np.where(known, change, 0)[:, None], known[:, None].astype(float))
-        ends = {"before": before, "after": after}
+        if measure == "flipped":
+            found = proportion("change", np.array([change.sum()]), len(change))
+        else:
+            sums, counts = (np.bincount(unit, some)[:, None] for some in (np.where(known, change, 0), known))
+            found = estimate("change", drawn, sums, counts)
         yield {
             "measure": measure,
             "n": int(known.sum()),
-            **{name: None if some is None else float(some[known].mean()) for name, some in ends.items()},
+            "before": None if before is None else float(before[known].mean()),
+            "after": None if after is None else float(after[known].mean()),
             **{name: None if np.isnan(some[0]) else float(some[0]) for name, some in found.items()},
         }
 
 
-def _largest(
-    values: dict[str, Any], rows: Array, predictions: dict[str, list[Any]], texts: Sequence[str]
-) -> Iterator[dict[str, Any]]:
-    for measure in LARGEST:
-        change = values[measure][2][rows]
-        known = rows[~np.isnan(change)]
-        order = known[np.argsort(-np.abs(values[measure][2][known]), kind="stable")]
+def _largest(values: dict[str, _Measured], rows: Array, predictions: Columns) -> Iterator[dict[str, Any]]:
+    """Prompts that change equally come by their divergence; one that does not change is none."""
+    for measure in MEASURED:
+        change, kl = (np.abs(values[name].change[rows]) for name in (measure, "kl"))
+        order = rows[np.lexsort([-kl, -np.nan_to_num(change)])][: int(np.sum(change > 0))]
         for place, row in enumerate(order[:SHOWN].tolist(), 1):
             yield {
                 "measure": measure,
                 "place": place,
                 "prompt_id": predictions["prompt_id"][row],
-                "change": float(values[measure][2][row]),
-                **{
-                    f"predicted_{side}": texts[predictions[f"predicted_id_{side}"][row]] for side in ("before", "after")
-                },
+                "change": float(values[measure].change[row]),
+                **{name: predictions[name][row] for name in ("answer", "predicted_before", "predicted_after")},
             }
 
 

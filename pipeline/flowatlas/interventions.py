@@ -40,7 +40,9 @@ def check(model: Model, edits: Collection[Edit], means: Means | None = None) -> 
     for edit in edits:
         _exists(model, edit.component)
         if edit.action == "mean" and means is None:
-            raise ConfigError(f"{edit}: the mean over a dataset is not known here")
+            raise ConfigError(f"{edit}: the mean over a dataset is not known here: give a run, which has one")
+        if edit.value is not None and abs(edit.value) > torch.finfo(model.weights_dtype).max:
+            raise ConfigError(f"{edit}: the model's numbers ({model.weights_dtype}) do not go so far")
 
 
 def _exists(model: Model, component: Component) -> None:

@@ -1,5 +1,6 @@
 """Interventions in a site: what the page over the corpus reads in files of their own, what a prompt's page reads in buckets."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -7,55 +8,56 @@ import numpy as np
 import pyarrow as pa
 
 from flowatlas.intervention_store import Stored, stored
-from flowatlas.schema_interventions import OF_PROMPTS
-from flowatlas.site_data import RunReader, Vocabulary, bare, encode
+from flowatlas.schema_interventions import INTERVENTION_TABLES, OF_PROMPTS
+from flowatlas.site_data import RunReader, bare
 from flowatlas.site_stats import write_cut
 
 FOLDER = "interventions"
-_TEXTS = {  # columns of ids, and the columns of texts that the page is given beside them
-    "predictions": {
-        "predicted_id_before": "predicted_before",
-        "predicted_id_after": "predicted_after",
-        "answer_id": "answer",
-        "foil_id": "foil",
-    },
-    "lens": {"token_id": "token"},
-}
+_OURS = ("identity", "shards", "version", "files", "seconds")  # of a marker, nothing to a reader of the page
 
 
-def write_interventions(reader: RunReader, folder: Path, n: int) -> list[dict[str, Any]]:
-    """Write `folder/interventions/<name>/` for each of a run; returns their markers with the files of each table.
+class SiteInterventions:
+    """The interventions of a run on their way into its folder of a site, in buckets of n prompts."""
 
-    Tables of prompts are cut into buckets of n prompts. Raises RunError for one that cannot be read.
-    """
-    return [_write_one(reader, one, folder, n) for one in stored(reader)]
+    def __init__(self, reader: RunReader, n: int) -> None:
+        self.stored = list(stored(reader)) if reader.has(FOLDER) else []
+        self._reader, self._n = reader, n
+        self._part = lru_cache(len(self.stored) * len(OF_PROMPTS))(
+            lambda one, name, shard: self.stored[one].part(name, shard)
+        )
 
+    @property
+    def places(self) -> dict[str, tuple[int, str]]:
+        """By folder of a table's buckets, whose it is, counted from 0, and the table."""
+        named = enumerate(self.stored)
+        return {f"{FOLDER}/{one.marker['folder']}/{name}": (i, name) for i, one in named for name in OF_PROMPTS}
 
-def _write_one(reader: RunReader, one: Stored, folder: Path, n: int) -> dict[str, Any]:
-    place = f"{FOLDER}/{one.marker['folder']}"
-    tables = {name: write_cut(one.read(name), folder, f"{place}/{name}", ("group",)) for name in ("summary", "largest")}
-    for name in OF_PROMPTS:
-        table = _with_texts(one.read(name), _TEXTS.get(name, {}), reader.vocabulary)
-        tables[name] = _write_buckets(table, folder, f"{place}/{name}", n)
-    kept = {name: value for name, value in one.marker.items() if name not in ("identity", "shards", "version")}
-    return kept | {"tables": tables}
+    def write_whole(self, folder: Path) -> list[dict[str, Any]]:
+        """Write what is over all prompts into a run's folder; returns markers with the files of these tables.
 
+        Raises RunError for one that cannot be read.
+        """
+        return [self._write_whole(one, folder) for one in self.stored]
 
-def _with_texts(table: pa.Table, texts: dict[str, str], vocabulary: Vocabulary) -> pa.Table:
-    for ids, name in texts.items():
-        found = [None if id_ is None else vocabulary.texts([id_])[0] for id_ in table[ids].to_pylist()]
-        table = table.append_column(name, pa.array(found, pa.string()))
-    return bare(table)
+    def bucket(self, k: int) -> dict[str, pa.Table]:
+        """The rows of bucket k, by `places`. Raises RunError for what cannot be read."""
+        return {place: self._rows(one, name, k) for place, (one, name) in self.places.items()}
 
+    def _write_whole(self, one: Stored, folder: Path) -> dict[str, Any]:
+        place = f"{FOLDER}/{one.marker['folder']}"
+        tables = {
+            name: write_cut(self._reader.kept(one.read(name)), folder, f"{place}/{name}", ("group",))
+            for name in INTERVENTION_TABLES
+            if name not in OF_PROMPTS
+        }
+        return {name: value for name, value in one.marker.items() if name not in _OURS} | {"tables": tables}
 
-def _write_buckets(table: pa.Table, folder: Path, name: str, n: int) -> dict[str, Any]:
-    """Cut a table sorted by prompt_id; returns its entry of the index."""
-    ids = table["prompt_id"].to_numpy()
-    entry: dict[str, Any] = {"rows": table.num_rows, "bytes": 0, "buckets": sorted(set((ids // n).tolist()))}
-    for k in entry["buckets"]:
-        begin, end = np.searchsorted(ids, [k * n, (k + 1) * n])
-        data, path = encode(table.slice(begin, end - begin)), folder / name / f"bucket-{k}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-        entry["bytes"] += len(data)
-    return entry
+    def _rows(self, one: int, name: str, k: int) -> pa.Table:
+        first, stop, size = k * self._n, (k + 1) * self._n, self._reader.plan.shard_size
+        pieces = [INTERVENTION_TABLES[name].empty()]
+        for shard in self._reader.shards:
+            if shard * size < stop and first < (shard + 1) * size:
+                table = self._part(one, name, shard)
+                begin, end = np.searchsorted(table["prompt_id"].to_numpy(), [first, stop])
+                pieces.append(table.slice(begin, end - begin))
+        return bare(self._reader.kept(pa.concat_tables(pieces)).combine_chunks())
