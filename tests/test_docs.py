@@ -121,7 +121,7 @@ def test_modules_import_only_downwards(module):
 
 LAYERS = (
     "errors schema schema_stats schema_compared config validation clock files families inference kinds_of_tokens signals"
-    " hosts seal front_page component_names edits edit_lists schema_audit schema_interventions",
+    " hosts seal front_page component_names edits edit_lists schema_audit schema_interventions names_file",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
     " stream activations interventions greedy generation shards plan manifest memory workers claims"
     " means",
@@ -134,7 +134,7 @@ LAYERS = (
     " run_means run_model removals audit audit_sets audit_trials audit_curves audit_store"
     " intervention_store intervention_stats site_interventions intervene intervene_prompt intervene_command"
     " live_request live_model live_jobs live_site live_server live_command"
-    " selection selected bucket_sizes site_run site_check publish cli_site",
+    " selection selected bucket_sizes site_run site_check publish cli_site notebook",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 
