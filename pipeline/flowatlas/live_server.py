@@ -167,7 +167,3 @@ class LiveHandler(SiteHandler):
         data = json.dumps(content).encode()
         self._head(code, {"Content-Type": "application/json", "Content-Length": str(len(data))})
         self.wfile.write(data)
-
-    def end_headers(self) -> None:
-        self.send_header("Referrer-Policy", "no-referrer")  # the address holds the token
-        super().end_headers()
