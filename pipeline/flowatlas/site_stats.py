@@ -20,7 +20,7 @@ from flowatlas.schema_stats import ORDERS
 from flowatlas.site_data import bare, encode
 from flowatlas.stats import Stats
 
-FILE_BYTES = 1_000_000
+FILE_BYTES = 100_000  # a page fetches a file whole, and every query on it decodes its columns whole
 MOST_COMPARED = 15  # pairs of runs: comparing them all would take as long as making the site of many runs
 
 
