@@ -1,7 +1,8 @@
 """`make measure`: what the page costs (first paint, bytes, clicks, frames), printed and put into docs/explorer.md.
 
-Everything runs on this machine: the whole demo, a part of it with another floor, and a 64-token prompt of a random 32-layer model, made anew, served by
-`flowatlas serve`, in a Chromium without a window or a graphics card. Exit code 1 when a limit is missed.
+Everything runs on this machine: the whole demo, a part of it with another floor, and a 64-token prompt of a random
+32-layer model, made anew, served by `flowatlas serve`, in a Chromium without a window or a graphics card. Exit code 1
+when a limit is missed.
 """
 
 import argparse
