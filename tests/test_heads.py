@@ -30,7 +30,6 @@ def test_no_other_heads_of_the_model_are_missed_as_much(findings, name):
     """Against every other set of as many heads, those that share a head with the found ones included."""
     finding = findings[name]
     assert finding.place == 1, finding
-    assert finding.drop > 1.3 * max(finding.others.values()), finding
 
 
 def test_subword_heads_are_missed_above_all_after_later_pieces(findings):

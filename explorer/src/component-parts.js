@@ -63,10 +63,9 @@ export function groupsPart(props) {
   const tau = nearestTau(stats.taus, state.tau);
   const { answer, text } = groupsQuestion(props);
   const { measure } = state;
-  const offered = Object.entries(MEASURES).filter(([id]) => of.component !== 'neuron' || !MEASURES[id].signed);
   return [
     h('h2', {}, 'Importance by group'),
-    h('div', { class: 'controls-row' }, selectField({ label: 'measure', value: measure, options: offered.map(([id, { name }]) => [id, name]), onChange: (next) => go({ measure: next }), testid: 'measure' }), byThreshold(measure) ? tauField(stats.taus, tau, (next) => go({ tau: next })) : null),
+    h('div', { class: 'controls-row' }, selectField({ label: 'measure', value: measure, options: Object.entries(MEASURES).map(([id, { name }]) => [id, name]), onChange: (next) => go({ measure: next }), testid: 'measure' }), byThreshold(measure) ? tauField(stats.taus, tau, (next) => go({ tau: next })) : null),
     ...answered(answer, 'Its importance by group', (rows) => {
       const title = `${componentName(of)}: ${MEASURES[measure].name}${byThreshold(measure) ? `, threshold ${tau}` : ''}`;
       const shown = rows.filter((row) => row[measure] !== null).map((row) => ({ ...estimateOf(row, measure), label: row.group === null ? 'all prompts' : showText(row.group), n: row[MEASURES[measure].of], strong: row.group === null, href: format(pageState('corpus', state.run, { group: row.group, measure })) }));

@@ -19,7 +19,8 @@ from flowatlas.schema import LATER_TABLES, TABLES
 from flowatlas.shards import Ledger, part_path
 from flowatlas.writer import write_parquet
 
-BUCKETED = ("prompts", "targets", "nodes", "edges", "lens", "components", "neurons", "writes", "logit_effects")
+BUCKETED = ("prompts", "targets", "nodes", "edges", "lens", "components", "neurons", "writes", "logit_effects",
+            "neuron_effects")  # fmt: skip
 EAGER = ("prompts", "targets", "nodes", "edges", "lens", "tokens")
 EAGER_BYTES = 400_000
 MAPS_BYTES = 200_000  # fetched only when a head is looked at, in buckets of their own
