@@ -98,7 +98,8 @@ LAYERS = (
     "columns vocabulary block_rows extract writer",
     "compose overrides neuron_tokens job fitting progress poison task finish run dry dry_stats sbatch local submit activity"
     " status audit audit_rules audit_stats site site_data server cli bench docs stats corpus sums importance contrasts pairs"
-    " positions roles by_kind examples part_tokens consensus prompt_map dataset_figures fidelity site_stats atlas compare",
+    " positions roles extra_columns by_kind examples part_tokens consensus prompt_map dataset_figures fidelity site_stats atlas"
+    " compare",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 

@@ -19,7 +19,7 @@ import { format, pageState } from './state.js';
 /** @typedef {import('./rows.js').Row} Row */
 /** @typedef {PageProps & { of: Component, data: import('./data.js').Data }} Props */
 
-const SPLITS = { position: 'by position', token: 'by sort of token', piece: 'by piece of a word', prediction: 'where the prediction is', extra: 'by' };
+const SPLITS = { position: 'by position', token: 'by sort of token', piece: 'by piece of a word', prediction: 'where the prediction is', extra: 'by', label: 'by' };
 const PICK_WORDS = { top: 'largest', decile: 'at each decile', random: 'at random' };
 
 /** Asks a question about the component. @param {Props} props @param {string} name @param {Record<string, string | number>} [more] */
@@ -86,7 +86,7 @@ export function kindsPart(props) {
       if (!rows.length) return [h('p', { class: 'empty' }, 'Splits are made of heads and MLPs whose nodes are stored on routes.')];
       const splits = [...new Set(rows.map((row) => `${row.split} ${row.key ?? ''}`))].map((split) => rows.filter((row) => `${row.split} ${row.key ?? ''}` === split));
       return [
-        h('p', { class: 'quiet' }, 'Position, sort and piece are of the token that is written to, over stored nodes, where an edge under the floor counts 0; the others are of the prompt.'),
+        h('p', { class: 'quiet' }, 'Position, sort, piece and labels of tokens are of the token that is written to, over stored nodes, where an edge under the floor counts 0; the others are of the prompt.'),
         h('div', { class: 'small-multiples' }, ...splits.map((own) => kindFigure(own, { width: Math.min(620, (width - (columns - 1) * 32) / columns), of, sql: sqlLink(state.run, text, `${componentName(of)} by kind`) }))),
       ];
     }, 6),

@@ -16,7 +16,7 @@ ROLES = (
     "previous token", "current token", "first token", "duplicate token", "induction", "same word", "same punctuation",
 )  # fmt: skip
 SOURCES = ("edges", "maps")
-SPLITS = ("position", "token", "piece", "prediction", "extra")
+SPLITS = ("position", "token", "piece", "prediction", "extra", "label")
 CHOICES = ("top", "decile", "random")
 PAIRS = ("moves", "writes", "fires")
 QUANTITIES = ("n_tokens", "answer_prob", "answer_rank")
@@ -113,10 +113,10 @@ _tables = (
     )),
     Table("by_kind", "a component among the positions or prompts of one kind", (
         *PART,
-        Column("split", category, "by position, token, piece of a word, correctness of the prediction, or an extra column", categories=SPLITS),
+        Column("split", category, "by position, token, piece of a word, correctness of the prediction, an extra column of prompts, or one with a label for each token", categories=SPLITS),
         Column("key", _text, "name of the extra column", null="another split"),
         Column("value", _text, "the kind"),
-        *interval("share", "mean share: over stored nodes (position, token, piece; what is under the floor counts 0) or of mean_share over prompts", range="0..1"),
+        *interval("share", "mean share: over stored nodes (position, token, piece, label; what is under the floor counts 0) or of mean_share over prompts", range="0..1"),
         Column("n", _i32, "nodes or prompts behind the mean", range=">= 1"),
         Column("n_prompts", _i32, "prompts behind it", unit="prompts", range=">= 1"),
     )),
