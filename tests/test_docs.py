@@ -2,16 +2,21 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
-from flowatlas import docs
+from flowatlas import cli, docs
 from flowatlas.compose import run_config
 from flowatlas.config import known_keys
 from flowatlas.families import FAMILIES, REFUSED, TEXT_PARTS
+from flowatlas.front_page import read_front_page
+from flowatlas.hosts import HOST_NAMES
+from flowatlas.schema_audit import AUDIT_TABLES
 from flowatlas.schema_compared import COMPARED_TABLES
 from flowatlas.schema_stats import STATS_TABLES
+from flowatlas.selection import OPTIONAL, read_selection
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -19,7 +24,7 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_tables_of_columns_are_the_schemas():
     assert docs.with_tables(README) == README, "run: python -m flowatlas.docs"
-    assert README.count("<details>") == 13 + len(STATS_TABLES) + len(COMPARED_TABLES)
+    assert README.count("<details>") == 14 + len(STATS_TABLES) + len(COMPARED_TABLES) + len(AUDIT_TABLES)
 
 
 def test_the_consoles_tables_are_the_schemas():
@@ -41,6 +46,25 @@ def test_the_page_of_models_is_the_table_of_families():
         assert f"`{kind}`" in page
 
 
+def test_the_page_of_publishing_is_what_the_commands_take(tmp_path):
+    """Its site.yaml is understood, its commands parse, its selections are read, and its lists are the code's."""
+    page = (ROOT / "docs" / "publishing.md").read_text()
+    example = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert example
+    (tmp_path / "site.yaml").write_text(example[1])
+    front = read_front_page(tmp_path / "site.yaml")
+    assert len(front.authors) == 3
+    assert front.runs["pronouns-gpt2"] == "GPT-2 small"
+    commands = re.findall(r"^    flowatlas (.*?)(?: +#.*)?$", page, re.M) + re.findall(
+        r"`flowatlas (publish[^`]+)`", page
+    )
+    parsed = [cli._parser().parse_args(shlex.split(line.replace("[RUN ...] ", ""))) for line in commands]
+    selections = [read_selection(args.select, "RUN") for args in parsed if getattr(args, "select", None)]
+    assert (len(parsed), len(selections)) == (10, 3)
+    assert set(re.findall(r"`([a-z-]+)`(?: \(default\))? \|", page)) >= set(HOST_NAMES)
+    assert f"They are {', '.join(f'`{name}`' for name in OPTIONAL)}" in page
+
+
 def test_links_lead_somewhere():
     for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
@@ -51,7 +75,9 @@ def test_links_lead_somewhere():
 def test_the_keys_it_names_exist():
     prose = README.split("<!-- tables")[0] + README.split("<!-- /tables -->")[1]
     named = set(
-        re.findall(r"\b(?:model|dataset|run|routes|lens|writes|neurons|maps)\.[a-z_]+(?:\.[a-z_]+)?(?==|`)", prose)
+        re.findall(
+            r"\b(?:model|dataset|run|routes|lens|writes|neurons|maps|knockouts)\.[a-z_]+(?:\.[a-z_]+)?(?==|`)", prose
+        )
     )
     unknown = {key for key in named if key not in known_keys()}
     assert named
@@ -90,16 +116,21 @@ def test_modules_import_only_downwards(module):
 
 
 LAYERS = (
-    "errors schema schema_stats schema_compared config validation clock files families inference kinds_of_tokens signals",
+    "errors schema schema_stats schema_compared config validation clock files families inference kinds_of_tokens signals"
+    " hosts seal front_page component_names edits"
+    " schema_audit",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
-    " stream activations shards plan manifest memory workers claims",
+    " stream activations interventions shards plan manifest memory workers claims"
+    " means",
     "kernels attention_kernel contributions",
-    "routes components attention lens guard",
-    "columns vocabulary block_rows extract writer",
+    "routes components attention lens guard target_routes under_edits",
+    "columns vocabulary block_rows extract writer stored_prompts knockouts",
     "compose overrides neuron_tokens job fitting progress poison task finish run dry dry_stats sbatch local submit activity"
-    " status audit audit_rules audit_stats site site_data server cli bench docs stats corpus sums importance contrasts pairs"
+    " status check check_rules check_stats site site_data server cli bench docs stats corpus sums importance contrasts pairs"
     " positions roles extra_columns by_kind examples part_tokens consensus prompt_map dataset_figures fidelity site_stats atlas"
-    " compare",
+    " compare"
+    " run_means run_model removals audit audit_sets audit_trials audit_curves audit_store"
+    " selection selected bucket_sizes site_run site_check publish cli_site",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 

@@ -1,5 +1,6 @@
 /** Which files of the site a query needs, and how much that is, before any of them is fetched. */
 
+import { bucketNumbers, countBuckets } from './buckets.js';
 import { comparedFiles, comparisonOf } from './compared.js';
 import { filesOf, statsOf } from './stats-data.js';
 import { promptsIn, tablesIn, wordsOf } from './sql-words.js';
@@ -20,7 +21,7 @@ export const MOST_BYTES = 64e6;
 /** @type {TableNote[]} */
 export const TABLES = tables;
 /** Those of the tables that have one in their names. */
-export const SCHEMAS = ['model', 'stats', 'compared'];
+export const SCHEMAS = ['model', 'stats', 'compared', 'audit'];
 const NAMES = TABLES.map(({ name }) => name);
 
 /** @param {RunIndex} index @param {string} name */
@@ -31,7 +32,8 @@ const byPrompt = (index) => NAMES.filter((name) => index.tables?.[name]);
 
 /** @param {RunIndex} index @param {string} name @param {import('./sql-words.js').Range[] | null} prompts */
 function bucketsOf(index, name, prompts) {
-  const { buckets, bytes } = index.tables[name];
+  const { buckets: listed, bytes } = index.tables[name];
+  const buckets = bucketNumbers(listed);
   const n = bucketSize(index, name);
   const needed = prompts === null ? buckets : buckets.filter((k) => prompts.some(([low, high]) => low < (k + 1) * n && high >= k * n));
   // Of a table of which nothing is needed one file is taken all the same: it knows the columns' types.
@@ -56,8 +58,8 @@ function comparedSource(index, short, other) {
 export function sourceOf(index, name, { prompts = null, other = null } = {}) {
   const table = /** @type {TableNote} */ (TABLES.find((one) => one.name === name));
   const [schema, short] = name.includes('.') ? name.split('.') : ['', name];
-  if (schema === 'stats') {
-    const files = filesOf(statsOf(index), short);
+  if (schema === 'stats' || schema === 'audit') {
+    const files = filesOf(schema === 'stats' ? statsOf(index) : index.audit, short);
     return { table, files: files.map(({ file }) => file), bytes: files.reduce((sum, one) => sum + one.bytes, 0) };
   }
   if (schema === 'compared') return { table, ...comparedSource(index, short, other) };
@@ -76,7 +78,7 @@ export function planOf(index, sql, other = null) {
   const prompts = promptsIn(words, cut);
   const sources = tablesIn(words, NAMES).map((name) => sourceOf(index, name, { prompts, other }));
   const bytes = sources.reduce((sum, one) => sum + one.bytes, 0);
-  const partly = prompts !== null && sources.some(({ table, files }) => cut.includes(table.name) && files.length < index.tables[table.name].buckets.length);
+  const partly = prompts !== null && sources.some(({ table, files }) => cut.includes(table.name) && files.length < countBuckets(index.tables[table.name].buckets));
   return { sources, bytes, prompts, partly, tooLarge: bytes > MOST_BYTES };
 }
 

@@ -7,6 +7,7 @@
  * @typedef {{ file: string, rows: number, bytes: number, keys?: Key[][] }} StatsFile
  * @typedef {{ rows: number, bytes: number, cut: string[], files: StatsFile[] }} StatsTable `cut`: at changes of these columns
  * @typedef {{ taus: number[], groups: string[], complete: boolean, n_prompts: number, tables: Record<string, StatsTable> }} StatsMarker
+ * @typedef {{ n_prompts: number, taus: number[], tables: Record<string, StatsTable> }} AuditMarker
  * @typedef {Record<string, Key | Key[]>} Wanted by column; one of several values where a list is given
  */
 
@@ -22,7 +23,7 @@ const holds = (key, cut, wanted) =>
 
 /**
  * The files of a table that can hold what is wanted. Pure.
- * @param {StatsMarker | null} stats @param {string} table @param {Wanted} [wanted] @returns {StatsFile[]} none: the site has no such table
+ * @param {Pick<StatsMarker, 'tables'> | null | undefined} stats @param {string} table @param {Wanted} [wanted] @returns {StatsFile[]} none: the site has no such table
  */
 export function filesOf(stats, table, wanted = {}) {
   const entry = stats?.tables[table];

@@ -8,13 +8,15 @@ import duckdb
 from flowatlas.corpus import quoted, views
 from flowatlas.errors import RunError
 from flowatlas.schema import MODEL_TABLES, TABLES
+from flowatlas.schema_audit import AUDIT_TABLES
 from flowatlas.schema_stats import STATS_TABLES
 from flowatlas.site_data import RunReader
 from flowatlas.stats import ensure
 
 
 class Atlas:
-    """A run's tables under their names, the model's under `model.`, the statistics under `stats.` (made when missing or stale).
+    """A run's tables under their names, the model's under `model.`, the statistics under `stats.` (made when missing or stale),
+    an audit's, where there is one, under `audit.`.
 
     Nothing is read before it is asked for. Raises RunError when made from what is no run with a done shard.
     """
@@ -25,10 +27,13 @@ class Atlas:
         self.connection = duckdb.connect()
         views(self.connection, self._reader)
         self._statistics = False
-        self.connection.execute("CREATE SCHEMA model")
+        self.connection.execute("CREATE SCHEMA model; CREATE SCHEMA audit")
         for name in MODEL_TABLES:
             if (path := self.run_dir / "model" / f"{name}.parquet").exists():
                 self.connection.execute(f"CREATE VIEW model.{name} AS SELECT * FROM read_parquet({quoted(path)})")
+        for name in AUDIT_TABLES:
+            if (path := self.run_dir / "audit" / f"{name}.parquet").exists():
+                self.connection.execute(f"CREATE VIEW audit.{name} AS SELECT * FROM read_parquet({quoted(path)})")
 
     @property
     def manifest(self) -> dict:
@@ -38,7 +43,8 @@ class Atlas:
     @property
     def tables(self) -> list[str]:
         """Names for `table` and SQL."""
-        return [*TABLES, *(f"model.{name}" for name in MODEL_TABLES), *(f"stats.{name}" for name in STATS_TABLES)]
+        schemas = {"model": MODEL_TABLES, "stats": STATS_TABLES, "audit": AUDIT_TABLES}
+        return [*TABLES, *(f"{schema}.{name}" for schema, tables in schemas.items() for name in tables)]
 
     def table(self, name: str) -> duckdb.DuckDBPyRelation:
         """A table as a relation: `.df()` is pandas, `.arrow()` Arrow. Raises RunError for a name that is none."""

@@ -33,6 +33,10 @@ def validate(config: Config) -> Config:
         _at_least(key, value, 1)
         if value > 32767:  # ranks are stored in 16 bits
             raise _bad(key, value, "32767 at most")
+    _at_least("knockouts.top_k", config.knockouts.top_k, 1)
+    part = config.knockouts.sample
+    if isinstance(part, bool) or not isinstance(part, int | float) or not 0 < part <= 1:
+        raise _bad("knockouts.sample", part, "a number above 0, at most 1")
     return config
 
 
