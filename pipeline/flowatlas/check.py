@@ -47,7 +47,7 @@ def check(run_dir: Path) -> list[str]:
         connection.close()
     problems += _means(run_dir, [marker for marker in markers.values() if marker])
     if len(sound) == len(markers):
-        problems += [*check_stats(run_dir), *_audit(run_dir)]
+        problems += [*check_stats(run_dir, manifest), *_audit(run_dir)]
     present = [marker for shard, marker in markers.items() if marker and shard in set(sound)]
     return problems + list(_manifest(run_dir, plan, manifest, present))
 
