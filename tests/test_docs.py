@@ -24,7 +24,7 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_tables_of_columns_are_the_schemas():
     assert docs.with_tables(README) == README, "run: python -m flowatlas.docs"
-    assert README.count("<details>") == 14 + len(STATS_TABLES) + len(COMPARED_TABLES) + len(AUDIT_TABLES)
+    assert README.count("<details>") == 15 + len(STATS_TABLES) + len(COMPARED_TABLES) + len(AUDIT_TABLES)
 
 
 def test_the_consoles_tables_are_the_schemas():

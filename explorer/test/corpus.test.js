@@ -136,7 +136,8 @@ describe('comparisons', () => {
 describe('examples and questions', () => {
   const example = { place: 1, choice: 'top', prompt_id: 4, dst: 9, src: 3, share: 0.2 };
   it('lead to the prompt with the edge, or the MLP’s neuron, selected', () => {
-    expect(exampleState('demo', head(1, 2), example)).toMatchObject({ id: 4, sel: '1.attn.9-3', head: 'L1H2' });
+    expect(exampleState('demo', head(1, 2), example)).toMatchObject({ id: 4, t: null, sel: '1.attn.9-3', head: 'L1H2' });
+    expect(exampleState('demo', head(1, 2), example, true)).toMatchObject({ id: 4, t: 9, sel: '1.attn.9-3' });
     expect(exampleState('demo', { component: 'neuron', layer: 2, expert: -1, index: 7 }, { ...example, src: 9 })).toMatchObject({ sel: '2.mlp.9', neuron: 'L2N7' });
   });
   it('long prompts show what stands around the marked tokens and the end', () => {
