@@ -6,6 +6,7 @@ import { h } from './dom.js';
 import { exact, fraction, plural, quantity } from './format.js';
 import { createMemo } from './memo.js';
 import { noSuchNeuron, widthOf } from './model-shape.js';
+import { createNameEditor } from './name-editor.js';
 import { createStatsPage, halfOf } from './page-parts.js';
 import { answered, factList } from './panel-parts.js';
 import { promotedLists } from './promoted.js';
@@ -49,6 +50,7 @@ function tokensPart(props) {
 export function createNeuronPage({ data, navigate }) {
   const fires = createDataTable({ id: 'fires', name: 'tokens-where-it-fires', first: 10 });
   const memo = createMemo();
+  const editor = createNameEditor();
 
   /** @param {import('./component-parts.js').PageProps} page */
   function render(page) {
@@ -58,7 +60,8 @@ export function createNeuronPage({ data, navigate }) {
     const refused = noSuchNeuron(page.index, { layer, expert, neuron });
     if (refused) return [h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, refused)];
     return [
-      neighbours(page.state.run, props.of, { layers: page.index.n_layers, inside: widthOf(page.index) }),
+      editor.update(page, page.state.name),
+      neighbours(props, widthOf(page.index)),
       ...standing(props),
       ...activationPart(props),
       h('div', { class: 'halves' }, h('section', {}, ...groupsPart({ ...props, width: halfOf(props.width) })), h('section', {}, h('h2', {}, 'Where it fires'), pairsPart(props, fires, 'fires', 'Tokens at which it is stored'))),
