@@ -37,6 +37,8 @@ KEYS = {
     "logit_effects": ("prompt_id", "target", "layer", "component", "index"),
     "neuron_effects": ("prompt_id", "layer", "expert", "neuron"),
     "maps": ("prompt_id", "layer", "head", "dst", "src"),
+    "answers": ("prompt_id", "number"),
+    "generated": ("prompt_id",),
     "knockouts": ("prompt_id", "layer", "component", "index", "removal"),
 }
 
@@ -132,7 +134,10 @@ RELATIONS = (
         """SELECT e.prompt_id FROM neuron_effects e LEFT JOIN targets t USING (prompt_id, target)
         LEFT JOIN neurons n ON n.prompt_id = e.prompt_id AND n.layer = e.layer AND n.expert = e.expert
         AND n.neuron = e.neuron AND n.pos = e.target
-        LEFT JOIN (SELECT prompt_id, max(target) AS last FROM targets GROUP BY ALL) l ON l.prompt_id = e.prompt_id
+        LEFT JOIN (
+            SELECT prompt_id, max(target) FILTER (n_given IS NULL OR target < n_given) AS last FROM targets
+            LEFT JOIN generated USING (prompt_id) GROUP BY prompt_id
+        ) l ON l.prompt_id = e.prompt_id
         WHERE n.neuron IS NULL OR e.target IS DISTINCT FROM l.last OR (t.foil_id IS NULL) <> (e.effect_foil IS NULL)""",
     ),
     Rule(
@@ -158,6 +163,19 @@ RELATIONS = (
         HAVING min(rank) <> 1 OR max(rank) <> count(*)""",
     ),
     Rule(
+        "answers",
+        "are of a prompt without a likeliest one, or with one that is not what its target explains",
+        """SELECT a.prompt_id FROM answers a LEFT JOIN targets t
+        ON t.prompt_id = a.prompt_id AND answer_from = 'dataset' AND answer_id = token_ids[1] AND explained
+        GROUP BY a.prompt_id HAVING count(*) FILTER (explained) <> 1 OR count(t.target) <> 1""",
+    ),
+    Rule(
+        "generated",
+        "say that more was given than the prompt has, or that a token was written at a position that is no target",
+        """SELECT g.prompt_id FROM generated g JOIN prompts p USING (prompt_id)
+        WHERE n_given > n_tokens OR NOT list_has_all(targets, range(n_given - 1, greatest(n_given, n_tokens - 1))::INT[])""",
+    ),
+    Rule(
         "maps",
         "are of a query whose shares sum to more than 1",
         f"""SELECT prompt_id FROM maps GROUP BY prompt_id, layer, dst HAVING sum(share::DOUBLE) > 1 + {SUM_TOLERANCE}""",
@@ -177,7 +195,8 @@ RELATIONS = (
     Rule(
         "knockouts",
         "are not at the last target",
-        """SELECT prompt_id FROM knockouts JOIN (SELECT prompt_id, max(target) AS last FROM targets GROUP BY ALL)
+        """SELECT prompt_id FROM knockouts JOIN (SELECT prompt_id, max(target) AS last FROM targets
+        LEFT JOIN generated USING (prompt_id) WHERE n_given IS NULL OR target < n_given GROUP BY ALL)
         USING (prompt_id) WHERE target <> last""",
     ),
     Rule(
