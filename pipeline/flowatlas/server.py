@@ -38,7 +38,8 @@ MIME = {
 # The page says the same of itself (explorer/vite.config.js), for hosts that send no such header.
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'nonce-flowatlas-editor';"
-    " img-src 'self' blob: data:; connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'"
+    " style-src-attr 'unsafe-inline'; img-src 'self' blob: data:; connect-src 'self'; worker-src blob:;"
+    " base-uri 'none'; form-action 'none'"
 )
 ALWAYS = {
     "Cache-Control": "no-cache",
