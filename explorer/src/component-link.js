@@ -1,4 +1,4 @@
-/** A component's name and label, by itself or in an edit: as a link where it has a page, and as the column of a table. */
+/** A component's name and label: as a link where it has a page, as the column of a table, and in an edit. */
 
 import { componentAddress, componentName, typedComponent } from './component-names.js';
 import { h } from './dom.js';

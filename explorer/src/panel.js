@@ -19,7 +19,7 @@ import { focusOf, naturalTab } from './tabs.js';
  * @typedef {import('./state.js').PromptState} PromptState
  * @typedef {import('./graph.js').GraphProps & { target: import('./data.js').Target | undefined, source: import('./data.js').Data,
  *   state: PromptState, onSelect: (key: string | null) => void,
- *   onGo: (change: Partial<PromptState>, replace?: boolean) => void }} Given `onGo` changes the state, `onSelect` as a click on the graph does
+ *   onGo: (change: Partial<PromptState>, replace?: boolean) => void, without: import('./live.js').Without }} Given `onGo` changes the state, `onSelect` as a click on the graph does
  * @typedef {Given & { ask: import('./resources.js').Ask, memo: (key: string, make: () => Element) => Element, width: number,
  *   focus: import('./tabs.js').Focus, sorting: import('./table.js').Sorting }} PanelProps `ask` and `memo` keys are of this
  *   prompt; `width` is the room in pixels; `focus` is the node that the selection is about

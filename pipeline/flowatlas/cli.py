@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 
-from flowatlas import __version__, cli_site, signals
+from flowatlas import __version__, cli_site, live_command, signals
 from flowatlas.config import Config
 from flowatlas.errors import ConfigError, FlowatlasError
 
@@ -156,13 +156,6 @@ def _compare(args: argparse.Namespace) -> int:
     return 0
 
 
-def _serve(args: argparse.Namespace) -> int:
-    from flowatlas.server import serve
-
-    serve(args.site, args.port)
-    return 0
-
-
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message} (see `{self.prog} --help`)")
@@ -211,10 +204,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--out", type=Path, metavar="FOLDER", help="also write components.parquet and prompts.parquet")
     compare.set_defaults(command=_compare)
     cli_site.add_commands(commands)
-    serve = commands.add_parser("serve", help="look at a site locally")
-    serve.add_argument("site", type=Path, metavar="SITE", help="a folder that `flowatlas site` wrote")
-    serve.add_argument("--port", type=_port, default=8000, help="default 8000; 0 takes any free one")
-    serve.set_defaults(command=_serve)
+    live_command.add_commands(commands, _port)
     return parser
 
 

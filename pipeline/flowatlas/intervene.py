@@ -25,6 +25,7 @@ from flowatlas.means import Means
 from flowatlas.models import Model
 from flowatlas.schema_interventions import INTERVENTION_TABLES, OF_PROMPTS, TEXTS
 from flowatlas.site_data import RunReader
+from flowatlas.stored_prompts import given_targets
 from flowatlas.tokens import load_tokenizer
 
 _FEW = 64  # prompts that are generated from at once
@@ -166,12 +167,13 @@ def continuations(
 
 def asked(reader: RunReader, shard: int) -> Iterator[Asked]:
     """The prompts of a shard at their last target, with the run's answer and foil there."""
-    targets = {
-        row["prompt_id"]: row for row in reader.shard("targets", shard).to_pylist()
-    }  # ascending: the last one stays
+    generated = reader.shard("generated", shard)
+    given = given_targets(reader.shard("targets", shard), generated)
+    targets = {row["prompt_id"]: row for row in given.to_pylist()}  # ascending: the last one stays
+    n_given = dict(zip(generated["prompt_id"].to_pylist(), generated["n_given"].to_pylist(), strict=True))
     for row in reader.shard("prompts", shard).select(["prompt_id", "group", "token_ids"]).to_pylist():
         at = targets[row["prompt_id"]]
-        ids = tuple(row["token_ids"])
+        ids = tuple(row["token_ids"][: n_given.get(row["prompt_id"])])
         yield Asked(
             row["prompt_id"], row["group"], ids, at["target"], at["answer_id"], at["foil_id"], at["answer_from"]
         )  # fmt: skip
