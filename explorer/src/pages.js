@@ -12,6 +12,7 @@ const LOADERS = {
   head: async (options) => (await import('./head-page.js')).createHeadPage(options),
   neuron: async (options) => (await import('./neuron-page.js')).createNeuronPage(options),
   search: async (options) => (await import('./search.js')).createSearch(options),
+  names: async (options) => (await import('./names-page.js')).createNamesPage(options),
   map: async (options) => (await import('./prompt-map.js')).createPromptMap(options),
   data: async (options) => (await import('./dataset.js')).createDataset(options),
   trust: async (options) => (await import('./trust.js')).createTrust(options),
@@ -19,10 +20,10 @@ const LOADERS = {
   compare: async (options) => (await import('./runs.js')).createRuns(options),
 };
 
-/** In the header: the view that a name leads to, and the views under which it is marked. @type {[string, Exclude<PageView, 'compare' | 'head' | 'neuron'>, PageView[]][]} */
+/** In the header: the view that a name leads to, and the views under which it is marked. @type {[string, Exclude<PageView, 'compare' | 'head' | 'neuron' | 'names'>, PageView[]][]} */
 export const NAVIGATION = [
   ['Corpus', 'corpus', ['corpus', 'contrast']],
-  ['Components', 'search', ['search', 'head', 'neuron']],
+  ['Components', 'search', ['search', 'head', 'neuron', 'names']],
   ['Map', 'map', ['map']],
   ['Data', 'data', ['data']],
   ['SQL', 'sql', ['sql']],
