@@ -49,7 +49,7 @@ def cell(value: object) -> str:
         return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
     if isinstance(value, str):
         text = value if len(value) <= LONGEST else f"{value[:LONGEST]}…"
-        return f"`{text}`".replace("|", "·")
+        return "`" + text.replace("|", "\\|") + "`"
     return "null" if value is None else str(value)
 
 
