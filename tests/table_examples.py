@@ -13,7 +13,7 @@ from flowatlas.atlas import Atlas
 
 PAGE = Path(__file__).parents[1] / "docs" / "tables.md"
 BLOCK = re.compile(
-    r"(### (?P<table>[\w/]+)\n(?:(?!\n#).)*?```sql\n(?P<sql>.*?)\n```\n)(?P<answer>\n(?:\|.*\n)+)?", re.DOTALL
+    r"(### (?P<table>[\w/]+)\n(?:(?!\n#).)*?```sql\n(?P<sql>.*?)\n```\n)(?P<answer>\n(?:\|[^\n]*\n)+)?", re.DOTALL
 )
 LONGEST = 48
 
