@@ -1,6 +1,6 @@
 """Makes the statistics that the explorer's tests read: `python explorer/test/make_golden_stats.py`, from 40 prompts of the demo.
 
-Beside them the run's audit, and what was knocked out of its prompts.
+Beside them the run's audit, what was knocked out of its prompts, and an intervention as a site has it.
 """
 
 import shutil
@@ -10,6 +10,9 @@ import tempfile
 from pathlib import Path
 
 from flowatlas.schema_stats import STATS_TABLES
+from flowatlas.site_data import RunReader, encode
+from flowatlas.site_interventions import SiteInterventions
+from flowatlas.site_run import write
 
 STATS = Path(__file__).parent / "golden" / "site" / "data" / "demo" / "stats"
 
@@ -28,6 +31,16 @@ def main() -> None:
         shutil.copyfile(run / "audit" / "curves.parquet", STATS.parent / "audit_curves.parquet")
         for table in ("knockouts", "components"):
             shutil.copyfile(run / table / "part-00000.parquet", STATS.parent / f"{table}.parquet")
+        edits = ("L1H1=off", "L2N5=on", "--name", "golden", "--generate", "5")
+        subprocess.run([sys.executable, "-m", "flowatlas.cli", "intervene", str(run), *edits], check=True)
+        _write_buckets(SiteInterventions(RunReader(run), n=20), STATS.parent)
+
+
+def _write_buckets(interventions: SiteInterventions, folder: Path) -> None:
+    interventions.write_whole(folder)
+    for k in range(2):
+        for place, table in interventions.bucket(k).items():
+            write(folder / place / f"bucket-{k}.parquet", encode(table))
 
 
 if __name__ == "__main__":

@@ -5,10 +5,12 @@ from types import TracebackType
 
 import duckdb
 
+from flowatlas import intervention_store
 from flowatlas.corpus import quoted, views
 from flowatlas.errors import RunError
 from flowatlas.schema import MODEL_TABLES, TABLES
 from flowatlas.schema_audit import AUDIT_TABLES
+from flowatlas.schema_interventions import INTERVENTION_TABLES
 from flowatlas.schema_stats import STATS_TABLES
 from flowatlas.site_data import RunReader
 from flowatlas.stats import ensure
@@ -16,7 +18,7 @@ from flowatlas.stats import ensure
 
 class Atlas:
     """A run's tables under their names, the model's under `model.`, the statistics under `stats.` (made when missing or stale),
-    an audit's, where there is one, under `audit.`.
+    an audit's, where there is one, under `audit.`, those of all interventions together under `interventions.`.
 
     Nothing is read before it is asked for. Raises RunError when made from what is no run with a done shard.
     """
@@ -27,13 +29,17 @@ class Atlas:
         self.connection = duckdb.connect()
         views(self.connection, self._reader)
         self._statistics = False
-        self.connection.execute("CREATE SCHEMA model; CREATE SCHEMA audit")
+        self.connection.execute("CREATE SCHEMA model; CREATE SCHEMA audit; CREATE SCHEMA interventions")
         for name in MODEL_TABLES:
             if (path := self.run_dir / "model" / f"{name}.parquet").exists():
                 self.connection.execute(f"CREATE VIEW model.{name} AS SELECT * FROM read_parquet({quoted(path)})")
         for name in AUDIT_TABLES:
             if (path := self.run_dir / "audit" / f"{name}.parquet").exists():
                 self.connection.execute(f"CREATE VIEW audit.{name} AS SELECT * FROM read_parquet({quoted(path)})")
+        edited = list(intervention_store.stored(self._reader))
+        for name in INTERVENTION_TABLES if edited else ():
+            paths = ", ".join(quoted(path) for one in edited for path in one.files(name))
+            self.connection.execute(f"CREATE VIEW interventions.{name} AS SELECT * FROM read_parquet([{paths}])")
 
     @property
     def manifest(self) -> dict:
@@ -43,7 +49,12 @@ class Atlas:
     @property
     def tables(self) -> list[str]:
         """Names for `table` and SQL."""
-        schemas = {"model": MODEL_TABLES, "stats": STATS_TABLES, "audit": AUDIT_TABLES}
+        schemas = {
+            "model": MODEL_TABLES,
+            "stats": STATS_TABLES,
+            "audit": AUDIT_TABLES,
+            "interventions": INTERVENTION_TABLES,
+        }
         return [*TABLES, *(f"{schema}.{name}" for schema, tables in schemas.items() for name in tables)]
 
     def table(self, name: str) -> duckdb.DuckDBPyRelation:
