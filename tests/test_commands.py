@@ -42,6 +42,7 @@ NOT_RUN = {
     "python -m pytest": "this is it",
     "flowatlas submit": "starts jobs; tests/test_submit.py and tests/test_slurm.py do it",
     "flowatlas serve": "serves until it is interrupted; every browser test starts it (tests/e2e/stage.py)",
+    "flowatlas try": "serves a page until it is interrupted; tests/test_live_server.py",
     "flowatlas publish": "makes a branch of the repository that it stands in; tests/test_publish.py does it",
     "flowatlas status .* --watch": "ends with a run that is not complete yet",
     "flowatlas run -m": "sweeps by submitit, which is no dependency; test_config sweeps",
@@ -170,7 +171,8 @@ def _lend(tour: Path, page: Path, folder: Path) -> None:
     (folder / "data" / "runs" / "demo").symlink_to(tour / "data" / "runs" / "tour")
     (folder / "RUN").symlink_to(tour / "data" / "runs" / "tour")
     for example in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL)[:1]:
-        (folder / "site.yaml").write_text(example)
+        for name in ("site.yaml", "interventions.yaml"):
+            (folder / name).write_text(example)
 
 
 def test_reasons_are_needed() -> None:
