@@ -3,8 +3,9 @@
 import { askAbout, examplesPart, groupsPart, neighbours, pairsPart, standing } from './component-parts.js';
 import { createDataTable } from './data-table.js';
 import { h } from './dom.js';
-import { exact, fraction, integer, plural, quantity } from './format.js';
+import { exact, fraction, plural, quantity } from './format.js';
 import { createMemo } from './memo.js';
+import { noSuchNeuron, widthOf } from './model-shape.js';
 import { createNameEditor } from './name-editor.js';
 import { createStatsPage, halfOf } from './page-parts.js';
 import { answered, factList } from './panel-parts.js';
@@ -56,10 +57,11 @@ export function createNeuronPage({ data, navigate }) {
     const { layer, expert, neuron } = /** @type {import('./details.js').Neuron} */ (parseNeuron(page.state.name));
     const props = { ...page, data, of: { component: 'neuron', layer, expert, index: neuron } };
     memo.turn();
-    if (layer >= page.index.n_layers) return [h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, `This model has no layer ${layer}: its layers are L0 to L${integer(page.index.n_layers - 1)}.`)];
+    const refused = noSuchNeuron(page.index, { layer, expert, neuron });
+    if (refused) return [h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, refused)];
     return [
       editor.update(page, page.state.name),
-      neighbours(props, null),
+      neighbours(props, widthOf(page.index)),
       ...standing(props),
       ...activationPart(props),
       h('div', { class: 'halves' }, h('section', {}, ...groupsPart({ ...props, width: halfOf(props.width) })), h('section', {}, h('h2', {}, 'Where it fires'), pairsPart(props, fires, 'fires', 'Tokens at which it is stored'))),

@@ -4,6 +4,7 @@ import { componentLink } from './component-link.js';
 import { componentAddress, componentName, componentState, typedComponent } from './component-names.js';
 import { h } from './dom.js';
 import { clip, exact, fraction, integer, oneLine, plural, showText } from './format.js';
+import { noSuchNeuron } from './model-shape.js';
 import { nameWords } from './name-label.js';
 import { createStatsPage } from './page-parts.js';
 import { answered, signed, tokenMark } from './panel-parts.js';
@@ -31,6 +32,8 @@ function namedPart({ index, state }) {
   if (!of) return [];
   const there = of.layer < index.n_layers && (of.component !== 'head' || of.index < index.n_heads);
   if (!there) return [h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, `This model has no ${componentName(of)}: its layers are L0 to L${index.n_layers - 1}, each with ${plural(index.n_heads, 'head')}.`)];
+  const refused = of.component === 'neuron' ? noSuchNeuron(index, { layer: of.layer, expert: of.expert, neuron: of.index }) : '';
+  if (refused) return [h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, refused)];
   return [h('ul', { class: 'found-list' }, componentLine(index, of, [' ', h('span', { class: 'quiet' }, of.component === 'head' || of.component === 'neuron' ? 'its page over all prompts' : 'in the ranking')], ''))];
 }
 
