@@ -58,6 +58,11 @@ def value_vectors(mlp: Any, places: Experts, expert: int) -> Tensor:
     return _inner(_inner(getattr(_inner(mlp), places.shared or "")).down_proj).weight.T
 
 
+def number(mlp: Any, places: Experts) -> int:
+    """How many experts a mixture has, the shared one included."""
+    return len(_inner(getattr(_inner(mlp), places.routed)).down_proj) + (places.shared is not None)
+
+
 def _linear(x: Tensor, projection: Any) -> Tensor:
     return F.linear(x, _inner(projection).weight)
 
