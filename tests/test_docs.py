@@ -12,6 +12,7 @@ from flowatlas.config import known_keys
 from flowatlas.families import FAMILIES, REFUSED, TEXT_PARTS
 from flowatlas.schema_compared import COMPARED_TABLES
 from flowatlas.schema_stats import STATS_TABLES
+from flowatlas.schema_vocab import VOCAB_TABLES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -19,13 +20,13 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_tables_of_columns_are_the_schemas():
     assert docs.with_tables(README) == README, "run: python -m flowatlas.docs"
-    assert README.count("<details>") == 13 + len(STATS_TABLES) + len(COMPARED_TABLES)
+    assert README.count("<details>") == 13 + len(STATS_TABLES) + len(VOCAB_TABLES) + len(COMPARED_TABLES)
 
 
 def test_the_consoles_tables_are_the_schemas():
     listed = json.loads((ROOT / "explorer" / "src" / "tables.json").read_text())
     assert listed == docs.tables_list(), "run: python -m flowatlas.docs"
-    for name in ("edges", "model.vocab", "stats.importance"):
+    for name in ("edges", "model.vocab", "stats.importance", "vocab.neurons"):
         assert name in [table["name"] for table in listed]
 
 
@@ -90,15 +91,15 @@ def test_modules_import_only_downwards(module):
 
 
 LAYERS = (
-    "errors schema schema_stats schema_compared config validation clock files families inference kinds_of_tokens signals",
+    "errors schema schema_stats schema_compared schema_vocab config validation clock files families inference kinds_of_tokens signals",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
     " stream activations shards plan manifest memory workers claims",
-    "kernels attention_kernel contributions",
+    "kernels attention_kernel contributions circuits neuron_clusters",
     "routes components attention lens guard",
     "columns vocabulary block_rows extract writer",
     "compose overrides neuron_tokens job fitting progress poison task finish run dry sbatch local submit activity status"
     " audit audit_rules audit_stats site site_data server cli bench docs stats corpus sums importance contrasts pairs"
-    " positions roles by_kind examples part_tokens consensus prompt_map dataset_figures fidelity site_stats atlas compare",
+    " vocab_heads vocab_clusters vocab vocab_command site_vocab check_vocab positions roles by_kind examples part_tokens consensus prompt_map dataset_figures fidelity site_stats atlas compare",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 

@@ -20,6 +20,7 @@ import targetsSql from './sql/targets.sql?raw';
 import topsSql from './sql/tops.sql?raw';
 import { nodeKey } from './routes.js';
 import { createStats } from './stats-data.js';
+import { createVocab } from './vocab-data.js';
 import { checkWhole } from './whole.js';
 
 /** The schema this page reads (`schema.py`, SCHEMA_VERSION). */
@@ -47,7 +48,7 @@ const SORTS = {
  *   prompt_pages: string[], page_size: number, n_layers: number, n_heads: number, parallel: boolean, floor: number,
  *   targets: any, counts: Record<string, number>, groups: Record<string, number>,
  *   tables: Record<string, { rows: number, bytes: number, buckets: number[] }>, version: string,
- *   maps?: { stored: boolean, floor: number, bucket_size: number }, stats?: import('./stats-data.js').StatsMarker | null, model_tables?: string[], compared?: import('./compared.js').Compared[] }} RunIndex
+ *   maps?: { stored: boolean, floor: number, bucket_size: number }, stats?: import('./stats-data.js').StatsMarker | null, vocab?: import('./vocab-data.js').VocabIndex | null, model_tables?: string[], compared?: import('./compared.js').Compared[] }} RunIndex
  * @typedef {{ prompt_id: number, source_id: string, text: string, group: string | null, pair_id: string | null,
  *   role: string | null, n_tokens: number, token_ids: number[], tokens: string[], targets: number[],
  *   answer_text: string | null, foil_text: string | null }} Prompt

@@ -4,6 +4,7 @@ import { comparedFiles, comparisonOf } from './compared.js';
 import { filesOf, statsOf } from './stats-data.js';
 import { promptsIn, tablesIn, wordsOf } from './sql-words.js';
 import tables from './tables.json';
+import { vocabFiles } from './vocab-data.js';
 
 /** A page fetches at most this much for one query. */
 export const MOST_BYTES = 64e6;
@@ -20,7 +21,7 @@ export const MOST_BYTES = 64e6;
 /** @type {TableNote[]} */
 export const TABLES = tables;
 /** Those of the tables that have one in their names. */
-export const SCHEMAS = ['model', 'stats', 'compared'];
+export const SCHEMAS = ['model', 'stats', 'vocab', 'compared'];
 const NAMES = TABLES.map(({ name }) => name);
 
 /** @param {RunIndex} index @param {string} name */
@@ -58,6 +59,10 @@ export function sourceOf(index, name, { prompts = null, other = null } = {}) {
   const [schema, short] = name.includes('.') ? name.split('.') : ['', name];
   if (schema === 'stats') {
     const files = filesOf(statsOf(index), short);
+    return { table, files: files.map(({ file }) => file), bytes: files.reduce((sum, one) => sum + one.bytes, 0) };
+  }
+  if (schema === 'vocab') {
+    const files = vocabFiles(index, short);
     return { table, files: files.map(({ file }) => file), bytes: files.reduce((sum, one) => sum + one.bytes, 0) };
   }
   if (schema === 'compared') return { table, ...comparedSource(index, short, other) };

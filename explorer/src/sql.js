@@ -21,7 +21,7 @@ export function literal(value) {
 
 /**
  * @param {string} sql
- * @param {Record<string, string | number | boolean | null>} values for `$name`
+ * @param {Record<string, string | number | boolean | null | (string | number)[]>} values for `$name`
  * @param {Record<string, string[] | string>} [parts] for `{name}`: files (an array), or a trusted fragment
  * @returns {string}
  */

@@ -21,14 +21,15 @@ const holds = (key, cut, wanted) =>
   });
 
 /**
- * The files of a table that can hold what is wanted. Pure.
- * @param {StatsMarker | null} stats @param {string} table @param {Wanted} [wanted] @returns {StatsFile[]} none: the site has no such table
+ * The files of a cut table that can hold what is wanted. Pure.
+ * @param {StatsTable | undefined} entry @param {Wanted} [wanted] @returns {StatsFile[]} none: the site has no such table
  */
-export function filesOf(stats, table, wanted = {}) {
-  const entry = stats?.tables[table];
-  if (!entry) return [];
-  return entry.files.filter(({ keys }) => !keys || keys.some((key) => holds(key, entry.cut, wanted)));
+export function filesIn(entry, wanted = {}) {
+  return entry ? entry.files.filter(({ keys }) => !keys || keys.some((key) => holds(key, entry.cut, wanted))) : [];
 }
+
+/** The same of a table of the statistics. @param {StatsMarker | null} stats @param {string} table @param {Wanted} [wanted] */
+export const filesOf = (stats, table, wanted = {}) => filesIn(stats?.tables[table], wanted);
 
 /** @param {{ query: import('./db.js').Db['query'], address: (index: RunIndex, path: string) => string }} options */
 export function createStats({ query, address }) {

@@ -23,6 +23,7 @@ from flowatlas.files import hash_json, json_text, remove, stale, swap_folder, te
 from flowatlas.schema import MODEL_TABLES, SCHEMA_VERSION, TABLES
 from flowatlas.site_data import BUCKETED, EAGER, SLIM, RunReader, bucket_size, encode, maps_bucket_size
 from flowatlas.site_stats import write_compared, write_stats
+from flowatlas.site_vocab import write_vocab
 from flowatlas.stats import Stats, ensure
 
 PAGE_SIZE = 20_000
@@ -133,6 +134,7 @@ def _write_run(reader: RunReader, data: Path, id_: str, stats: Stats | None, pro
     tables = _write_buckets(reader, folder, n, progress) | _write_maps(reader, folder, n_maps)
     _write_rejects(reader, folder / "rejects.parquet")
     model_tables = _copy_model(reader.run_dir, folder)
+    vocab = write_vocab(reader, folder)
     n_layers, n_heads, parallel = _shape(reader)
     index = {
         "schema_version": SCHEMA_VERSION,
@@ -144,7 +146,7 @@ def _write_run(reader: RunReader, data: Path, id_: str, stats: Stats | None, pro
         "bucket_size": n,
         # Goes into the addresses of the run's files, so that no cache gives a bucket of an older site.
         "version": hash_json(
-            [manifest["shards"], model_tables, stats and stats.marker["tables"], n, n_maps, __version__]
+            [manifest["shards"], model_tables, stats and stats.marker["tables"], vocab, n, n_maps, __version__]
         )[:12],
         "prompt_pages": pages,
         "page_size": PAGE_SIZE,
@@ -157,6 +159,7 @@ def _write_run(reader: RunReader, data: Path, id_: str, stats: Stats | None, pro
         "tables": tables,
         "model_tables": model_tables,
         "stats": write_stats(stats, folder) if stats else None,
+        "vocab": vocab,
         "eager": list(EAGER),
         "groups": groups,
     }
