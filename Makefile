@@ -55,7 +55,7 @@ test-explorer: explorer/node_modules/.done
 	@cd explorer && npm run --silent check && npm test --silent
 
 test-python: $(VENV)/.done explorer/dist/index.html browser slurm
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(VENV)/.done ## ruff and pyright
 	@$(BIN)/ruff check $(SOURCES) && $(BIN)/ruff format --check $(SOURCES) && $(BIN)/pyright

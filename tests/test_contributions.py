@@ -194,8 +194,11 @@ def test_the_torch_path_of_other_devices_equals_the_neurons_kernel(shape, seed):
     torch.testing.assert_close(kernels._neuron_proximity_torch(nodes, activation, w_out[: activation.shape[1]]), fused)
 
 
+TOKENS = st.integers(1, 40) | st.sampled_from([256, 257, 2049, 4100])  # in one block of the kernels, and in several
+
+
 @settings(max_examples=30)
-@given(st.integers(1, 5), st.integers(1, 9), st.integers(1, 40), st.integers(1, 2), st.integers(0, 10_000))
+@given(st.integers(1, 5), st.integers(1, 9), TOKENS, st.integers(1, 2), st.integers(0, 10_000))
 def test_the_torch_path_of_tokens_equals_the_cpu_kernels(n_row, n_pair, n_token, ends, seed):
     generator = torch.Generator().manual_seed(seed)
     scores = torch.randint(-4, 5, (n_row, n_token), generator=generator).double()  # with many ties
@@ -207,6 +210,14 @@ def test_the_torch_path_of_tokens_equals_the_cpu_kernels(n_row, n_pair, n_token,
     threshold = scores[row][:, :k]
     found = kernels._count_above_torch(scores, row, threshold)
     assert found.tolist() == kernels.count_above(scores, row, threshold).tolist()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("n_row", [0, 1, 50])
+def test_the_product_with_a_matrix_of_weights(dtype, n_row):
+    generator = torch.Generator().manual_seed(0)
+    x, w = (torch.randn(n, 96, generator=generator).to(dtype) for n in (n_row, 301))
+    torch.testing.assert_close(kernels.product(x, w), x @ w.T)
 
 
 def test_neurons_of_experts_are_compared_at_each_node_by_itself():

@@ -97,7 +97,7 @@ LAYERS = (
     "kernels attention_kernel contributions circuits neuron_clusters",
     "routes components attention lens guard",
     "columns vocabulary block_rows extract writer",
-    "compose overrides neuron_tokens job fitting progress poison task finish run dry sbatch local submit activity status"
+    "compose overrides neuron_tokens job fitting progress poison task finish run dry dry_stats sbatch local submit activity status"
     " audit audit_rules audit_stats site site_data server cli bench docs stats corpus sums importance contrasts pairs"
     " vocab_heads vocab_clusters vocab vocab_command site_vocab check_vocab positions roles by_kind examples part_tokens consensus prompt_map dataset_figures fidelity site_stats atlas compare",
 )

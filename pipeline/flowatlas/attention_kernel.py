@@ -20,7 +20,7 @@ from torch import Tensor
 
 from flowatlas.kernels import SUM_MAY_REORDER, TORCH_BUDGET, run_kernel
 
-_QUERY_BLOCK = 8  # queries that share one read of a value vector; their wholes fit the first-level cache
+_QUERY_BLOCK = 16  # queries that share one read of a value vector
 _ROWS = 32
 _KEYS = 64
 _SHORT = 80  # keys up to which preparing the second way costs more than it saves

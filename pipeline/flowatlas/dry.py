@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from flowatlas import neuron_tokens
+from flowatlas.dry_stats import statistics_seconds
 from flowatlas.extract import Extractor
 from flowatlas.fitting import Fitting
 from flowatlas.job import Job, count_text, make_batches
@@ -62,7 +63,9 @@ def print_plan(job: Job) -> None:
         f"shards    {len(ranges)} of {job.config.run.shard_size} rows, {done} done; batches of {job.batch_tokens} tokens"
     )
     cost, measured = _measure(job, prompts, reading)
-    print(f"time      about {human_seconds(cost.seconds)} in all on this machine (measured on {measured} prompts)")
+    print(
+        f"time      about {human_seconds(cost.seconds)} on this machine, statistics included (measured on {measured} prompts)"
+    )
     print(f"disk      about {cost.disk / 1e6:.1f} MB ({cost.disk / len(prompts) / 1e3:.0f} KB a prompt)")
     print(f"memory    about {cost.memory / 1e9:.1f} GB at most")
 
@@ -106,8 +109,10 @@ def _measure(job: Job, prompts: list[Prompt], reading: float) -> tuple[Cost, int
     neurons = neuron_tokens.seconds(
         model, job.located.weights_hash(), job.config.writes.top_k, joined["neurons"], factor
     )
+    statistics = statistics_seconds(job, model, joined, factor)
     held = in_memory * min(1, _SHARDS_HELD * job.config.run.shard_size / len(prompts))
-    cost = Cost(reading + loading + seconds + writing + neurons, packed * factor, memory + held)
+    whole = reading + loading + seconds + writing + neurons + statistics
+    cost = Cost(whole, packed * factor, memory + held)
     return cost, sum(sample.n_prompts for sample in samples)
 
 

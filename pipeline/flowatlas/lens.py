@@ -30,12 +30,12 @@ class Lens(NamedTuple):
 
 def project(final: FinalWeights, x: Tensor, scale: Tensor) -> Tensor:
     """z of x [row, d_model] under a given scale [row, 1]; returns [row, token], without constant and cap."""
-    return (final.centred(x) * (final.weight / scale * final.logit_scale)) @ final.w_u.T
+    return kernels.product(final.centred(x) * (final.weight / scale * final.logit_scale), final.w_u)
 
 
 def project_raw(final: FinalWeights, x: Tensor) -> Tensor:
     """x [row, d_model] through the unembedding without the final norm; returns logits [row, token]."""
-    scores = x @ final.w_u.T
+    scores = kernels.product(x, final.w_u)
     return _cap(final, (scores if final.b_u is None else scores + final.b_u) * final.logit_scale)
 
 
@@ -87,7 +87,7 @@ def answer_direction(final: FinalWeights, ids: Tensor, scale: Tensor) -> Tensor:
 
 def static_scores(final: FinalWeights, w_out: Tensor) -> Tensor:
     """What output rows [neuron, d_model] score for every token when scale and activation are 1; [neuron, token]."""
-    return (final.centred(w_out) * final.weight) @ final.w_u.T
+    return kernels.product(final.centred(w_out) * final.weight, final.w_u)
 
 
 def write_scale(final: FinalWeights, activation: Tensor, scale: Tensor) -> Tensor:
