@@ -70,7 +70,7 @@ export function groupsPart(props) {
     ...answered(answer, 'Its importance by group', (rows) => {
       const title = `${componentName(of)}: ${MEASURES[measure].name}${byThreshold(measure) ? `, threshold ${tau}` : ''}`;
       const shown = rows.filter((row) => row[measure] !== null).map((row) => ({ ...estimateOf(row, measure), label: row.group === null ? 'all prompts' : showText(row.group), n: row[MEASURES[measure].of], strong: row.group === null, href: format(pageState('corpus', state.run, { group: row.group, measure })) }));
-      if (!shown.length) return [h('p', { class: 'empty' }, rows.length ? `No prompt has ${MEASURES[measure].signed ? 'an effect of it stored' : 'it active above this threshold'}.` : 'Nothing is stored.')];
+      if (!shown.length) return [h('p', { class: 'empty' }, rows.length ? `No prompt has ${MEASURES[measure].signed ? 'an effect of it stored' : 'it active above this threshold'}.` : of.component === 'neuron' ? 'It is not among the listed neurons.' : 'Nothing is stored.')];
       return [forest({ rows: shown, name: 'by-group', title, unit: MEASURES[measure].unit, of: 'prompts', width: Math.min(width, 860), show: (value) => written(measure, value), kind: MEASURES[measure].signed ? 'signed' : of.component === 'head' ? '' : 'mlp', sql: sqlLink(state.run, text, title) })];
     }, 8),
   ];
@@ -139,6 +139,8 @@ export function examplesPart(props, memo) {
     h('h2', {}, 'Examples'),
     h('div', { class: 'controls-row' }, choiceField({ label: 'prompts', value: state.pick, options: PICKS.map((pick) => [pick, PICK_WORDS[pick]]), onChange: (pick) => go({ pick: /** @type {any} */ (pick) }), testid: 'pick' }), figureTools({ name: `examples-${componentName(of)}-${state.pick}`, table: () => examplesTable(answer.value ?? []), sql: sqlLink(state.run, text, 'these examples') })),
     ...answered(answer, 'Its examples', (rows) => {
+      const stored = of.component === 'neuron' && Boolean(askAbout(props, 'activation').answer.value?.length);
+      if (!rows.length && stored && state.pick !== 'decile') return [h('p', { class: 'empty' }, 'Examples are of the listed neurons; where the share of this one is largest is said above.')];
       if (!rows.length) return [h('p', { class: 'empty' }, state.pick === 'decile' ? 'It is stored in too few prompts for deciles.' : `It is stored in no prompt: its share is under the floor ${threshold(index.floor)} everywhere.`)];
       const examples = /** @type {import('./example-list.js').Example[]} */ (/** @type {unknown} */ (rows));
       return [

@@ -289,5 +289,6 @@ export function createData({ base, db }) {
   const details = createDetails({ query: db.query, rows, address });
   const expansion = createExpansions({ rows, address });
   const stats = createStats({ query: db.query, address });
-  return { warm, first, catalogue, run, list, neighbours, prompt, fetchAhead, lens, tops, pair, details, expansion, stats, ask: db.ask, address };
+  const vocab = createVocab({ query: db.query, address });
+  return { warm, first, catalogue, run, list, neighbours, prompt, fetchAhead, lens, tops, pair, details, expansion, stats, vocab, ask: db.ask, address };
 }

@@ -197,7 +197,7 @@ export function createDb() {
 
   /**
    * @param {string} sql text of a `.sql` file
-   * @param {Record<string, string | number | boolean | null>} values
+   * @param {Record<string, import('./sql.js').Value>} values
    * @param {Record<string, string[] | string>} parts arrays are addresses of Parquet files
    * @returns {Promise<import('./rows.js').Row[]>}
    */

@@ -11,6 +11,8 @@ const LOADERS = {
   contrast: async (options) => (await import('./contrast.js')).createContrast(options),
   head: async (options) => (await import('./head-page.js')).createHeadPage(options),
   neuron: async (options) => (await import('./neuron-page.js')).createNeuronPage(options),
+  clusters: async (options) => (await import('./clusters-page.js')).createClustersPage(options),
+  cluster: async (options) => (await import('./cluster-page.js')).createClusterPage(options),
   search: async (options) => (await import('./search.js')).createSearch(options),
   map: async (options) => (await import('./prompt-map.js')).createPromptMap(options),
   data: async (options) => (await import('./dataset.js')).createDataset(options),
@@ -19,10 +21,10 @@ const LOADERS = {
   compare: async (options) => (await import('./runs.js')).createRuns(options),
 };
 
-/** In the header: the view that a name leads to, and the views under which it is marked. @type {[string, Exclude<PageView, 'compare' | 'head' | 'neuron'>, PageView[]][]} */
+/** In the header: the view that a name leads to, and the views under which it is marked. @type {[string, Exclude<PageView, 'compare' | 'head' | 'neuron' | 'cluster'>, PageView[]][]} */
 export const NAVIGATION = [
   ['Corpus', 'corpus', ['corpus', 'contrast']],
-  ['Components', 'search', ['search', 'head', 'neuron']],
+  ['Components', 'search', ['search', 'head', 'neuron', 'clusters', 'cluster']],
   ['Map', 'map', ['map']],
   ['Data', 'data', ['data']],
   ['SQL', 'sql', ['sql']],

@@ -3,8 +3,10 @@
  * fragment that the caller took from a fixed list. Values are never pasted unquoted.
  */
 
+/** @typedef {string | number | boolean | null | (string | number)[]} Value */
+
 /**
- * @param {string | number | boolean | null | (string | number)[]} value
+ * @param {Value} value
  * @returns {string}
  */
 export function literal(value) {
@@ -21,7 +23,7 @@ export function literal(value) {
 
 /**
  * @param {string} sql
- * @param {Record<string, string | number | boolean | null | (string | number)[]>} values for `$name`
+ * @param {Record<string, Value>} values for `$name`
  * @param {Record<string, string[] | string>} [parts] for `{name}`: files (an array), or a trusted fragment
  * @returns {string}
  */

@@ -40,7 +40,7 @@ export function createStats({ query, address }) {
    * The answer of a `.sql` file on tables of statistics; no rows where one of them is not there.
    * @param {RunIndex} index @param {string} sql
    * @param {Record<string, Wanted>} tables `{importance}` in the SQL is that table; `wanted` only spares files, so the SQL says it again
-   * @param {Record<string, string | number | boolean | null>} [values] @param {Record<string, string[] | string>} [others] further parts of the SQL
+   * @param {Record<string, import('./sql.js').Value>} [values] @param {Record<string, string[] | string>} [others] further parts of the SQL
    * @returns {Promise<import('./rows.js').Row[]>}
    */
   async function rows(index, sql, tables, values = {}, others = {}) {

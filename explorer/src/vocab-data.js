@@ -41,11 +41,20 @@ export function vocabFiles(index, table, wanted = {}) {
   return names.map((file) => ({ file, bytes: bytes / names.length }));
 }
 
+/** The path of the one file with the tokens of a neuron. @param {RunIndex} index @param {import('./details.js').Neuron} of */
+export function tokenFile(index, { layer, expert, neuron }) {
+  const { block } = /** @type {{ block: number }} */ (index.vocab?.tables?.neuron_tokens);
+  return `vocab/neuron_tokens/${ownerName(layer, expert)}-${Math.floor(neuron / block)}.parquet`;
+}
+
 /** @param {{ query: import('./db.js').Db['query'], address: (index: RunIndex, path: string) => string }} options */
 export function createVocab({ query, address }) {
-  /** @param {RunIndex} index @param {string} sql @param {Record<string, import('./stats-data.js').Wanted>} tables `{table}` in the SQL, with what is wanted of it @param {Record<string, any>} values */
-  async function rows(index, sql, tables, values) {
-    const parts = Object.entries(tables).map(([name, wanted]) => [name, vocabFiles(index, name, wanted).map(({ file }) => address(index, file))]);
+  /**
+   * @param {RunIndex} index @param {string} sql @param {Record<string, import('./stats-data.js').Wanted>} tables `{table}` in the SQL, with what is wanted of it
+   * @param {Record<string, any>} values @param {Record<string, string>} [others] where the rows of a table lie in another order: `members` has those of `neurons` by cluster
+   */
+  async function answer(index, sql, tables, values, others = {}) {
+    const parts = Object.entries(tables).map(([name, wanted]) => [name, vocabFiles(index, others[name] ?? name, wanted).map(({ file }) => address(index, file))]);
     return parts.every(([, files]) => files.length) ? query(sql, values, Object.fromEntries(parts)) : [];
   }
 
@@ -66,11 +75,9 @@ export function createVocab({ query, address }) {
     const { typed, exact, every, sign } = asked;
     const postings = files.map((k) => address(index, `vocab/postings-${k}.parquet`));
     const values = { typed, exact, every, sign, component, n: typed.length };
-    return { rows: await query(postingsSql, values, { postings }), matches: found, looked, files: all };
+    const rows = await query(postingsSql, values, { postings });
+    return { rows: rows.map((row) => ({ ...row, tokens: row.tokens.split('\x1f') })), matches: found, looked, files: all };
   }
 
-  /** The one file with the tokens of a neuron. @param {RunIndex} index @param {import('./details.js').Neuron} of */
-  const tokenFile = (index, { layer, expert, neuron }) => address(index, `vocab/neuron_tokens/${ownerName(layer, expert)}-${Math.floor(neuron / (index.vocab?.tables?.neuron_tokens.block ?? 1))}.parquet`);
-
-  return { rows, search, tokenFile };
+  return { rows: answer, search };
 }

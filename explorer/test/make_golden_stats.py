@@ -1,5 +1,9 @@
-"""Makes the statistics that the explorer's tests read: `python explorer/test/make_golden_stats.py`, from 40 prompts of the demo."""
+"""Makes the statistics and the vocabulary that the explorer's tests read, from 40 prompts of the demo.
 
+Run it as `python explorer/test/make_golden_stats.py`.
+"""
+
+import json
 import shutil
 import subprocess
 import sys
@@ -7,19 +11,26 @@ import tempfile
 from pathlib import Path
 
 from flowatlas.schema_stats import STATS_TABLES
+from flowatlas.site_data import RunReader
+from flowatlas.site_vocab import write_vocab
 
-STATS = Path(__file__).parent / "golden" / "site" / "data" / "demo" / "stats"
+DEMO = Path(__file__).parent / "golden" / "site" / "data" / "demo"
+STATS, VOCAB = DEMO / "stats", DEMO / "vocab"
+ATLAS = ("vocab.store=true", "vocab.top_k=4", "vocab.directions=3", "vocab.pairs=5")
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "demo"
-        settings = ("model=demo", "dataset=demo", "run.limit=40", "neurons.top_k=2", f"run.dir={run}")
+        settings = ("model=demo", "dataset=demo", "run.limit=40", "neurons.top_k=2", *ATLAS, f"run.dir={run}")
         subprocess.run([sys.executable, "-m", "flowatlas.cli", "run", *settings], check=True)
         shutil.rmtree(STATS, ignore_errors=True)
         STATS.mkdir(parents=True)
         for table in STATS_TABLES:
             shutil.copyfile(run / "stats" / f"{table}.parquet", STATS / f"{table}.parquet")
+        shutil.rmtree(VOCAB, ignore_errors=True)
+        entry = write_vocab(RunReader(run), DEMO)
+        (VOCAB / "index.json").write_text(json.dumps(entry, indent=1) + "\n")
 
 
 if __name__ == "__main__":

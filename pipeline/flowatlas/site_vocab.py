@@ -43,8 +43,9 @@ SELECT word, token, token_id, component, layer, expert, index, direction, sign, 
 FROM found JOIN tokens USING (token_id)
 ORDER BY place, token_id, sign DESC, component DESC, layer, expert, index, direction
 """
+_NEURONS = "SELECT count(*) FROM (SELECT DISTINCT layer, expert, index FROM found WHERE component = 'neuron')"
 _WORDS = """
-SELECT word, any_value(place) AS place, count(*) AS n,
+SELECT word, count(*) AS n,
     count_if(component = 'neuron' AND sign = 1) AS promoted, count_if(component = 'neuron' AND sign = -1) AS suppressed
 FROM found JOIN tokens USING (token_id) GROUP BY word ORDER BY any_value(place)
 """
@@ -140,16 +141,16 @@ def _write_postings(vocabulary: Vocabulary, sources: list[str], place: Path) -> 
         connection.register("given", _tokens(vocabulary))
         connection.execute("CREATE TEMP TABLE tokens AS SELECT * FROM given")
         connection.execute("CREATE VIEW found AS " + " UNION ALL ".join(sources))
-        neurons = "SELECT count(*) FROM (SELECT DISTINCT layer, expert, index FROM found WHERE component = 'neuron')"
-        n_neurons = connection.execute(neurons).fetchall()[0][0]
-        words = connection.execute(_WORDS).to_arrow_table()
-        postings, rows = {"rows": 0, "bytes": 0, "files": 0}, _rows_of_a_file(connection)
-        for batch in connection.execute(_POSTINGS).to_arrow_reader(rows):
-            piece = pa.table(
-                {name: _typed(name, column) for name, column in zip(batch.schema.names, batch.columns, strict=True)}
-            )
-            _count(postings, place / f"postings-{postings['files']}.parquet", piece)
-            postings["files"] += 1
+        sorted_ones = Path(spill) / "postings.parquet"
+        connection.execute(f"COPY ({_POSTINGS}) TO {quoted(sorted_ones)} (FORMAT parquet)")
+        n_neurons = connection.execute(_NEURONS).fetchall()[0][0]
+        words = connection.execute(_WORDS).fetchnumpy()
+        postings = {"rows": 0, "bytes": 0, "files": 0}
+        with pq.ParquetFile(sorted_ones) as file:
+            rows = _rows_of_a_file(file)
+            for piece in _pieces(file.iter_batches(rows), rows):
+                _count(postings, place / f"postings-{postings['files']}.parquet", piece)
+                postings["files"] += 1
     listed: dict[str, Any] = {"rows": 0, "bytes": 0}
     _count(listed, place / "words.parquet", _words(words, rows))
     return {"n_neurons": n_neurons, "words": listed, "postings": postings}
@@ -168,20 +169,37 @@ def _tokens(vocabulary: Vocabulary) -> pa.Table:
     return pa.table(columns)
 
 
-def _rows_of_a_file(connection: duckdb.DuckDBPyConnection) -> int:
-    """How many postings make a file of about SMALL bytes, by a sample of them."""
-    sample = connection.execute(f"SELECT * FROM ({_POSTINGS}) LIMIT 20000").to_arrow_table()
-    typed = pa.table({name: _typed(name, sample[name].combine_chunks()) for name in sample.column_names})
-    return max(1000, SMALL * typed.num_rows // max(1, len(encode(typed))))
+def _rows_of_a_file(postings: pq.ParquetFile) -> int:
+    """How many postings make a file of about SMALL bytes, by the first of them."""
+    for batch in postings.iter_batches(20_000):
+        sample = _typed(pa.Table.from_batches([batch]))
+        return max(1000, SMALL * sample.num_rows // len(encode(sample)))
+    return 1
 
 
-def _typed(name: str, column: pa.Array) -> pa.Array:
-    return column.cast(_TYPES[name]) if name in _TYPES else column
+def _pieces(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    """Tables of exactly so many rows, the last one of what is left."""
+    waiting: pa.Table | None = None
+    for batch in batches:
+        new = pa.Table.from_batches([batch])
+        waiting = new if waiting is None else pa.concat_tables([waiting, new])
+        while waiting.num_rows >= rows:
+            yield _typed(waiting.slice(0, rows))
+            waiting = waiting.slice(rows)
+    if waiting is not None and waiting.num_rows:
+        yield _typed(waiting)
 
 
-def _words(words: pa.Table, rows: int) -> pa.Table:
+def _typed(table: pa.Table) -> pa.Table:
+    """As narrow as the values are."""
+    columns = {name: table[name].combine_chunks() for name in table.column_names}
+    return pa.table({name: column.cast(_TYPES[name]) if name in _TYPES else column for name, column in columns.items()})
+
+
+def _words(words: dict[str, np.ndarray], rows: int) -> pa.Table:
     """The list of words with the first and the last file that hold a word's postings, of so many rows each."""
-    end = np.cumsum(words["n"].to_numpy())
-    first, last = (end - words["n"].to_numpy()) // rows, (end - 1) // rows
-    columns = {"word": words["word"], "first": pa.array(first, pa.int32()), "last": pa.array(last, pa.int32())}
-    return pa.table(columns | {name: words[name].cast(pa.int32()) for name in ("promoted", "suppressed")})
+    end = np.cumsum(words["n"])
+    numbers = {"first": (end - words["n"]) // rows, "last": (end - 1) // rows}
+    numbers |= {name: words[name] for name in ("promoted", "suppressed")}
+    columns = {name: pa.array(values.astype(np.int32)) for name, values in numbers.items()}
+    return pa.table({"word": pa.array(words["word"], pa.string()), **columns})

@@ -4,7 +4,7 @@ SELECT direction, singular_value, part, copying,
        list(token ORDER BY "rank") FILTER (WHERE side = 'reads' AND sign = -1 AND "rank" <= 6) AS reads_against,
        list(token ORDER BY "rank") FILTER (WHERE side = 'writes' AND sign = 1 AND "rank" <= 6) AS writes,
        list(token ORDER BY "rank") FILTER (WHERE side = 'writes' AND sign = -1 AND "rank" <= 6) AS writes_against
-FROM {heads} JOIN {head_tokens} USING (layer, head, direction)
+FROM {heads} AS h JOIN {head_tokens} AS t USING (layer, head, direction)
 WHERE layer = $layer AND head = $head
 GROUP BY direction, singular_value, part, copying
 ORDER BY direction
