@@ -91,15 +91,17 @@ def test_modules_import_only_downwards(module):
 
 
 LAYERS = (
-    "errors schema schema_stats schema_compared schema_vocab config validation clock files families inference kinds_of_tokens signals",
+    "errors schema schema_stats schema_compared schema_vocab config validation clock files families inference kinds_of_tokens"
+    " signals",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
     " stream activations shards plan manifest memory workers claims",
     "kernels attention_kernel contributions circuits neuron_clusters",
     "routes components attention lens guard",
     "columns vocabulary block_rows extract writer",
-    "compose overrides neuron_tokens job fitting progress poison task finish run dry dry_stats sbatch local submit activity status"
-    " audit audit_rules audit_stats site site_data server cli bench docs stats corpus sums importance contrasts pairs"
-    " vocab_heads vocab_clusters vocab vocab_command site_vocab check_vocab positions roles by_kind examples part_tokens consensus prompt_map dataset_figures fidelity site_stats atlas compare",
+    "compose overrides neuron_tokens job fitting progress poison task finish run dry dry_stats sbatch local submit activity"
+    " status audit audit_rules audit_stats site site_data server cli bench docs stats corpus sums importance contrasts pairs"
+    " positions roles by_kind examples part_tokens consensus prompt_map dataset_figures fidelity site_stats atlas compare"
+    " vocab_heads vocab_clusters vocab vocab_command site_vocab check_vocab",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 

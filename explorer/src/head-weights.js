@@ -19,7 +19,7 @@ const DIRECTIONS = [
   { name: 'part', label: 'part', title: 'its part of the circuit: its squared singular value over the sum of all', value: (row) => row.part, show: (row) => fraction(row.part), hint: (row) => exact(row.part), also: { singular_value: (row) => row.singular_value } },
   tokensColumn('reads', 'reads', 5),
   tokensColumn('writes', 'and promotes', 5),
-  tokensColumn('writes_against', 'suppresses', 3),
+  tokensColumn('writes_against', 'suppresses', 5),
   tokensColumn('reads_against', 'the reverse when it reads', 5),
 ];
 
@@ -50,7 +50,7 @@ export function createHeadWeights() {
     const wanted = { layer: of.layer };
     const found = ask(`directions ${state.name}`, () => data.vocab.rows(index, directionsSql, { heads: wanted, head_tokens: wanted }, values));
     const strongest = ask(`pairs by weights ${state.name}`, () => data.vocab.rows(index, pairsSql, { head_pairs: wanted }, values));
-    const pairsLink = sqlLink(state.run, asked(pairsSql, values, { head_pairs: 'vocab.head_pairs' }), 'its pairs by weights');
+    const pairsLink = () => sqlLink(state.run, asked(pairsSql, values, { head_pairs: 'vocab.head_pairs' }), 'its pairs by weights');
     return [
       title,
       h('p', { class: 'quiet' }, 'Its OV circuit: what it writes when it attends to a token, whatever makes it attend. Tokens are read as bare embeddings.'),
@@ -65,7 +65,7 @@ export function createHeadWeights() {
       ...answered(strongest, 'Its pairs of tokens', (rows) => [
         h('h3', {}, 'Strongest pairs of tokens', h('small', {}, ` of the whole vocabulary, ${integer(index.vocab?.settings?.pairs ?? 0)} of each sign`)),
         h('div', { class: 'halves' }, .../** @type {const} */ ([1, -1]).map((sign) => {
-          pairs[sign].update({ rows: rows.filter((row) => row.sign === sign), columns: PAIRS.map((column) => (column.name === 'to' ? { ...column, label: sign > 0 ? 'promotes' : 'suppresses' } : column)), sorting, sql: pairsLink, empty: 'No such pair.' });
+          pairs[sign].update({ rows: rows.filter((row) => row.sign === sign), columns: PAIRS.map((column) => (column.name === 'to' ? { ...column, label: sign > 0 ? 'promotes' : 'suppresses' } : column)), sorting, sql: pairsLink(), empty: 'No such pair.' });
           return h('section', {}, pairs[sign].el);
         })),
       ], 6),

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from flowatlas.audit_rules import INTO, PARALLEL_RULES, outside, shard_rules
 from flowatlas.audit_stats import check_stats
+from flowatlas.check_vocab import check_vocab
 from flowatlas.files import hash_file
 from flowatlas.manifest import find_manifest, read_plan, summary
 from flowatlas.plan import Plan
@@ -43,6 +44,7 @@ def check(run_dir: Path) -> list[str]:
         problems += _vocabulary(connection, run_dir, sound)
         connection.close()
     problems += check_stats(run_dir) if len(sound) == len(markers) else []
+    problems += check_vocab(run_dir)
     present = [marker for shard, marker in markers.items() if marker and shard in set(sound)]
     return problems + list(_manifest(run_dir, plan, manifest, present))
 

@@ -64,19 +64,23 @@ def word_of(token: str) -> str:
 def write_vocab(reader: RunReader, folder: Path) -> dict[str, Any] | None:
     """Write `folder/vocab`; returns its entry of the run's index. None while the run has neither an atlas nor the tokens of
     its neurons (it is not complete)."""
-    atlas = reader.run_dir / FOLDER
-    marker, stored = marker_of(atlas), reader.run_dir / "model" / "neuron_tokens.parquet"
-    if marker is None and not stored.is_file():
+    atlas, stored = reader.run_dir / FOLDER, reader.run_dir / "model" / "neuron_tokens.parquet"
+    if marker_of(atlas) is not None:
+        return write_atlas(atlas, reader.vocabulary, folder)
+    if not stored.is_file():
         return None
-    place = folder / "vocab"
-    place.mkdir(parents=True, exist_ok=True)
-    if marker is None:
-        sources = [_OF_NEURONS.format(f"read_parquet({quoted(stored)})")]
-        return {"atlas": False, **_write_postings(reader.vocabulary, sources, place)}
+    found = _write_postings(reader.vocabulary, [_OF_NEURONS.format(f"read_parquet({quoted(stored)})")], folder)
+    return {"atlas": False, **found}
+
+
+def write_atlas(atlas: Path, vocabulary: Vocabulary, folder: Path) -> dict[str, Any]:
+    """The same of a whole atlas."""
+    marker = marker_of(atlas)
+    assert marker is not None
     tables = {table: _write_table(atlas, table, folder) for table in _CUTS}
     tables["neuron_tokens"] = {"rows": 0, "bytes": 0, "block": BLOCK}
     for path, piece in _blocks(atlas):
-        _count(tables["neuron_tokens"], place / "neuron_tokens" / path, piece)
+        _count(tables["neuron_tokens"], folder / "vocab" / "neuron_tokens" / path, piece)
     sources = [_OF_NEURONS.format(_parts(atlas, "neuron_tokens")), _OF_HEADS.format(_parts(atlas, "head_tokens"))]
     return {
         "atlas": True,
@@ -86,7 +90,7 @@ def write_vocab(reader: RunReader, folder: Path) -> dict[str, Any] | None:
         "settings": marker["settings"],
         "tables": tables,
         "members": _write_members(atlas, folder),
-        **_write_postings(reader.vocabulary, sources, place),
+        **_write_postings(vocabulary, sources, folder),
     }
 
 
@@ -135,8 +139,9 @@ def _count(entry: dict[str, Any], path: Path, table: pa.Table) -> None:
     entry["bytes"] += len(data)
 
 
-def _write_postings(vocabulary: Vocabulary, sources: list[str], place: Path) -> dict[str, Any]:
+def _write_postings(vocabulary: Vocabulary, sources: list[str], folder: Path) -> dict[str, Any]:
     """Write `words` and `postings-<k>`; returns their entries, and how many neurons they are of."""
+    place = folder / "vocab"
     with tempfile.TemporaryDirectory() as spill, duckdb.connect(config=_limits(spill)) as connection:
         connection.register("given", _tokens(vocabulary))
         connection.execute("CREATE TEMP TABLE tokens AS SELECT * FROM given")
