@@ -1,4 +1,4 @@
-"""What `flowatlas vocab` costs: seconds by stage and peak memory for a random model of GPT-2 small's shape, and its site's files.
+"""What `flowatlas vocab` costs: seconds and peak memory for a random model of GPT-2 small's shape, and its files in a site.
 
     python tests/measure_vocab.py [--layers 12] [--tokens 50257] [--threads 2]
 

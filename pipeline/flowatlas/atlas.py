@@ -9,12 +9,14 @@ from flowatlas.corpus import quoted, views
 from flowatlas.errors import RunError
 from flowatlas.schema import MODEL_TABLES, TABLES
 from flowatlas.schema_stats import STATS_TABLES
+from flowatlas.schema_vocab import VOCAB_TABLES
 from flowatlas.site_data import RunReader
 from flowatlas.stats import ensure
 
 
 class Atlas:
-    """A run's tables under their names, the model's under `model.`, the statistics under `stats.` (made when missing or stale).
+    """A run's tables under their names, the model's under `model.`, the statistics under `stats.` (made when missing or stale),
+    the vocabulary atlas, where the run has one, under `vocab.`.
 
     Nothing is read before it is asked for. Raises RunError when made from what is no run with a done shard.
     """
@@ -29,6 +31,11 @@ class Atlas:
         for name in MODEL_TABLES:
             if (path := self.run_dir / "model" / f"{name}.parquet").exists():
                 self.connection.execute(f"CREATE VIEW model.{name} AS SELECT * FROM read_parquet({quoted(path)})")
+        self.connection.execute("CREATE SCHEMA vocab")
+        self._vocab = [name for name in VOCAB_TABLES if (self.run_dir / "vocab" / name).is_dir()]
+        for name in self._vocab:
+            parts = quoted(self.run_dir / "vocab" / name / "*.parquet")
+            self.connection.execute(f"CREATE VIEW vocab.{name} AS SELECT * FROM read_parquet({parts})")
 
     @property
     def manifest(self) -> dict:
@@ -38,7 +45,8 @@ class Atlas:
     @property
     def tables(self) -> list[str]:
         """Names for `table` and SQL."""
-        return [*TABLES, *(f"model.{name}" for name in MODEL_TABLES), *(f"stats.{name}" for name in STATS_TABLES)]
+        schemas = {"model": MODEL_TABLES, "stats": STATS_TABLES, "vocab": self._vocab}
+        return [*TABLES, *(f"{schema}.{name}" for schema, names in schemas.items() for name in names)]
 
     def table(self, name: str) -> duckdb.DuckDBPyRelation:
         """A table as a relation: `.df()` is pandas, `.arrow()` Arrow. Raises RunError for a name that is none."""
