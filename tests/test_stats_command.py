@@ -17,9 +17,10 @@ from flowatlas.files import hash_file
 from flowatlas.schema_stats import STATS_TABLES
 from flowatlas.site import build_site
 from flowatlas.site_data import RunReader
-from runs import one_line
+from runs import one_line, write_prompts
 from sites import read, small_explorer
 from synthetic import Dataset, make_run, plan_of, write_made_up_shard
+from tiny import make_model
 
 TABLES = sorted(f"{name}.parquet" for name in STATS_TABLES)
 
@@ -158,3 +159,21 @@ def run_(runs, tmp_path, models):
     write_prompts(tmp_path / "prompts.jsonl", 10)
     arguments = ("run", f"model={models['gpt2']}", "dataset=prompts.jsonl", "run.dir=run")
     return lambda: runs(*arguments, cwd=tmp_path)
+
+
+@pytest.mark.parametrize("family", ["gpt_neox", "qwen2_moe"])  # blocks without a node between, and neurons of experts
+def test_a_run_of_a_model_of_another_build_ends_with_its_statistics(runs, tmp_path, family):
+    write_prompts(tmp_path / "prompts.jsonl", 6)
+    done = runs(
+        "run", f"model={make_model(tmp_path / 'model', family)}", "dataset=prompts.jsonl", "run.dir=run", cwd=tmp_path
+    )
+    assert (done.code, done.err) == (0, "")
+    assert check(tmp_path / "run") == []
+    found = pq.read_table(tmp_path / "run" / "stats" / "importance.parquet").to_pylist()
+    assert {row["component"] for row in found} == {"attn", "head", "mlp", "neuron"}
+    experts = {row["expert"] for row in found if row["component"] == "neuron"}
+    assert experts == {-1} if family == "gpt_neox" else max(experts) > 0
+    everywhere = [row for row in found if row["group"] is None]
+    for block in (row for row in everywhere if row["component"] == "attn"):
+        heads = [r["target_share"] for r in everywhere if (r["component"], r["layer"]) == ("head", block["layer"])]
+        assert sum(heads) == pytest.approx(block["target_share"], abs=1e-6)

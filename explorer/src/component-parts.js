@@ -139,12 +139,10 @@ export function examplesPart(props, memo) {
     h('h2', {}, 'Examples'),
     h('div', { class: 'controls-row' }, choiceField({ label: 'prompts', value: state.pick, options: PICKS.map((pick) => [pick, PICK_WORDS[pick]]), onChange: (pick) => go({ pick: /** @type {any} */ (pick) }), testid: 'pick' }), figureTools({ name: `examples-${componentName(of)}-${state.pick}`, table: () => examplesTable(answer.value ?? []), sql: sqlLink(state.run, text, 'these examples') })),
     ...answered(answer, 'Its examples', (rows) => {
-      const stored = of.component === 'neuron' && Boolean(askAbout(props, 'activation').answer.value?.length);
-      if (!rows.length && stored && state.pick !== 'decile') return [h('p', { class: 'empty' }, 'Examples are of the listed neurons; where the share of this one is largest is said above.')];
-      if (!rows.length) return [h('p', { class: 'empty' }, state.pick === 'decile' ? 'It is stored in too few prompts for deciles.' : `It is stored in no prompt: its share is under the floor ${threshold(index.floor)} everywhere.`)];
+      if (!rows.length) return [h('p', { class: 'empty' }, state.pick === 'decile' ? 'It is stored in too few prompts for deciles.' : of.component !== 'neuron' ? `It is stored in no prompt: its share is under the floor ${threshold(index.floor)} everywhere.` : 'The statistics list no examples of it: it is not among the most important neurons. The table neurons has the places where it is stored.')];
       const examples = /** @type {import('./example-list.js').Example[]} */ (/** @type {unknown} */ (rows));
       return [
-        h('p', { class: 'quiet' }, `Each of the ${plural(rows[0].n_prompts, 'prompt')} in which it is stored stands for its largest share there; ${state.pick === 'decile' ? 'these lie at each tenth of their order' : state.pick === 'top' ? 'these are the largest' : 'these were drawn'}. The small route is that of the last target, with the edge in question on top.`),
+        h('p', { class: 'quiet' }, `Each of the ${plural(rows[0].n_prompts, 'prompt')} in which it is stored stands for its largest share there; ${state.pick === 'decile' ? 'these lie at each tenth of their order' : state.pick === 'top' ? 'these are the largest' : 'these were drawn'}. The small route is that of the last target${of.component !== 'neuron' ? ', with the edge in question on top' : ''}.`),
         memo(`examples ${state.run} ${componentName(of)} ${state.pick}`, () => exampleList({ of, run: state.run, index, examples, load: (id) => data.prompt(index, id) })),
       ];
     }, 6),

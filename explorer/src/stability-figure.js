@@ -18,7 +18,7 @@ export function stabilityWords(rows, taus) {
   const found = rows.filter((row) => row.rank_correlation !== null).map((row) => /** @type {number} */ (row.rank_correlation));
   if (!found.length) return 'At these thresholds there is nothing to rank: all are equally often on a route.';
   const least = Math.min(...found);
-  const verdict = least >= 0.9 ? 'The ranking hardly hangs on the threshold' : least >= 0.6 ? 'The order shifts with the threshold' : 'The ranking hangs on the threshold: say which one was used';
+  const verdict = least >= 0.9 ? 'The ranking by frequency hardly hangs on the threshold' : least >= 0.6 ? 'The order by frequency shifts with the threshold' : 'The ranking by frequency hangs on the threshold: say which one was used';
   return `${verdict}: rank correlations between ${taus.length} thresholds from ${least.toFixed(2)} to ${Math.max(...found).toFixed(2)}.`;
 }
 

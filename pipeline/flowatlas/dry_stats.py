@@ -4,8 +4,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from flowatlas import neuron_tokens
 from flowatlas.config import as_dict
@@ -47,8 +47,8 @@ def statistics_seconds(job: Job, model: Model, tables: Tables, factor: float) ->
 
 
 def _of_few(tables: Tables) -> Tables:
-    few = tables["prompts"]["prompt_id"].unique().slice(0, _FEW)
-    return {name: table.filter(pc.is_in(table["prompt_id"], value_set=few)) for name, table in tables.items()}
+    few = tables["prompts"]["prompt_id"].to_numpy()[:_FEW]
+    return {name: table.filter(pa.array(np.isin(table["prompt_id"], few))) for name, table in tables.items()}
 
 
 def _write_run(run_dir: Path, job: Job, model: Model, tables: Tables) -> None:

@@ -87,11 +87,12 @@ class _Projection:
         self.mean, spread = vectors.mean(0), vectors.std(0)
         self.spread = np.where(spread > 1e-9, spread, 1)
         n_axes = min(AXES, *vectors.shape)
-        self.pca = (
-            PCA(n_axes, svd_solver="full", random_state=seed).fit((vectors - self.mean) / self.spread)
-            if len(vectors) > 1
-            else None
-        )
+        with np.errstate(invalid="ignore"):  # prompts that are all alike have no variance to share out
+            self.pca = (
+                PCA(n_axes, svd_solver="full", random_state=seed).fit((vectors - self.mean) / self.spread)
+                if len(vectors) > 1
+                else None
+            )
         self.fitted = self(vectors)
 
     def __call__(self, vectors: Array) -> Array:
