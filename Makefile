@@ -9,10 +9,10 @@ SITE := data/site
 
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := pipeline tests
+SOURCES := pipeline tests hatch_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup explorer demo demo-model test test-python test-explorer lint format bench bench-stats bench-vocab measure screenshots browser slurm clean
+.PHONY: help setup explorer wheel demo demo-model test test-python test-explorer lint format bench bench-stats bench-vocab measure measure-large screenshots browser slurm clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,6 +39,9 @@ explorer: explorer/dist/index.html ## the built explorer
 
 explorer/dist/index.html: explorer/node_modules/.done explorer/index.html explorer/vite.config.js $(shell find explorer/src -type f 2>/dev/null)
 	@cd explorer && npm run --silent build
+
+wheel: $(VENV)/.done explorer/dist/index.html ## dist/*.whl: the package with the explorer and the demo inside, for machines without Node.js
+	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 demo: $(VENV)/.done explorer/dist/index.html ## run the demo end to end and serve it (SERVE=0 stops before, PORT=8000)
 	@$(BIN)/flowatlas run model=demo dataset=demo run.dir=$(RUN) run.progress=true
@@ -75,6 +78,9 @@ bench-vocab: $(VENV)/.done ## seconds and memory of the vocabulary atlas of 36,8
 measure: $(VENV)/.done explorer/dist/index.html browser ## what the page costs: first paint, bytes, clicks, frames; written into docs/explorer.md
 	@$(BIN)/python tests/e2e/measure.py
 
+measure-large: $(VENV)/.done explorer/dist/index.html browser ## a site of 100,000 prompts: what its pages fetch and take; written into docs/publishing.md
+	@$(BIN)/python tests/e2e/measure_large.py
+
 screenshots: $(VENV)/.done explorer/dist/index.html browser ## the pictures of README and docs/explorer.md
 	@$(BIN)/python tests/e2e/screenshots.py
 
@@ -103,5 +109,5 @@ slurm:
 		fi; }
 
 clean: ## remove everything that make made
-	rm -rf $(VENV) explorer/node_modules explorer/dist $(RUN) $(SITE)
+	rm -rf $(VENV) explorer/node_modules explorer/dist dist $(RUN) $(SITE)
 	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

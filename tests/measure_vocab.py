@@ -38,7 +38,7 @@ def measure(model: Path, cache: Path, threads: int) -> dict[str, Any]:
     import torch
 
     torch.set_num_threads(threads)
-    from flowatlas import vocab, vocab_command
+    from flowatlas import vocab_command, vocab_files
     from flowatlas.config import Config, ModelConfig
     from flowatlas.site_data import Vocabulary
     from flowatlas.site_vocab import write_atlas
@@ -47,8 +47,8 @@ def measure(model: Path, cache: Path, threads: int) -> dict[str, Any]:
     began = time.perf_counter()
     print(*vocab_command.carry_out(config, None), file=sys.stderr)
     wall, peak = time.perf_counter() - began, _peak_mb()
-    (folder,) = (path.parent for path in cache.glob(f"*/*/{vocab.MARKER}"))
-    marker = vocab.marker_of(folder)
+    (folder,) = (path.parent for path in cache.glob(f"*/*/{vocab_files.MARKER}"))
+    marker = vocab_files.marker_of(folder)
     assert marker
     began = time.perf_counter()
     tokens = json.loads((model / "config.json").read_text())["vocab_size"]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from flowatlas import bucket_sizes
 from flowatlas import site as site_module
-from flowatlas import site_data
 from flowatlas.files import hash_file
 
 
@@ -17,8 +17,13 @@ def small_explorer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (dist / "index.html").write_text("<!doctype html>")
     (dist / "assets" / "app-1234.js").write_text("1")
     monkeypatch.setattr(site_module, "explorer_dir", lambda: dist)
-    monkeypatch.setattr(site_data, "EAGER_BYTES", 24_000)
+    monkeypatch.setattr(bucket_sizes, "EAGER_BYTES", 24_000)
     return dist
+
+
+def buckets(index: dict, table: str) -> list[int]:
+    """The numbers of the buckets that an index lists."""
+    return [k for first, last in index["tables"][table]["buckets"] for k in range(first, last + 1)]
 
 
 def read(path: Path) -> dict:

@@ -13,6 +13,8 @@ from flowatlas import __version__
 from flowatlas.cli import main
 from flowatlas.config import Config
 from flowatlas.errors import DatasetError, UnfinishedError
+from flowatlas.hosts import Part
+from flowatlas.site import Built, Wanted
 
 GOOD = ["run", "model=demo", "dataset=demo"]
 
@@ -89,6 +91,7 @@ def test_multirun_prints_each_error(execute, capsys):
         (["bogus"], "invalid choice: 'bogus'"),
         (["status"], "required: RUN"),
         (["site", "RUN"], "required: --out"),
+        (["site", "RUN", "--out", "S", "--max-size", "much"], "much is no size"),
         (["serve", "SITE", "--port", "http"], "http is no port"),
         (["serve", "SITE", "--port", "70000"], "70000 is no port"),
         (["check", "a", "b"], "unrecognized arguments: b"),
@@ -121,16 +124,22 @@ def test_check(monkeypatch, capsys):
 
 
 def test_site_and_serve(monkeypatch, capsys):
-    calls = []
+    calls, built = [], Built(2, {"page": Part(1, 1, 1)})
     stand_in(
-        monkeypatch, "flowatlas.site", build_site=lambda runs, out, title=None: calls.append((runs, out, title)) or {}
+        monkeypatch,
+        "flowatlas.site",
+        Wanted=Wanted,
+        build_site=lambda runs, out, wanted, dry: calls.append((runs, out, wanted, dry)) or built,
     )
     stand_in(monkeypatch, "flowatlas.server", serve=lambda site, port: calls.append((site, port)))
-    assert main(["site", "A", "B", "--out", "S", "--title", "T"]) == 0
+    more = ["--title", "T", "--select", "top_k=3", "--select", "tables=-maps", "--max-size", "1.5MB"]
+    assert main(["site", "A", "B", "--out", "S", *more]) == 0
     assert main(["serve", "S"]) == 0
     assert main(["serve", "S", "--port", "0"]) == 0
     assert [[str(part) for part in call] for call in calls[1:]] == [["S", "8000"], ["S", "0"]]
-    assert ([str(run) for run in calls[0][0]], str(calls[0][1]), calls[0][2]) == (["A", "B"], "S", "T")
+    runs, out, wanted, dry = calls[0]
+    assert ([str(run) for run in runs], str(out), dry) == (["A", "B"], "S", False)
+    assert (wanted.front.title, wanted.select, wanted.host.site_bytes) == ("T", ("top_k=3", "tables=-maps"), 1_500_000)
 
 
 def test_version_help_and_no_command(capsys):

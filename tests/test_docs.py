@@ -2,17 +2,21 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
-from flowatlas import docs
+from flowatlas import cli, docs
 from flowatlas.compose import run_config
 from flowatlas.config import known_keys
 from flowatlas.families import FAMILIES, REFUSED, TEXT_PARTS
+from flowatlas.front_page import read_front_page
+from flowatlas.hosts import HOST_NAMES
 from flowatlas.schema_compared import COMPARED_TABLES
 from flowatlas.schema_stats import STATS_TABLES
 from flowatlas.schema_vocab import VOCAB_TABLES
+from flowatlas.selection import OPTIONAL, read_selection
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -40,6 +44,25 @@ def test_the_page_of_models_is_the_table_of_families():
     assert listed == docs.models_list(), "run: python -m flowatlas.docs"
     for kind in (*FAMILIES, *REFUSED, *TEXT_PARTS):
         assert f"`{kind}`" in page
+
+
+def test_the_page_of_publishing_is_what_the_commands_take(tmp_path):
+    """Its site.yaml is understood, its commands parse, its selections are read, and its lists are the code's."""
+    page = (ROOT / "docs" / "publishing.md").read_text()
+    example = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert example
+    (tmp_path / "site.yaml").write_text(example[1])
+    front = read_front_page(tmp_path / "site.yaml")
+    assert len(front.authors) == 3
+    assert front.runs["pronouns-gpt2"] == "GPT-2 small"
+    commands = re.findall(r"^    flowatlas (.*?)(?: +#.*)?$", page, re.M) + re.findall(
+        r"`flowatlas (publish[^`]+)`", page
+    )
+    parsed = [cli._parser().parse_args(shlex.split(line.replace("[RUN ...] ", ""))) for line in commands]
+    selections = [read_selection(args.select, "RUN") for args in parsed if getattr(args, "select", None)]
+    assert (len(parsed), len(selections)) == (10, 3)
+    assert set(re.findall(r"`([a-z-]+)`(?: \(default\))? \|", page)) >= set(HOST_NAMES)
+    assert f"They are {', '.join(f'`{name}`' for name in OPTIONAL)}" in page
 
 
 def test_links_lead_somewhere():
@@ -92,7 +115,7 @@ def test_modules_import_only_downwards(module):
 
 LAYERS = (
     "errors schema schema_stats schema_compared schema_vocab config validation clock files families inference kinds_of_tokens"
-    " signals",
+    " signals hosts seal front_page",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
     " stream activations shards plan manifest memory workers claims",
     "kernels attention_kernel contributions circuits neuron_clusters",
@@ -101,7 +124,8 @@ LAYERS = (
     "compose overrides neuron_tokens job fitting progress poison task finish run dry dry_stats sbatch local submit activity"
     " status audit audit_rules audit_stats site site_data server cli bench docs stats corpus sums importance contrasts pairs"
     " positions roles by_kind examples part_tokens consensus prompt_map dataset_figures fidelity site_stats atlas compare"
-    " vocab_heads vocab_clusters vocab vocab_command site_vocab check_vocab",
+    " selection selected bucket_sizes site_run site_check publish cli_site"
+    " vocab_heads vocab_clusters vocab_files vocab vocab_command site_vocab check_vocab",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 

@@ -10,15 +10,16 @@ import pytest
 
 import literal
 from extraction import extract, forward, prompt
-from flowatlas import site_data
+from flowatlas import bucket_sizes
 from flowatlas.audit import check
+from flowatlas.bucket_sizes import maps_bucket_size
 from flowatlas.config import MapsConfig
 from flowatlas.manifest import find_manifest, read_plan, write_json_atomically, write_manifest
 from flowatlas.shards import Ledger
 from flowatlas.site import build_site
-from flowatlas.site_data import RunReader, encode, maps_bucket_size
+from flowatlas.site_data import RunReader, encode
 from flowatlas.status import main_lines
-from sites import read, small_explorer
+from sites import buckets, read, small_explorer
 from synthetic import Shape, make_run, rows_of
 
 IDS = (0, 7, 91, 23, 7, 55, 7)
@@ -95,7 +96,7 @@ def explorer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_site_has_them_in_buckets_of_their_own(tmp_path, run_dir, monkeypatch):
-    monkeypatch.setattr(site_data, "MAPS_BYTES", 9_000)
+    monkeypatch.setattr(bucket_sizes, "MAPS_BYTES", 9_000)
     build_site([run_dir], tmp_path / "site")
     folder = tmp_path / "site" / "data" / "demo"
     index = read(folder / "index.json")
@@ -104,7 +105,7 @@ def test_a_site_has_them_in_buckets_of_their_own(tmp_path, run_dir, monkeypatch)
     assert 1 <= n < 28
     assert n != index["bucket_size"]
     assert "maps" not in index["eager"]
-    files = {k: folder / "maps" / f"bucket-{k}.parquet" for k in listed["buckets"]}
+    files = {k: folder / "maps" / f"bucket-{k}.parquet" for k in buckets(index, "maps")}
     assert sorted(files.values()) == sorted((folder / "maps").iterdir())
     pieces = {k: pq.ParquetFile(path).read() for k, path in files.items()}
     for k, piece in pieces.items():
@@ -113,14 +114,14 @@ def test_a_site_has_them_in_buckets_of_their_own(tmp_path, run_dir, monkeypatch)
     assert listed["rows"] == rows_of(run_dir, "maps").num_rows
     assert listed["bytes"] == sum(path.stat().st_size for path in files.values())
     # Another size of these buckets makes another version, or a cache would give the old ones.
-    monkeypatch.setattr(site_data, "MAPS_BYTES", 100_000)
+    monkeypatch.setattr(bucket_sizes, "MAPS_BYTES", 100_000)
     build_site([run_dir], tmp_path / "site")
     assert read(folder / "index.json")["version"] != index["version"]
 
 
 @pytest.mark.parametrize("limit", [1, 9_000, 100_000_000])
 def test_their_buckets_are_the_largest_that_are_small_enough(run_dir, monkeypatch, limit):
-    monkeypatch.setattr(site_data, "MAPS_BYTES", limit)
+    monkeypatch.setattr(bucket_sizes, "MAPS_BYTES", limit)
     reader = RunReader(run_dir)
 
     def mean(n: int) -> float:

@@ -7,13 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flowatlas import site as site_module
-from flowatlas import site_data
+from flowatlas import bucket_sizes, site_run
+from flowatlas.bucket_sizes import bucket_size
+from flowatlas.front_page import FrontPage
 from flowatlas.schema import TABLES
-from flowatlas.site import build_site, run_ids
-from flowatlas.site_data import BUCKETED, EAGER, RunReader, bucket_size, encode
+from flowatlas.site import Wanted, build_site, run_ids
+from flowatlas.site_data import BUCKETED, EAGER, RunReader, encode
 from flowatlas.writer import write_shard
-from sites import read, small_explorer
+from sites import buckets, read, small_explorer
 from synthetic import (
     Dataset,
     Row,
@@ -41,18 +42,19 @@ def explorer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_site_of_two_runs(tmp_path: Path, run_dir: Path) -> None:
     other = make_run(tmp_path / "demo run", 11, shape=Shape(layers=2, heads=2, seed=1))
     out = tmp_path / "site"
-    summary = build_site([run_dir, other], out, "Two runs")
+    built = build_site([run_dir, other], out, Wanted(FrontPage(title="Two runs", runs={"demo run": "The first"})))
     catalogue = read(out / "data" / "catalogue.json")
     assert catalogue["title"] == "Two runs"
     first, second = catalogue["runs"]
     assert (first["id"], second["id"]) == ("demo-run", "demo-run-2")
-    assert first["title"] == "demo run"
+    assert (first["title"], second["title"]) == ("The first", "The first")
     assert (first["n_prompts"], first["n_rejects"], first["complete"]) == (28, 2, True)
     assert (first["model"], first["dataset"], first["groups"]) == ("made-up-model", "made-up", ["a", "b"])
     assert second["n_prompts"] == 10
     stored = [path for path in out.rglob("*") if path.is_file() and path.name != ".nojekyll"]
-    assert (summary["files"], summary["runs"]) == (len(stored) + 1, 2)
-    assert summary["bytes"] == sum(path.stat().st_size for path in stored)
+    assert (built.whole.files, built.runs) == (len(stored) + 1, 2)
+    assert built.whole.bytes == sum(path.stat().st_size for path in stored)
+    assert built.whole.largest == max(path.stat().st_size for path in stored)
     for run in (first, second):
         folder = out / "data" / run["id"]
         assert run["bytes"] == sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -64,15 +66,21 @@ def test_index_describes_the_run(tmp_path: Path, run_dir: Path) -> None:
     assert read(tmp_path / "site" / "data" / "catalogue.json")["title"] == "demo run"
     folder = tmp_path / "site" / "data" / "demo-run"
     index = read(folder / "index.json")
-    assert index["manifest"] == read(run_dir / "manifest.json")
+    manifest = read(run_dir / "manifest.json")
+    assert len(manifest.pop("shards")) == 4, "what the page does not need grows with the run"
+    manifest["dataset"]["shard_hashes"] = manifest["dataset"]["shard_hashes"][:1]
+    assert index["manifest"] == manifest
     assert (index["n_layers"], index["n_heads"], index["parallel"]) == (3, 4, False)
     assert (index["floor"], index["targets"], index["complete"]) == (0.05, "last", True)
     assert index["eager"] == ["prompts", "targets", "nodes", "edges", "lens", "tokens"]
     assert index["groups"] == {"a": 9, "b": 10}
-    assert index["prompt_pages"] == ["prompts-0.parquet"]
+    assert (index["n_groups"], index["selection"]) == (2, None)
+    size = (folder / "prompts-0.parquet").stat().st_size
+    page = {"file": "prompts-0.parquet", "rows": 28, "bytes": size, "first_id": 0, "last_id": 29}
+    assert index["prompt_pages"] == [page]
     for name, table in index["tables"].items():
         files = sorted((folder / name).glob("*"))
-        assert sorted(f"bucket-{k}.parquet" for k in table["buckets"]) == [path.name for path in files]
+        assert sorted(f"bucket-{k}.parquet" for k in buckets(index, name)) == [path.name for path in files]
         assert table["bytes"] == sum(path.stat().st_size for path in files)
         assert table["rows"] == sum(pq.read_metadata(path).num_rows for path in files)
 
@@ -84,7 +92,7 @@ def test_every_row_is_in_the_bucket_of_its_prompt_and_only_there(tmp_path: Path,
     index = read(folder / "index.json")
     n, pieces = index["bucket_size"], []
     assert 1 < n < 28, "the made-up run must have several buckets"
-    for k in index["tables"][name]["buckets"]:
+    for k in buckets(index, name):
         pieces.append(pq.ParquetFile(folder / name / f"bucket-{k}.parquet").read())
         assert {prompt // n for prompt in pieces[-1]["prompt_id"].to_pylist()} == {k}
     assert pa.concat_tables(pieces).equals(rows_of(run_dir, name))
@@ -124,20 +132,22 @@ def test_slim_list_shows_each_prompts_last_target(tmp_path: Path, run_dir: Path)
 
 
 def test_slim_list_comes_in_pages(tmp_path: Path, run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(site_module, "PAGE_SIZE", 10)
+    monkeypatch.setattr(site_run, "PAGE_SIZE", 10)
     build_site([run_dir], tmp_path / "site")
     folder = tmp_path / "site" / "data" / "demo-run"
     index = read(folder / "index.json")
-    assert (index["page_size"], index["prompt_pages"]) == (10, [f"prompts-{p}.parquet" for p in range(3)])
-    pages = [pq.read_table(folder / page)["prompt_id"].to_pylist() for page in index["prompt_pages"]]
+    assert [page["file"] for page in index["prompt_pages"]] == [f"prompts-{p}.parquet" for p in range(3)]
+    pages = [pq.read_table(folder / page["file"])["prompt_id"].to_pylist() for page in index["prompt_pages"]]
     assert [len(page) for page in pages] == [10, 10, 8]
+    entries = [(page["rows"], page["first_id"], page["last_id"]) for page in index["prompt_pages"]]
+    assert entries == [(len(page), page[0], page[-1]) for page in pages]
     assert [i for page in pages for i in page] == rows_of(run_dir, "prompts")["prompt_id"].to_pylist()
 
 
 def test_tokens_are_those_that_the_bucket_mentions(tmp_path: Path, run_dir: Path) -> None:
     build_site([run_dir], tmp_path / "site")
     folder = tmp_path / "site" / "data" / "demo-run"
-    for k in read(folder / "index.json")["tables"]["tokens"]["buckets"]:
+    for k in buckets(read(folder / "index.json"), "tokens"):
         tables = {path.parent.name: pq.read_table(path).to_pylist() for path in folder.glob(f"*/bucket-{k}.parquet")}
         mentioned = {row["token_id"] for table in ("lens", "writes") for row in tables[table]}
         mentioned |= {i for row in tables["prompts"] for i in row["token_ids"]}
@@ -152,7 +162,7 @@ def test_tokens_are_those_that_the_bucket_mentions(tmp_path: Path, run_dir: Path
 def test_buckets_are_the_largest_that_are_small_enough(
     run_dir: Path, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
-    monkeypatch.setattr(site_data, "EAGER_BYTES", limit)
+    monkeypatch.setattr(bucket_sizes, "EAGER_BYTES", limit)
     reader = RunReader(run_dir)
     n = bucket_size(reader)
 

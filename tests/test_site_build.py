@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from flowatlas import site as site_module
+from flowatlas import site_run
 from flowatlas.errors import RunError, UnfinishedError
 from flowatlas.files import hash_file
 from flowatlas.site import build_site, explorer_dir
@@ -108,7 +109,7 @@ def test_a_full_disk_is_one_line_and_the_old_site_stays(
     def full(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(site_module, "_write", full)
+    monkeypatch.setattr(site_run, "write", full)
     with pytest.raises(UnfinishedError, match=f"cannot write {out}: No space left on device"):
         build_site([run_dir], out)
     assert files_of(out) == before

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from extraction import load
-from flowatlas import lens, neuron_clusters, neuron_tokens, vocab, vocab_clusters
+from flowatlas import lens, neuron_clusters, neuron_tokens, vocab, vocab_clusters, vocab_files
 from flowatlas.config import VocabConfig
 from flowatlas.errors import UnsupportedModel
 from flowatlas.schema_vocab import VOCAB_TABLES
@@ -145,7 +145,7 @@ def test_an_atlas_that_was_stopped_goes_on_and_comes_to_the_same(tmp_path, monke
     monkeypatch.setattr(neuron_tokens, "compute", failing)
     with pytest.raises(KeyboardInterrupt):
         make(model)
-    assert vocab.marker_of(wanted().cache) is None
+    assert vocab_files.marker_of(wanted().cache) is None
     begun, stopped_at = {}, computed[-1]
     for path in (wanted().cache / "neuron_tokens").glob("*.parquet"):
         begun[path] = path.stat().st_mtime_ns
@@ -167,7 +167,7 @@ def test_parts_of_no_rows_are_there_with_their_columns(tmp_path):
         assert read(folder, table).schema.equals(declared.schema)
     rows = {table: read(folder, table).num_rows for table in VOCAB_TABLES}
     assert {table for table, n in rows.items() if n} == {"heads", "head_tokens", "head_pairs"}
-    marker = vocab.marker_of(folder)
+    marker = vocab_files.marker_of(folder)
     assert marker
     assert (marker["n_neurons"], marker["neurons"], marker["without_heads"]) == (0, [], [])
 
@@ -181,7 +181,7 @@ def test_a_model_of_which_nothing_can_be_said_is_refused_by_name(tmp_path, monke
 
 def test_the_marker_tells_experts_of_one_size_together(tmp_path):
     model = load(make_model(tmp_path / "model", "qwen2_moe"))[0]
-    marker = vocab.marker_of(make(model))
+    marker = vocab_files.marker_of(make(model))
     assert marker
     told = {(l, e): n for l, first, last, n in marker["neurons"] for e in range(first, last + 1)}
     sizes = {(l, e): len(model.value_vectors(l, e)) for l in range(model.n_layers) for e in model.experts(l)}

@@ -2,7 +2,8 @@
 
 import { fill, h } from './dom.js';
 import { familiesSection } from './families.js';
-import { clip, day, plural, showText, size } from './format.js';
+import { clip, day, integer, plural, showText, size } from './format.js';
+import { frontSection } from './front-page.js';
 import { format, pageState, promptsState } from './state.js';
 
 const GROUPS = 10;
@@ -11,7 +12,7 @@ const GROUPS = 10;
 function card(run, open) {
   const list = format(promptsState(run.id));
   const groups = run.groups ?? [];
-  const more = groups.length - GROUPS;
+  const more = (run.n_groups ?? groups.length) - Math.min(groups.length, GROUPS);
   const name = showText(run.title || run.id);
   return h(
     'article',
@@ -28,7 +29,7 @@ function card(run, open) {
       ...[
         ['model', clip(showText(run.model ?? '–'), 60)],
         ['dataset', clip(showText(run.dataset ?? '–'), 60)],
-        ['prompts', plural(run.n_prompts, 'prompt') + (run.n_rejects ? `, ${run.n_rejects} rejected` : '')],
+        ['prompts', plural(run.n_prompts, 'prompt') + (run.n_selected_from ? `, selected from ${integer(run.n_selected_from)}` : '') + (run.n_rejects ? `, ${integer(run.n_rejects)} rejected` : '')],
         ['made', day(run.created)],
         ['size', size(run.bytes)],
       ].map(([term, value]) => h('div', {}, h('dt', {}, term), h('dd', {}, h('bdi', {}, value)))),
@@ -38,7 +39,7 @@ function card(run, open) {
           'ul',
           { class: 'groups', 'aria-label': 'Groups of prompts' },
           ...groups.slice(0, GROUPS).map((group) => h('li', {}, h('a', { class: 'pill', href: format(promptsState(run.id, { group })) }, h('bdi', {}, clip(showText(group || 'no group'), 40))))),
-          more > 0 ? h('li', { class: 'quiet' }, `and ${more} more`) : null,
+          more > 0 ? h('li', { class: 'quiet' }, `and ${integer(more)} more`) : null,
         )
       : null,
     h(
@@ -63,12 +64,16 @@ export function createCatalogue({ data, onOpen }) {
   const body = h('div', { class: 'cards' });
   const title = h('h1', {}, 'Runs');
   const lead = h('p', { class: 'lead' }, 'Each run holds the routes by which one model came to its predictions on a dataset of prompts: which tokens, layers, heads and MLPs they passed through.');
-  const el = h('main', { class: 'catalogue page', id: 'main', tabindex: '-1' }, title, lead, body, familiesSection());
+  const front = h('div', {});
+  const el = h('main', { class: 'catalogue page', id: 'main', tabindex: '-1' }, title, front, lead, body, familiesSection());
+  let name = 'Runs';
   fill(body, ...[0, 1].map(() => h('div', { class: 'run-card skeleton', 'aria-hidden': 'true' })));
 
   async function update() {
     const found = await data.catalogue();
-    fill(title, found.title ? showText(found.title) : 'Runs');
+    name = found.title ? showText(found.title) : 'Runs';
+    fill(title, name);
+    fill(front, frontSection(found.front));
     if (!found.runs.length) {
       fill(body, h('p', { class: 'empty' }, 'This site holds no run yet. Add one with “flowatlas site RUN --out SITE”.'));
       return;
@@ -77,5 +82,5 @@ export function createCatalogue({ data, onOpen }) {
     data.warm();
   }
 
-  return { el, update, title: () => 'Runs' };
+  return { el, update, title: () => clip(name, 120) };
 }

@@ -3,51 +3,38 @@
  * which file holds what; throws SiteError for whatever is missing or does not fit.
  */
 
+import { hasBucket } from './buckets.js';
 import { createDetails } from './details.js';
 import { SiteError } from './errors.js';
 import { createExpansions } from './expand-data.js';
+import { createListing } from './listing.js';
 import edgesSql from './sql/edges.sql?raw';
 import lensSql from './sql/lens.sql?raw';
 import nodesSql from './sql/nodes.sql?raw';
-import pairSql from './sql/pair.sql?raw';
 import promptSql from './sql/prompt.sql?raw';
-import groupsSql from './sql/prompts_groups.sql?raw';
-import listSql from './sql/prompts_list.sql?raw';
-import neighboursSql from './sql/prompts_neighbours.sql?raw';
 import rejectSql from './sql/reject.sql?raw';
 import specialSql from './sql/special_tokens.sql?raw';
 import targetsSql from './sql/targets.sql?raw';
 import topsSql from './sql/tops.sql?raw';
 import { nodeKey } from './routes.js';
+import { demand } from './selection.js';
 import { createStats } from './stats-data.js';
 import { createVocab } from './vocab-data.js';
 import { checkWhole } from './whole.js';
 
 /** The schema this page reads (`schema.py`, SCHEMA_VERSION). */
 export const SCHEMA_VERSION = 1;
-export const PAGE_ROWS = 50;
 const EAGER = ['prompts', 'targets', 'nodes', 'edges', 'tokens', 'lens'];
 const KINDS = /** @type {const} */ (['attn', 'resid_attn', 'mlp', 'resid_mlp']);
 
-/** Fixed expressions that a list may be sorted by; NULLs come last either way. */
-const SORTS = {
-  id: 'prompt_id',
-  text: 'lower(text)',
-  group: '"group"',
-  tokens: 'n_tokens',
-  predicted: 'predicted_prob',
-  prob: 'answer_prob',
-  rank: 'answer_rank',
-};
-
 /**
  * @typedef {{ id: string, title: string, model: string, dataset: string, n_prompts: number, n_rejects: number,
- *   created: string, bytes: number, groups: string[], complete: boolean }} CatalogueRun
- * @typedef {{ schema_version: number, title: string, runs: CatalogueRun[], compared?: import('./compared.js').Compared[] }} Catalogue
+ *   created: string, bytes: number, groups: string[], n_groups?: number, complete: boolean, n_selected_from?: number | null }} CatalogueRun
+ * @typedef {{ schema_version: number, title: string, front?: import('./front-page.js').Front, runs: CatalogueRun[], compared?: import('./compared.js').Compared[] }} Catalogue
  * @typedef {{ schema_version: number, id: string, title: string, manifest: any, bucket_size: number,
- *   prompt_pages: string[], page_size: number, n_layers: number, n_heads: number, parallel: boolean, floor: number,
- *   targets: any, counts: Record<string, number>, groups: Record<string, number>,
- *   tables: Record<string, { rows: number, bytes: number, buckets: number[] }>, version: string,
+ *   prompt_pages: import('./listing.js').ListPage[], n_layers: number, n_heads: number, parallel: boolean, floor: number,
+ *   targets: any, counts: Record<string, number>, groups: Record<string, number>, n_groups?: number, selection?: import('./selection.js').Selection | null,
+ *   tables: Record<string, { rows: number, bytes: number, buckets: import('./buckets.js').Ranges }>, version: string,
  *   maps?: { stored: boolean, floor: number, bucket_size: number }, stats?: import('./stats-data.js').StatsMarker | null, vocab?: import('./vocab-data.js').VocabIndex | null, model_tables?: string[], compared?: import('./compared.js').Compared[] }} RunIndex
  * @typedef {{ prompt_id: number, source_id: string, text: string, group: string | null, pair_id: string | null,
  *   role: string | null, n_tokens: number, token_ids: number[], tokens: string[], targets: number[],
@@ -154,12 +141,8 @@ export function createData({ base, db }) {
   /** @param {RunIndex} index @param {string} table @param {number} promptId */
   function bucket(index, table, promptId) {
     const number = Math.floor(promptId / index.bucket_size);
-    const listed = index.tables?.[table]?.buckets;
-    return listed?.includes(number) ? [address(index, `${table}/bucket-${number}.parquet`)] : null;
+    return hasBucket(index.tables?.[table]?.buckets, number) ? [address(index, `${table}/bucket-${number}.parquet`)] : null;
   }
-
-  /** @param {RunIndex} index */
-  const pages = (index) => index.prompt_pages.map((page) => address(index, page));
 
   /**
    * Rows of a prompt from one table, none when its bucket is not there because nothing was stored.
@@ -170,6 +153,7 @@ export function createData({ base, db }) {
     /** @type {Record<string, string[]>} */
     const files = { ...others };
     for (const table of tables) {
+      demand(index, table);
       const file = bucket(index, table, values.id);
       if (!file) return [];
       files[table] = file;
@@ -177,42 +161,8 @@ export function createData({ base, db }) {
     return db.query(sql, values, files);
   }
 
-  /**
-   * @param {RunIndex} index
-   * @param {{ q: string, group: string | null, sort: string, page: number }} query `sort` may start with `-`
-   */
-  async function list(index, { q, group, sort, page }) {
-    if (!index.prompt_pages?.length) return { rows: [], total: 0, groups: [] };
-    const files = { prompts: pages(index) };
-    const found = await db.query(groupsSql, { q }, files);
-    const groups = found.map((row) => ({ group: String(row.group), n: Number(row.n) }));
-    const total = groups.reduce((sum, row) => sum + (group === null || row.group === group ? row.n : 0), 0);
-    const last = Math.max(1, Math.ceil(total / PAGE_ROWS));
-    const offset = (Math.min(page, last) - 1) * PAGE_ROWS;
-    const column = SORTS[/** @type {keyof SORTS} */ (sort.replace(/^-/, ''))] ?? SORTS.id;
-    const values = { q, group: group ?? '', any_group: group === null, limit: PAGE_ROWS, offset };
-    const order = `${column} ${sort.startsWith('-') ? 'DESC' : 'ASC'} NULLS LAST`;
-    return { rows: await db.query(listSql, values, { ...files, sort: order }), total, groups };
-  }
-
-  /**
-   * Position of a prompt in the run and its neighbours, from the one or two list pages that can hold it: rows of a page
-   * are ordered by id and an id is at least its row number.
-   * @param {RunIndex} index @param {number} id
-   */
-  async function neighbours(index, id) {
-    const files = pages(index);
-    if (!files.length) throw new SiteError('no-prompts', `${index.id} has no prompt`);
-    const at = (/** @type {number} */ page) => db.query(neighboursSql, { id }, { prompts: [files[page]] });
-    let page = Math.min(Math.max(0, Math.floor(id / index.page_size)), files.length - 1);
-    let [row] = await at(page);
-    while (page > 0 && id < row.first_id) [row] = await at((page -= 1));
-    let { previous, next } = row;
-    if (previous === null && page > 0) previous = (await at(page - 1))[0].previous;
-    if (next === null && page < files.length - 1) next = (await at(page + 1))[0].next;
-    const before = page * index.page_size + row.before;
-    return { found: Boolean(row.found), number: before + 1, previous, next };
-  }
+  const listing = createListing({ query: db.query, address, rows });
+  const { list, neighbours, pair } = listing;
 
   /** @param {RunIndex} index @param {number} id @returns {Promise<never>} */
   async function refuse(index, id) {
@@ -221,7 +171,7 @@ export function createData({ base, db }) {
     const [reject] = index.counts?.rejects
       ? await db.query(rejectSql, { id }, { rejects: [address(index, 'rejects.parquet')] }).catch(() => [])
       : [];
-    const info = { run: index.id, id, nearest, reject };
+    const info = { run: index.id, id, nearest, reject, selected: Boolean(index.selection?.prompts) };
     throw new SiteError(reject ? 'rejected-prompt' : 'unknown-prompt', `no prompt ${id} in ${index.id}`, info);
   }
 
@@ -270,12 +220,6 @@ export function createData({ base, db }) {
     return new Map(found.map((row) => [nodeKey(row.layer, row.point, row.pos), { token: row.token, prob: row.prob }]));
   }
 
-  /** @param {RunIndex} index @param {Prompt} of */
-  async function pair(index, { prompt_id: id, pair_id }) {
-    if (pair_id === null || index.prompt_pages.length > 4) return [];
-    return db.query(pairSql, { id, pair_id }, { prompts: pages(index) });
-  }
-
   /** Starts the engine while a reader still reads the page. */
   const warm = () => void db.start().catch(() => {});
 
@@ -286,9 +230,12 @@ export function createData({ base, db }) {
     return next;
   }
 
+  /** Fetches what a search of the list will read. @param {RunIndex} index */
+  const fetchWords = (index) => listing.fetchWords(index, db.prefetch);
+
   const details = createDetails({ query: db.query, rows, address });
   const expansion = createExpansions({ rows, address });
   const stats = createStats({ query: db.query, address });
   const vocab = createVocab({ query: db.query, address });
-  return { warm, first, catalogue, run, list, neighbours, prompt, fetchAhead, lens, tops, pair, details, expansion, stats, vocab, ask: db.ask, address };
+  return { warm, first, catalogue, run, list, neighbours, pair, listing, fetchWords, prompt, fetchAhead, lens, tops, details, expansion, stats, vocab, ask: db.ask, address };
 }

@@ -60,7 +60,7 @@ function summary(all, { index, state }) {
     { 'data-testid': 'dataset-summary' },
     factList([
       ['prompts', integer(all.n)],
-      ['groups', integer(Object.keys(index.groups ?? {}).length)],
+      ['groups', integer(index.n_groups ?? Object.keys(index.groups ?? {}).length)],
       ['complete pairs', integer(all.n_pairs)],
       ['tokens', `${all.tokens_least} to ${all.tokens_most}, median ${all.tokens_median}`],
       ['accuracy', all.accuracy === null ? 'no answers given' : `${Number((100 * all.accuracy).toPrecision(3))}% of ${plural(all.n_answers, 'prompt')}`, exact(all.accuracy)],

@@ -1,5 +1,7 @@
 /** What is fetched on click: writes, effects, components, neurons, head maps. One function per question, one `.sql` file each. */
 
+import { hasBucket } from './buckets.js';
+import { demand } from './selection.js';
 import componentsSql from './sql/components.sql?raw';
 import biasSql from './sql/logit_bias.sql?raw';
 import effectsSql from './sql/logit_effects.sql?raw';
@@ -107,8 +109,9 @@ export function createDetails({ query, rows, address }) {
   async function headMap(index, id, of) {
     const { stored, bucket_size } = mapsOf(index);
     if (!stored) return null;
+    demand(index, 'maps');
     const bucket = Math.floor(id / bucket_size);
-    if (!index.tables.maps?.buckets.includes(bucket)) return [];
+    if (!hasBucket(index.tables.maps?.buckets, bucket)) return [];
     const files = { maps: [address(index, `maps/bucket-${bucket}.parquet`)] };
     return /** @type {Promise<MapCell[]>} */ (query(mapsSql, { id, ...of }, files));
   }

@@ -3,7 +3,7 @@
  * `messages.js` turns a kind into words; nothing else needs to know them.
  *
  * @typedef {'no-data' | 'missing' | 'network' | 'damaged' | 'incomplete' | 'schema-newer' | 'schema-older' | 'unknown-run'
- *   | 'unknown-prompt' | 'rejected-prompt' | 'no-prompts' | 'engine' | 'query'} Kind
+ *   | 'unknown-prompt' | 'rejected-prompt' | 'left-out' | 'no-prompts' | 'engine' | 'query'} Kind
  */
 
 export class SiteError extends Error {

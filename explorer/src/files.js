@@ -1,6 +1,7 @@
 /** Fetching Parquet files whole: some hosts answer a missing file with a page, and some connections end early. */
 
 import { SiteError } from './errors.js';
+import { isIntact } from './seal.js';
 
 /**
  * @param {Uint8Array} bytes
@@ -34,5 +35,6 @@ export async function fetchParquet(address, again = false) {
   if (!isParquet(bytes)) {
     throw new SiteError('damaged', `${address}: ${bytes.length} bytes that are no whole Parquet file`, { address });
   }
+  if (!isIntact(bytes)) throw new SiteError('damaged', `${address}: not the ${bytes.length} bytes that were written (the checksum is another)`, { address });
   return bytes;
 }

@@ -59,9 +59,15 @@ const WORDS = {
     links: [...(runs ?? []).slice(0, 12).map((/** @type {any} */ one) => ({ label: one.title || one.id, href: format(promptsState(one.id)) })), HOME],
     retry: false,
   }),
-  'unknown-prompt': ({ run, id, nearest }) => ({
-    title: `There is no prompt ${id} in this run`,
-    text: 'Prompts are numbered by their row in the dataset; this row is not part of the run.',
+  'left-out': () => ({
+    title: 'This site was made without it',
+    text: 'The run has it, and the site holds only a part of the run: “flowatlas site --select” says which.',
+    links: [HOME],
+    retry: false,
+  }),
+  'unknown-prompt': ({ run, id, nearest, selected }) => ({
+    title: selected ? `Prompt ${id} is not part of this site` : `There is no prompt ${id} in this run`,
+    text: selected ? 'The site holds a selection of the run’s prompts, and this one, if the run has it, is not among them.' : 'Prompts are numbered by their row in the dataset; this row is not part of the run.',
     links: [...near(run, nearest), { label: 'All prompts', href: format(promptsState(run)) }],
     retry: false,
   }),

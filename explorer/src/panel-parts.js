@@ -2,6 +2,7 @@
 
 import { modeName } from './describe.js';
 import { h } from './dom.js';
+import { SiteError } from './errors.js';
 import { clip, exact, fraction, quantity, showToken } from './format.js';
 import { binOf } from './sizes.js';
 
@@ -74,6 +75,7 @@ export function waiting(lines = 6) {
 
 /** @param {string} what @param {Error} error @param {() => void} retry */
 export function failed(what, error, retry) {
+  if (error instanceof SiteError && error.kind === 'left-out') return h('p', { class: 'hint', 'data-testid': 'left-out' }, `${what}: ${error.message}.`);
   return h(
     'p',
     { class: 'inline-error', role: 'alert' },

@@ -25,9 +25,7 @@ const NAMES = { prompt_map: 'stats.prompt_map', prompt_vectors: 'stats.prompt_ve
 const BESIDE = 320; // width of the list of clusters
 const NARROW = 820;
 const MOST_POINTS = 30_000; // that a page draws; of those the map was fitted to none is left out
-const MOST_LISTED = 60_000; // prompts of a run whose texts and groups are fetched together
-/** In the place of the list of prompts where it is too long to fetch. */
-const NO_TEXTS = '(SELECT NULL::INTEGER AS prompt_id, NULL::VARCHAR AS "group", NULL::VARCHAR AS text WHERE false)';
+const MOST_LISTED = 20_000; // prompts of a run whose texts are fetched together: a megabyte or two
 
 /** @param {import('./pages.js').Options} options */
 export function createPromptMap({ data, navigate }) {
@@ -117,8 +115,9 @@ export function createPromptMap({ data, navigate }) {
   function render(of) {
     props = of;
     const { index, ask } = of;
-    const listed = (index.counts?.prompts ?? 0) <= MOST_LISTED ? index.prompt_pages.map((path) => data.address(index, path)) : NO_TEXTS;
-    const points = ask('map', () => data.stats.rows(index, pointsSql, { prompt_map: {} }, { most: MOST_POINTS }, { prompts: listed }));
+    const texts = (index.counts?.prompts ?? 0) <= MOST_LISTED;
+    const listed = texts ? data.listing.files(index) : data.listing.listing(index);
+    const points = ask('map', () => data.stats.rows(index, pointsSql, { prompt_map: {} }, { most: MOST_POINTS }, { prompts: listed, text: texts ? 'left(text, 240)' : 'NULL::VARCHAR' }));
     return [
       ...answered(points, 'The map', (rows) => (rows.length ? map(of, /** @type {Point[]} */ (rows)) : [h('p', { class: 'hint' }, 'There are too few prompts for a map.')]), 12),
       ...consensusPart(of, data, edges),

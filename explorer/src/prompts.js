@@ -1,9 +1,10 @@
 /** The list of prompts: search, group, sort, pages. All of it is SQL on the slim list that comes with the run. */
 
 import { attr, fill, h } from './dom.js';
-import { PAGE_ROWS } from './data.js';
 import { clip, exact, fraction, integer, plural, showText } from './format.js';
+import { PAGE_ROWS } from './listing.js';
 import { tokenMark } from './panel-parts.js';
+import { selectionWords } from './selection.js';
 import { asked, sqlLinkLater } from './sql-link.js';
 import listSql from './sql/prompts_asked.sql?raw';
 import { format, promptState } from './state.js';
@@ -51,7 +52,8 @@ export function createPrompts({ data, navigate }) {
   const table = h('table', { class: 'list' }, h('thead', {}, headRow), body);
   const pager = h('nav', { class: 'pager', 'aria-label': 'Pages' });
   const heading = h('h1', {}, 'Prompts');
-  const el = h('main', { class: 'prompts page', id: 'main', tabindex: '-1' }, heading, h('div', { class: 'filters' }, search, group, count, tableTools(() => numbers(), { name: 'prompts-of-this-page', sql: sqlLinkLater('the list of prompts', asking) })), h('div', { class: 'scroll' }, table), pager);
+  const part = h('p', { class: 'hint', hidden: true, 'data-testid': 'selection' });
+  const el = h('main', { class: 'prompts page', id: 'main', tabindex: '-1' }, heading, part, h('div', { class: 'filters' }, search, group, count, tableTools(() => numbers(), { name: 'prompts-of-this-page', sql: sqlLinkLater('the list of prompts', asking) })), h('div', { class: 'scroll' }, table), pager);
   /** @type {import('./state.js').PromptsState | null} */
   let state = null;
   /** @type {any[]} */
@@ -69,6 +71,7 @@ export function createPrompts({ data, navigate }) {
   let latest = 0;
   let typing = 0;
 
+  search.addEventListener('focus', () => state && void data.run(state.run).then(data.fetchWords, () => {})); // the view reports what fails
   search.addEventListener('input', () => {
     clearTimeout(typing);
     typing = window.setTimeout(() => state && navigate({ ...state, q: search.value, page: 1 }, { replace: true }), 180);
@@ -142,6 +145,8 @@ export function createPrompts({ data, navigate }) {
     attr(table, 'aria-busy', 'true');
     const index = await data.run(now.run);
     title = `Prompts · ${index.title}`;
+    part.textContent = selectionWords(index);
+    part.hidden = !index.selection;
     const { rows, total, groups } = await data.list(index, now);
     if (ticket !== latest) return;
     attr(table, 'aria-busy', null);

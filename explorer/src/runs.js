@@ -124,7 +124,7 @@ export function createRuns({ data, navigate }) {
       turned,
       ...answered(both, 'The runs', ([first, second]) => {
         const file = (/** @type {string} */ name) => comparedFiles(pair, name).map((path) => data.address(index, path));
-        const files = { compared: file('prompts'), largest: file('largest'), prompts: first.prompt_pages.map((path) => data.address(first, path)) };
+        const files = { compared: file('prompts'), largest: file('largest'), prompts: data.listing.files(first) };
         const prompts = ask(`compared prompts ${pair.a} ${pair.b}`, () => data.stats.rows(index, promptsSql, {}, {}, files));
         return [
           ...answered(prompts, 'The prompts of both runs', (rows) => [summary(pair, rows)], 2),

@@ -1,5 +1,6 @@
 /** Which files of the site a query needs, and how much that is, before any of them is fetched. */
 
+import { bucketNumbers, countBuckets } from './buckets.js';
 import { comparedFiles, comparisonOf } from './compared.js';
 import { filesOf, statsOf } from './stats-data.js';
 import { promptsIn, tablesIn, wordsOf } from './sql-words.js';
@@ -32,7 +33,8 @@ const byPrompt = (index) => NAMES.filter((name) => index.tables?.[name]);
 
 /** @param {RunIndex} index @param {string} name @param {import('./sql-words.js').Range[] | null} prompts */
 function bucketsOf(index, name, prompts) {
-  const { buckets, bytes } = index.tables[name];
+  const { buckets: listed, bytes } = index.tables[name];
+  const buckets = bucketNumbers(listed);
   const n = bucketSize(index, name);
   const needed = prompts === null ? buckets : buckets.filter((k) => prompts.some(([low, high]) => low < (k + 1) * n && high >= k * n));
   // Of a table of which nothing is needed one file is taken all the same: it knows the columns' types.
@@ -81,7 +83,7 @@ export function planOf(index, sql, other = null) {
   const prompts = promptsIn(words, cut);
   const sources = tablesIn(words, NAMES).map((name) => sourceOf(index, name, { prompts, other }));
   const bytes = sources.reduce((sum, one) => sum + one.bytes, 0);
-  const partly = prompts !== null && sources.some(({ table, files }) => cut.includes(table.name) && files.length < index.tables[table.name].buckets.length);
+  const partly = prompts !== null && sources.some(({ table, files }) => cut.includes(table.name) && files.length < countBuckets(index.tables[table.name].buckets));
   return { sources, bytes, prompts, partly, tooLarge: bytes > MOST_BYTES };
 }
 

@@ -18,6 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flowatlas.schema import MODEL_TABLES, SCHEMA_VERSION, TABLES
+from flowatlas.site_data import LISTING, PARTNERS
+from flowatlas.site_run import ranges
 
 SITE = Path(__file__).parent / "golden" / "site" / "data"
 FLOOR = 0.01
@@ -183,7 +185,7 @@ def extract(shape: Shape, prompt_id: int, row: tuple, targets: list[int] | None)
     targets = list(range(n)) if targets is None else [target % n for target in targets]
     answer, foil = VOCAB.get(answer_text or ""), VOCAB.get(foil_text or "")
     model = Model(shape, n, shape.seed * 1000 + prompt_id, answer if answer is not None else 6)
-    out: dict[str, list[dict]] = {name: [] for name in [*BUCKETED, "maps"]}
+    out: dict[str, list[dict]] = {name: [] for name in [*BUCKETED, "partners", "maps"]}
     out["prompts"].append({
         "prompt_id": prompt_id, "source_id": source_id, "text": text, "group": group, "pair_id": pair_id, "role": role,
         "n_tokens": n, "token_ids": ids, "tokens": tokens, "targets": targets, "answer_text": answer_text,
@@ -398,6 +400,18 @@ def write(path: Path, content: pa.Table) -> int:
     return path.stat().st_size
 
 
+def partners_table(prompts: list[dict], everything: dict[int, dict[str, list[dict]]]) -> pa.Table:
+    """The others of the pairs of a bucket's prompts."""
+    every = [row for tables in everything.values() for row in tables["prompts"]]
+    rows = [
+        {"prompt_id": one["prompt_id"], "other_id": other["prompt_id"], "role": other["role"]}
+        for one in prompts
+        for other in every
+        if one["pair_id"] is not None and other["pair_id"] == one["pair_id"] and other is not one
+    ]
+    return pa.Table.from_pylist(rows, schema=PARTNERS)
+
+
 def write_run(
     run: str, title: str, shape: Shape, prompts: list, targets: Targets, bucket_size: int, page_size: int
 ) -> dict:
@@ -417,7 +431,7 @@ def write_run(
         else:
             chosen = targets(prompt_id) if targets else None
             everything[prompt_id] = extract(shape, prompt_id, row, chosen)
-    info = {name: {"rows": 0, "bytes": 0, "buckets": []} for name in [*BUCKETED, "maps"]}
+    info = {name: {"rows": 0, "bytes": 0, "buckets": []} for name in [*BUCKETED, "partners", "maps"]}
     for bucket in sorted({prompt_id // bucket_size for prompt_id in everything}):
         tables = join([rows for prompt_id, rows in everything.items() if prompt_id // bucket_size == bucket])
         for name in BUCKETED:
@@ -425,6 +439,11 @@ def write_run(
             info[name]["rows"] += content.num_rows
             info[name]["bytes"] += write(folder / name / f"bucket-{bucket}.parquet", content)
             info[name]["buckets"].append(bucket)
+        content = partners_table(tables["prompts"], everything)
+        if content.num_rows:
+            info["partners"]["rows"] += content.num_rows
+            info["partners"]["bytes"] += write(folder / "partners" / f"bucket-{bucket}.parquet", content)
+            info["partners"]["buckets"].append(bucket)
     for bucket in () if shape.parallel else sorted({prompt_id // MAPS_BUCKET for prompt_id in everything}):
         content = table(
             "maps", [row for i, rows in everything.items() if i // MAPS_BUCKET == bucket for row in rows["maps"]]
@@ -437,8 +456,13 @@ def write_run(
     ids = sorted(everything)
     pages = []
     for page, start in enumerate(range(0, len(ids), page_size)):
-        pages.append(f"prompts-{page}.parquet")
-        write(folder / pages[-1], slim(join([everything[i] for i in ids[start : start + page_size]])))
+        listed = ids[start : start + page_size]
+        file = f"prompts-{page}.parquet"
+        n_bytes = write(folder / file, slim(join([everything[i] for i in listed])))
+        pages.append({"file": file, "rows": len(listed), "bytes": n_bytes, "first_id": listed[0], "last_id": listed[-1]})
+    write(folder / "listing.parquet", slim(join([everything[i] for i in ids])).select(LISTING.names))
+    for entry in info.values():
+        entry["buckets"] = ranges(entry["buckets"])
     write(folder / "rejects.parquet", table("rejects", rejects))
     groups: dict[str, int] = {}
     for row in prompts:
@@ -447,14 +471,14 @@ def write_run(
     index = {
         "schema_version": SCHEMA_VERSION, "id": run, "title": title, "manifest": {"created": "2026-11-20T12:00:00Z"},
         "counts": {"prompts": len(ids), "rejects": len(rejects)}, "bucket_size": bucket_size, "prompt_pages": pages,
-        "page_size": page_size, "n_layers": shape.layers, "n_heads": shape.heads, "parallel": shape.parallel, "floor": FLOOR,
-        "targets": "last" if targets else "all", "tables": info, "maps": {"stored": not shape.parallel, "floor": MAPS_FLOOR, "bucket_size": MAPS_BUCKET}, "eager": EAGER, "groups": groups,
+        "n_layers": shape.layers, "n_heads": shape.heads, "parallel": shape.parallel, "floor": FLOOR,
+        "targets": "last" if targets else "all", "tables": info, "maps": {"stored": not shape.parallel, "floor": MAPS_FLOOR, "bucket_size": MAPS_BUCKET}, "eager": EAGER, "groups": groups, "n_groups": len(groups),
     }  # fmt: skip
     (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n")
     return {
         "id": run, "title": title, "model": "synthetic-parallel" if shape.parallel else "synthetic", "dataset": "golden prompts",
         "n_prompts": len(ids), "n_rejects": len(rejects), "created": "2026-11-20T12:00:00Z",
-        "bytes": sum(entry["bytes"] for entry in info.values()), "groups": list(groups), "complete": not shape.parallel,
+        "bytes": sum(entry["bytes"] for entry in info.values()), "groups": list(groups), "n_groups": len(groups), "complete": not shape.parallel,
     }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ describe('the map', () => {
   const compare = (values) => run('map_compare', { ...nothing, ...values }, tables('prompt_map', 'prompt_vectors'));
 
   it('map_points: every prompt that has a place, its text where the list holds it', async () => {
-    const of = (most) => run('map_points', { most }, { ...tables('prompt_map'), prompts: ['golden/prompts-0.parquet', 'golden/prompts-1.parquet'] });
+    const of = (most) => run('map_points', { most }, { ...tables('prompt_map'), prompts: ['golden/prompts-0.parquet', 'golden/prompts-1.parquet'], text: 'left(text, 240)' });
     const rows = await of(100);
     expect(rows).toHaveLength(40);
     expect(rows.every((row) => Number.isFinite(row.x) && (row.prompt_id > 11 || row.prompt_id === 5 ? row.text === null : row.text.length <= 240))).toBe(true);

@@ -12,7 +12,7 @@ const prompts = (sql) => promptsIn(wordsOf(sql), BY_PROMPT);
 
 const index = {
   bucket_size: 10,
-  tables: { edges: { rows: 400, bytes: 4000, buckets: [0, 1, 3] }, prompts: { rows: 40, bytes: 300, buckets: [0, 1, 3] }, maps: { rows: 0, bytes: 0, buckets: [] } },
+  tables: { edges: { rows: 400, bytes: 4000, buckets: [[0, 1], [3, 3]] }, prompts: { rows: 40, bytes: 300, buckets: [[0, 1], [3, 3]] }, maps: { rows: 0, bytes: 0, buckets: [] } },
   maps: { stored: false, floor: 0.01, bucket_size: 2 },
   model_tables: ['vocab'],
   manifest: { model_tables: { vocab: { bytes: 77 } } },
@@ -71,7 +71,7 @@ describe('plan', () => {
   });
 
   it('refuses what is too much, by its size', () => {
-    const large = { ...index, tables: { edges: { rows: 1, bytes: MOST_BYTES + 1, buckets: [0, 1] } } };
+    const large = { ...index, tables: { edges: { rows: 1, bytes: MOST_BYTES + 1, buckets: [[0, 1]] } } };
     expect(planOf(large, 'SELECT * FROM edges').tooLarge).toBe(true);
     expect(planOf(large, 'SELECT * FROM edges WHERE prompt_id = 3').tooLarge).toBe(false);
   });

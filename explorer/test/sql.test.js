@@ -87,7 +87,7 @@ describe('one prompt', () => {
   });
 
   it('pair: the others of a pair', async () => {
-    expect(await run('pair', { id: 0, pair_id: '8' }, { prompts: pages })).toEqual([{ prompt_id: 1, role: 'corrupt' }]);
+    expect(await run('pair', { id: 0 }, { partners: file('partners') })).toEqual([{ prompt_id: 1, role: 'corrupt' }]);
   });
 });
 
@@ -122,6 +122,24 @@ describe('list of prompts', () => {
     const rows = await run('prompts_groups', { q: '' }, { prompts: pages });
     expect(Object.fromEntries(rows.map((row) => [row.group, row.n]))).toEqual({ '': 1, ...json('golden/index.json').groups });
     expect(await run('prompts_groups', { q: 'capital' }, { prompts: pages })).toEqual([{ group: 'capitals', n: 2 }]);
+  });
+
+  it('listing: the ids of one page and how many there are, as the whole list sorts them', async () => {
+    const listing = ['golden/listing.parquet'];
+    const ids = (given, sort) => run('listing', { group: '', any_group: true, limit: 50, offset: 0, ...given }, { listing, sort });
+    for (const sort of ['answer_prob DESC NULLS LAST', '"group" ASC NULLS LAST', 'n_tokens ASC NULLS LAST']) {
+      const whole = (await list({ sort })).map((row) => row.prompt_id);
+      expect((await ids({}, sort)).map((row) => row.prompt_id)).toEqual(whole);
+      expect(await ids({ limit: 3, offset: 2 }, sort)).toEqual(whole.slice(2, 5).map((id) => ({ prompt_id: id, total: 11 })));
+    }
+    expect(await ids({ any_group: false, group: 'capitals' }, 'prompt_id ASC')).toEqual([3, 4].map((id) => ({ prompt_id: id, total: 2 })));
+    expect(await ids({ any_group: false, group: '' }, 'prompt_id ASC')).toEqual([{ prompt_id: 11, total: 1 }]);
+  });
+
+  it('prompts_rows: the rows of some ids, as the list has them', async () => {
+    const rows = await run('prompts_rows', { ids: [11, 3] }, { prompts: pages });
+    const whole = await list();
+    expect(rows.sort((a, b) => a.prompt_id - b.prompt_id)).toEqual(whole.filter((row) => [3, 11].includes(row.prompt_id)));
   });
 
   it('prompts_neighbours: across a rejected row, and at the ends', async () => {

@@ -50,6 +50,9 @@ class Atlas:
 
     def table(self, name: str) -> duckdb.DuckDBPyRelation:
         """A table as a relation: `.df()` is pandas, `.arrow()` Arrow. Raises RunError for a name that is none."""
+        schema, _, table = name.rpartition(".")
+        if schema == "vocab" and table in VOCAB_TABLES and not self._vocab:
+            raise RunError(f"{self.run_dir} has no atlas of a vocabulary: `flowatlas vocab {self.run_dir}` makes it")
         if name not in self.tables:
             raise RunError(f"a run has no table {name}: it has {', '.join(self.tables)}")
         return self.sql(f"SELECT * FROM {name}")

@@ -13,7 +13,7 @@ from flowatlas.corpus import quoted
 from flowatlas.files import hash_file, read_json
 from flowatlas.manifest import read_plan
 from flowatlas.schema_vocab import VOCAB_TABLES, VOCAB_VERSION
-from flowatlas.vocab import FOLDER, MARKER
+from flowatlas.vocab_files import FOLDER, MARKER
 
 AGAIN = "remove the folder vocab and give `flowatlas vocab` with the run"
 

@@ -1,4 +1,4 @@
-"""The command line: `flowatlas run | submit | bench | vocab | status | check | stats | compare | site | serve`.
+"""The command line: `flowatlas run | submit | bench | vocab | status | check | stats | compare | site | publish | serve`.
 
 Every command imports what it needs when it is called, so that help and wrong input answer at once. A FlowatlasError
 ends as one line on stderr and its exit code; anything else is a bug and shows its traceback.
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from flowatlas import __version__, signals
+from flowatlas import __version__, cli_site, signals
 from flowatlas.config import Config
 from flowatlas.errors import ConfigError, FlowatlasError
 
@@ -131,8 +131,9 @@ def _status(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> int:
     from flowatlas.audit import check
+    from flowatlas.site_check import check_site, is_site
 
-    problems = check(args.run)
+    problems = check_site(args.run) if is_site(args.run) else check(args.run)
     _print(problems or [f"{args.run}: no problem found"])
     return 1 if problems else 0
 
@@ -151,16 +152,6 @@ def _compare(args: argparse.Namespace) -> int:
     if args.out:
         write(tables, args.out)
     _print(lines(tables))
-    return 0
-
-
-def _site(args: argparse.Namespace) -> int:
-    from flowatlas.site import build_site
-
-    build_site(args.runs, args.out, title=args.title)
-    _print(
-        [f"site of {len(args.runs)} run{'s' * (len(args.runs) > 1)} in {args.out}; see it: flowatlas serve {args.out}"]
-    )
     return 0
 
 
@@ -199,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     status = commands.add_parser("status", help="progress of a run, shard by shard")
     status.add_argument("--watch", action="store_true", help="show it again and again until the run is complete")
-    check = commands.add_parser("check", help="audit a finished run: files, hashes, counts, shares")
+    check = commands.add_parser("check", help="audit a finished run (files, hashes, counts, shares) or a site")
     stats = commands.add_parser("stats", help="statistics over the prompts of a run: importance, contrasts, roles, ...")
     for command, function in ((status, _status), (check, _check), (stats, _stats)):
         command.add_argument("run", type=Path, metavar="RUN", help="a run folder")
@@ -209,11 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("b", type=Path, metavar="B", help="another")
     compare.add_argument("--out", type=Path, metavar="FOLDER", help="also write components.parquet and prompts.parquet")
     compare.set_defaults(command=_compare)
-    site = commands.add_parser("site", help="build a static site of one or more runs")
-    site.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folders")
-    site.add_argument("--out", type=Path, required=True, metavar="SITE", help="folder to write")
-    site.add_argument("--title", help="heading of the catalogue")
-    site.set_defaults(command=_site)
+    cli_site.add_commands(commands)
     serve = commands.add_parser("serve", help="look at a site locally")
     serve.add_argument("site", type=Path, metavar="SITE", help="a folder that `flowatlas site` wrote")
     serve.add_argument("--port", type=_port, default=8000, help="default 8000; 0 takes any free one")

@@ -69,20 +69,20 @@ def _has_atlas(job: Job) -> bool:
     """Whether the vocabulary atlas is there, where it is asked for."""
     if not job.config.vocab.store:
         return True
-    from flowatlas import vocab  # likewise
+    from flowatlas import vocab, vocab_files  # likewise
 
-    marker = vocab.marker_of(job.run_dir / vocab.FOLDER)
+    marker = vocab_files.marker_of(job.run_dir / vocab_files.FOLDER)
     return marker is not None and marker["made_from"] == vocab.wanted_of(job.config, job.located).made_from
 
 
 def _make_atlas(job: Job, load: Callable[[], Model]) -> None:
-    from flowatlas import vocab
+    from flowatlas import vocab, vocab_files
 
     def loaded() -> tuple[Model, list[str]]:
         model = load()
         return model, token_texts(job.tokenizer, model.vocab_size)
 
-    vocab.put(vocab.ensure(vocab.wanted_of(job.config, job.located), loaded), job.run_dir)
+    vocab_files.put(vocab.ensure(vocab.wanted_of(job.config, job.located), loaded), job.run_dir)
 
 
 def _make(job: Job, plan: Plan, model: Model) -> dict[str, Any]:

@@ -1,72 +1,139 @@
 """A static site of one or more runs: the built explorer, and each run's tables cut into buckets that a page fetches.
 
 The site is built in a temporary folder beside its place and then swapped in, so a site that is being looked at is
-either the old or the new one, and building it again gives the same files.
+either the old or the new one, and building it again gives the same files. Before its tables are written, what it will
+take is held against the limits of the host that it is for.
 """
 
 import contextlib
+import dataclasses
 import os
 import re
 import shutil
 import sys
-from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-from tqdm import tqdm
-
-from flowatlas import __version__
 from flowatlas.errors import RunError, UnfinishedError
-from flowatlas.files import hash_json, json_text, remove, stale, swap_folder, temporary_path, unfinished
-from flowatlas.schema import MODEL_TABLES, SCHEMA_VERSION, TABLES
-from flowatlas.site_data import BUCKETED, EAGER, SLIM, RunReader, bucket_size, encode, maps_bucket_size
-from flowatlas.site_stats import write_compared, write_stats
-from flowatlas.site_vocab import write_vocab
+from flowatlas.files import hash_file, json_text, remove, stale, swap_folder, temporary_path, unfinished
+from flowatlas.front_page import FrontPage
+from flowatlas.hosts import HOSTS, Host, Part, refuse_too_large
+from flowatlas.schema import SCHEMA_VERSION
+from flowatlas.selected import SelectedReader
+from flowatlas.selection import read_selection, refuse_unknown_runs
+from flowatlas.site_check import HASHES
+from flowatlas.site_data import RunReader
+from flowatlas.site_run import SiteRun, write
+from flowatlas.site_stats import write_compared
 from flowatlas.stats import Stats, ensure
 
-PAGE_SIZE = 20_000
 ABANDONED_SECONDS = 7 * 24 * 3600.0  # of another host, whose processes cannot be seen; large sites take hours
 
 
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What a site is to be: what stands on its first page, what of the runs is in it (`--select`), and whom it must fit."""
+
+    front: FrontPage = dataclasses.field(default_factory=FrontPage)
+    select: tuple[str, ...] = ()
+    host: Host = HOSTS["github-pages"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Built:
+    """A site's size: its parts, by table over all runs."""
+
+    runs: int
+    parts: dict[str, Part]
+
+    @property
+    def whole(self) -> Part:
+        return sum(self.parts.values(), Part())
+
+
 def build_site(
-    run_dirs: list[Path], out: Path, title: str | None = None, progress: bool | None = None
-) -> dict[str, int]:
-    """Make (or make anew) the site `out` of the given runs; returns its number of `files`, `bytes` and `runs`.
+    run_dirs: Sequence[Path], out: Path, wanted: Wanted = Wanted(), progress: bool | None = None, dry: bool = False
+) -> Built:
+    """Make (or make anew) the site `out` of the given runs; with `dry` only foretell what it would take.
 
     `progress` shows bars on stderr (None: when that is a terminal). Raises RunError for a run that is missing or of
-    another schema, an `out` that is something else than a site, or an explorer that is not built; UnfinishedError when
-    the disk does not let it; the old site is then still there.
+    another schema, an `out` that is something else than a site, an explorer that is not built, or a site that is more
+    than its host takes; ConfigError for a selection that is wrong; UnfinishedError when the disk does not let it. The old
+    site is then still there.
     """
     out = Path(os.path.realpath(out))
-    readers = [RunReader(run_dir) for run_dir in dict.fromkeys(Path(run_dir).resolve() for run_dir in run_dirs)]
+    readers = _readers(list(dict.fromkeys(Path(run_dir).resolve() for run_dir in run_dirs)), wanted)
     explorer = explorer_dir()
     _recover(out)
     _refuse_foreign(out, readers)
-    stats = [_stats_of(reader) for reader in readers]
-    names = [reader.run_dir.name for reader in readers]
     new = temporary_path(out)
     with unfinished(out):
         try:
             remove(new)
             shutil.copytree(explorer, new)
-            (new / "data").mkdir(exist_ok=True)
-            runs = [
-                _write_run(reader, new / "data", id_, stats_of_run, progress)
-                for reader, id_, stats_of_run in zip(readers, run_ids(names), stats, strict=True)
-            ]
-            catalogue = {"schema_version": SCHEMA_VERSION, "title": title or ", ".join(names), "runs": runs}
-            folders = {run["id"]: reader.run_dir for run, reader in zip(runs, readers, strict=True)}
-            catalogue["compared"] = write_compared(folders, new / "data")
-            _write(new / "data" / "catalogue.json", json_text(catalogue))
             (new / ".nojekyll").touch()  # GitHub Pages then serves every file as it is
-            files = [path.stat().st_size for path in new.rglob("*") if path.is_file()]
-            _keep(out, new)
-            swap_folder(new, out)
+            built = _fill(new, readers, wanted, progress, dry)
+            if not dry:
+                _keep(out, new)
+                swap_folder(new, out)
         finally:
             remove(new)
-    return {"files": len(files), "bytes": sum(files), "runs": len(runs)}
+    return built
+
+
+def _readers(run_dirs: list[Path], wanted: Wanted) -> list[SelectedReader]:
+    refuse_unknown_runs(wanted.select, [run_dir.name for run_dir in run_dirs])
+    return [SelectedReader(run_dir, read_selection(wanted.select, run_dir.name)) for run_dir in run_dirs]
+
+
+def _fill(new: Path, readers: list[SelectedReader], wanted: Wanted, progress: bool | None, dry: bool) -> Built:
+    """Write everything into `new`, which holds the explorer; what is foretold is refused before the buckets are written."""
+    data, names = new / "data", [reader.run_dir.name for reader in readers]
+    page = _sizes(new)
+    runs = [
+        SiteRun(reader, data / id_, id_, wanted.front.runs.get(name, name), _stats_of(reader))
+        for reader, id_, name in zip(readers, run_ids(names), names, strict=True)
+    ]
+    for run in runs:
+        run.write_small()
+    compared = [run for run in runs if run.reader.has("compared")]
+    entries = write_compared({run.id: run.reader for run in compared}, data)
+    shared = {"page": page, "compared": dataclasses.replace(_sizes(data / "compare"), optional=True)}
+    n_prompts = sum(run.reader.n_prompts for run in runs)
+    foretold = _together(shared, *(part for run in runs for part in (run.parts, run.foretell())))
+    refuse_too_large(foretold, n_prompts, wanted.host)
+    if dry:
+        return Built(len(runs), foretold)
+    for run in runs:
+        run.write_buckets(progress)
+    catalogue = {
+        "schema_version": SCHEMA_VERSION,
+        "title": wanted.front.title or ", ".join(run.title for run in runs),
+        "front": wanted.front.shown(),
+        "runs": [run.entry() for run in runs],
+        "compared": entries,
+    }
+    write(data / "catalogue.json", json_text(catalogue))
+    _write_hashes(new)
+    built = _together({**shared, "page": page + _sizes(data, "*.json")}, *(run.parts for run in runs))
+    refuse_too_large(built, n_prompts, wanted.host)  # what was foretold was an estimate
+    return Built(len(runs), built)
+
+
+def _together(*all_parts: dict[str, Part]) -> dict[str, Part]:
+    names = dict.fromkeys(name for parts in all_parts for name in parts)
+    return {name: sum((parts[name] for parts in all_parts if name in parts), Part()) for name in names}
+
+
+def _sizes(folder: Path, pattern: str = "**/*") -> Part:
+    sizes = [path.stat().st_size for path in folder.glob(pattern) if path.is_file()]
+    return sum((Part(size, 1, size) for size in sizes), Part())
+
+
+def _write_hashes(new: Path) -> None:
+    """The hashes of all files that carry no seal of their own, for `flowatlas check SITE`."""
+    files = [path for path in sorted(new.rglob("*")) if path.is_file() and path.suffix != ".parquet"]
+    write(new / HASHES, json_text({path.relative_to(new).as_posix(): hash_file(path) for path in files}))
 
 
 def explorer_dir() -> Path:
@@ -105,7 +172,7 @@ def _pattern(name: str) -> str:
     return re.sub(r"([*?\[])", r"[\1]", name)
 
 
-def _refuse_foreign(out: Path, readers: list[RunReader]) -> None:
+def _refuse_foreign(out: Path, readers: Sequence[RunReader]) -> None:
     for reader in readers:
         if reader.run_dir.is_relative_to(out):
             raise RunError(f"{out} contains the run {reader.run_dir}: give another --out")
@@ -126,158 +193,12 @@ def _keep(out: Path, new: Path) -> None:
                     shutil.copy2(path, new / path.name, follow_symlinks=False)
 
 
-def _write_run(reader: RunReader, data: Path, id_: str, stats: Stats | None, progress: bool | None) -> dict[str, Any]:
-    """Write `data/<id>/`; returns the run's entry in the catalogue."""
-    folder, manifest, config = data / id_, reader.manifest, reader.plan.config
-    n, n_maps, maps = bucket_size(reader), maps_bucket_size(reader), reader.maps_config
-    pages, groups = _write_pages(reader, folder)
-    tables = _write_buckets(reader, folder, n, progress) | _write_maps(reader, folder, n_maps)
-    _write_rejects(reader, folder / "rejects.parquet")
-    model_tables = _copy_model(reader.run_dir, folder)
-    vocab = write_vocab(reader, folder)
-    n_layers, n_heads, parallel = _shape(reader)
-    index = {
-        "schema_version": SCHEMA_VERSION,
-        "id": id_,
-        "title": reader.run_dir.name,
-        "complete": reader.complete,
-        "manifest": manifest,
-        "counts": manifest["counts"],
-        "bucket_size": n,
-        # Goes into the addresses of the run's files, so that no cache gives a bucket of an older site.
-        "version": hash_json(
-            [manifest["shards"], model_tables, stats and stats.marker["tables"], vocab, n, n_maps, __version__]
-        )[:12],
-        "prompt_pages": pages,
-        "page_size": PAGE_SIZE,
-        "n_layers": n_layers,
-        "n_heads": n_heads,
-        "parallel": parallel,
-        "floor": config["routes"]["floor"],
-        "targets": config["routes"]["targets"],
-        "maps": {"stored": bool(maps["store"]), "floor": maps["floor"], "bucket_size": n_maps},
-        "tables": tables,
-        "model_tables": model_tables,
-        "stats": write_stats(stats, folder) if stats else None,
-        "vocab": vocab,
-        "eager": list(EAGER),
-        "groups": groups,
-    }
-    _write(folder / "index.json", json_text(index))
-    return {
-        "id": id_,
-        "title": reader.run_dir.name,
-        "model": _model_name(config),
-        "dataset": reader.plan.dataset_name,
-        "n_prompts": manifest["counts"]["prompts"],
-        "n_rejects": manifest["counts"]["rejects"],
-        "created": reader.plan.created,
-        "bytes": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
-        "groups": sorted(groups),
-        "complete": reader.complete,
-    }
-
-
-def _write_pages(reader: RunReader, folder: Path) -> tuple[list[str], dict[str, int]]:
-    """The slim list of prompts in pages; returns the files' names and the number of prompts per group."""
-    names: list[str] = []
-    groups: Counter[str] = Counter()
-
-    def write(page: pa.Table) -> None:
-        names.append(f"prompts-{len(names)}.parquet")
-        _write(folder / names[-1], encode(page.combine_chunks()))
-
-    waiting = SLIM.empty_table()
-    for slim in reader.slim():
-        groups.update(group for group in slim["group"].to_pylist() if group is not None)
-        waiting = pa.concat_tables([waiting, slim])
-        while waiting.num_rows >= PAGE_SIZE:
-            write(waiting.slice(0, PAGE_SIZE))
-            waiting = waiting.slice(PAGE_SIZE)
-    if waiting.num_rows or not names:
-        write(waiting)
-    return names, dict(groups)
-
-
-def _write_buckets(reader: RunReader, folder: Path, n: int, progress: bool | None) -> dict[str, dict[str, Any]]:
-    """Every table bucket by bucket; returns rows, bytes and the buckets that exist, per table."""
-    tables: dict[str, dict[str, Any]] = {
-        table: {"rows": 0, "bytes": 0, "buckets": []} for table in (*BUCKETED, "tokens")
-    }
-    disable = None if progress is None else not progress
-    for k in tqdm(reader.buckets(n), desc=folder.name, unit="bucket", disable=disable):
-        for name, table in reader.bucket(k, n).items():
-            _write_bucket(folder, name, k, table, tables[name])
-    return tables
-
-
-def _write_maps(reader: RunReader, folder: Path, n: int) -> dict[str, dict[str, Any]]:
-    entry: dict[str, Any] = {"rows": 0, "bytes": 0, "buckets": []}
-    for k in reader.buckets(n):
-        _write_bucket(folder, "maps", k, reader.maps(k, n), entry)
-    return {"maps": entry}
-
-
-def _write_bucket(folder: Path, name: str, k: int, table: pa.Table, entry: dict[str, Any]) -> None:
-    """Write a bucket, if it has rows, and count it in the table's entry of the index."""
-    if table.num_rows:
-        data = encode(table)
-        _write(folder / name / f"bucket-{k}.parquet", data)
-        entry["rows"] += table.num_rows
-        entry["bytes"] += len(data)
-        entry["buckets"].append(k)
-
-
-def _write_rejects(reader: RunReader, path: Path) -> None:
-    schema = pa.schema([field.remove_metadata() for field in TABLES["rejects"].schema])
-    with pq.ParquetWriter(path, schema, compression="zstd", data_page_version="1.0") as writer:
-        for shard in reader.shards:
-            rejects = reader.shard("rejects", shard)
-            if rejects.num_rows:
-                writer.write_table(rejects)
-
-
-def _copy_model(run_dir: Path, folder: Path) -> list[str]:
-    """Copy the tables of the model; returns the names of those that are there (an unfinished run has none yet)."""
-    found = [table for table in MODEL_TABLES if (run_dir / "model" / f"{table}.parquet").is_file()]
-    for table in found:
-        (folder / "model").mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(run_dir / "model" / f"{table}.parquet", folder / "model" / f"{table}.parquet")
-    return found
-
-
 def _stats_of(reader: RunReader) -> Stats | None:
-    """The run's statistics, made when missing or stale; None where its folder cannot be written (an archive, say)."""
+    """The run's statistics, made when missing or stale; None where they are left out or cannot be written (an archive, say)."""
+    if not reader.has("stats"):
+        return None
     try:
         return ensure(reader.run_dir)
     except UnfinishedError as error:
         print(f"flowatlas: the site goes without statistics of {reader.run_dir.name}: {error}", file=sys.stderr)
         return None
-
-
-def _shape(reader: RunReader) -> tuple[int, int, bool]:
-    """Layers, heads, and whether blocks are parallel: from the manifest, else (unfinished) from what is stored."""
-    model = reader.manifest.get("model") or {}
-    if {"n_layers", "n_heads", "parallel"} <= model.keys():
-        return int(model["n_layers"]), int(model["n_heads"]), bool(model["parallel"])
-    n_layers = n_heads = 0
-    any_node = any_mid = False
-    for shard in reader.shards:
-        components, points = reader.shard("components", shard), reader.shard("nodes", shard)["point"].unique()
-        n_layers = max([n_layers, *(layer + 1 for layer in components["layer"].unique().to_pylist())])
-        n_heads = max([n_heads, *(index + 1 for index in components["index"].unique().to_pylist())])
-        any_node, any_mid = any_node or len(points) > 0, any_mid or "mid" in points.to_pylist()
-        if any_node:
-            break  # every prompt has a row for each component, and its targets' own columns of nodes
-    return int(model.get("n_layers", n_layers)), int(model.get("n_heads", n_heads)), any_node and not any_mid
-
-
-def _model_name(config: dict[str, Any]) -> str:
-    """The model's name; of a folder, its last part (where it lay on somebody's disk says nothing)."""
-    name = str(config.get("model", {}).get("name") or "?")
-    return Path(name).name if name.startswith((".", "/", "~")) or Path(name).is_dir() else name
-
-
-def _write(path: Path, data: bytes | memoryview) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)

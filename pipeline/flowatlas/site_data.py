@@ -4,7 +4,7 @@ One shard of each table is in memory at a time, so a run of any number of prompt
 complete is published from the shards that are done.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,12 @@ import pyarrow.parquet as pq
 from flowatlas.errors import RunError
 from flowatlas.manifest import find_manifest, read_plan, summary
 from flowatlas.schema import LATER_TABLES, TABLES
+from flowatlas.seal import sealed
 from flowatlas.shards import Ledger, part_path
 from flowatlas.writer import write_parquet
 
 BUCKETED = ("prompts", "targets", "nodes", "edges", "lens", "components", "neurons", "writes", "logit_effects")
 EAGER = ("prompts", "targets", "nodes", "edges", "lens", "tokens")
-EAGER_BYTES = 400_000
-MAPS_BYTES = 200_000  # fetched only when a head is looked at, in buckets of their own
-SAMPLED_BUCKETS = 8
 
 SLIM = pa.schema(
     [
@@ -46,6 +44,18 @@ SLIM = pa.schema(
         pa.field("foil_rank", pa.int32()),
     ]
 )
+# What a list is sorted and filtered by; small enough to be fetched for all prompts at once.
+LISTING = pa.schema(
+    [SLIM.field(name) for name in ("prompt_id", "group", "n_tokens", "predicted_prob", "answer_prob", "answer_rank")]
+)
+PARTNERS = pa.schema(
+    [
+        pa.field("prompt_id", pa.int32(), nullable=False),
+        pa.field("other_id", pa.int32(), nullable=False),
+        pa.field("role", pa.string()),
+    ]
+)
+MOST_PARTNERS = 6  # of a prompt; a pair has one
 TOKENS = pa.schema(
     [
         pa.field("token_id", pa.int32(), nullable=False),
@@ -90,10 +100,32 @@ class RunReader:
                 return bare(TABLES[table].empty())
             try:
                 with pq.ParquetFile(path) as file:
-                    self._open[table] = shard, bare(file.read())
+                    self._open[table] = shard, self._cut(table, bare(file.read()))
             except (OSError, pa.ArrowException) as error:
                 raise RunError(f"{path} cannot be read: `flowatlas check {self.run_dir}` says what to do") from error
         return self._open[table][1]
+
+    @property
+    def n_prompts(self) -> int:
+        """Prompts that are seen here."""
+        return self.manifest["counts"]["prompts"]
+
+    @property
+    def described(self) -> dict[str, Any] | None:
+        """What is seen of the run, where that is not all of it."""
+        return None
+
+    def has(self, table: str) -> bool:
+        """Whether the rows of a table (of the run, the model, or its statistics) are seen here."""
+        return True
+
+    def kept(self, table: pa.Table, column: str = "prompt_id") -> pa.Table:
+        """The rows of any table that are about prompts seen here; all of a table without such a column."""
+        return table
+
+    def _cut(self, name: str, table: pa.Table) -> pa.Table:
+        """What is seen of a shard's table."""
+        return table
 
     @cached_property
     def vocabulary(self) -> "Vocabulary":
@@ -119,9 +151,12 @@ class RunReader:
         return texts
 
     def bucket(self, k: int, n: int) -> dict[str, pa.Table]:
-        """Bucket k of n prompts: its rows of every bucketed table, and `tokens`, the part of the vocabulary they name."""
+        """Bucket k of n prompts: its rows of every bucketed table, and what only a site has.
+
+        That is `tokens`, the part of the vocabulary that they name, and `partners`, the others of the prompts' pairs.
+        """
         tables = {table: self.rows(table, k * n, (k + 1) * n) for table in BUCKETED}
-        return tables | {"tokens": self._tokens(tables)}
+        return tables | {"tokens": self._tokens(tables), "partners": self._partners(tables["prompts"])}
 
     def maps(self, k: int, n: int) -> pa.Table:
         """Bucket k of n prompts of the maps."""
@@ -138,6 +173,26 @@ class RunReader:
         columns += [targets["predicted_id"], targets["answer_id"], targets["foil_id"].drop_null()]
         ids = np.unique(np.concatenate([column.to_numpy(zero_copy_only=False) for column in map(_array, columns)]))
         return self.vocabulary.table(ids.astype(np.int32))
+
+    def _partners(self, prompts: pa.Table) -> pa.Table:
+        rows: list[tuple[int, int, str | None]] = []
+        for id_, pair in zip(prompts["prompt_id"].to_pylist(), prompts["pair_id"].to_pylist(), strict=True):
+            others = [one for one in self._pairs.get(pair, []) if one[0] != id_]
+            rows += [(id_, *other) for other in others[:MOST_PARTNERS]]
+        columns = zip(*rows, strict=True) if rows else ([], [], [])
+        return pa.table([list(column) for column in columns], schema=PARTNERS)
+
+    @cached_property
+    def _pairs(self) -> dict[str, list[tuple[int, str | None]]]:
+        """The prompts (id, role) of each pair of several, ascending."""
+        pairs: dict[str, list[tuple[int, str | None]]] = {}
+        for shard in self.shards:
+            prompts = self.shard("prompts", shard)
+            columns = (prompts[name].to_pylist() for name in ("pair_id", "prompt_id", "role"))
+            for pair, id_, role in zip(*columns, strict=True):
+                if pair is not None:
+                    pairs.setdefault(pair, []).append((id_, role))
+        return {pair: members for pair, members in pairs.items() if len(members) > 1}
 
     def slim(self) -> Iterator[pa.Table]:
         """The list of prompts, shard by shard: who it is, what was expected, and what the last target came to."""
@@ -187,60 +242,11 @@ def _slim(prompts: pa.Table, targets: pa.Table, vocabulary: Vocabulary) -> pa.Ta
     return pa.table([columns[name] for name in SLIM.names], schema=SLIM)
 
 
-def bucket_size(reader: RunReader) -> int:
-    """Prompts per bucket: the largest n for which a full bucket's eager tables take EAGER_BYTES at most, on average.
-
-    Measured on buckets spread over the run, to the prompt for small n and within 2% for large ones. At least 1; at most
-    the whole dataset.
-    """
-
-    def tables(k: int, n: int) -> list[pa.Table]:
-        bucket = reader.bucket(k, n)
-        return [bucket[table] for table in EAGER]
-
-    return _largest(reader, EAGER, EAGER_BYTES, tables)
-
-
-def maps_bucket_size(reader: RunReader) -> int:
-    """Prompts per bucket of maps: the largest n for which a full bucket takes MAPS_BYTES at most, on average; as above."""
-    if not reader.manifest["tables"].get("maps", {}).get("rows"):
-        return 1
-    return _largest(reader, ("maps",), MAPS_BYTES, lambda k, n: [reader.maps(k, n)])
-
-
-_Tables = Callable[[int, int], list[pa.Table]]  # those of bucket k of n prompts
-
-
-def _largest(reader: RunReader, names: tuple[str, ...], limit: int, tables: _Tables) -> int:
-    stored, prompts = reader.manifest["tables"], max(1, reader.manifest["counts"]["prompts"])
-    per_prompt = max(1, sum(stored[name]["bytes"] for name in names if name in stored) // prompts)
-    low, high = 1, max(1, reader.plan.n_rows)
-    guess = limit // per_prompt
-    while high - low > low // 50:
-        guess = min(max(guess, low + 1), high)
-        size = _mean_size(reader, guess, tables)
-        if size <= limit:
-            low = guess
-        else:
-            high = guess - 1
-        guess = int(guess * limit / max(size, 1))
-    return low
-
-
-def _mean_size(reader: RunReader, n: int, tables: _Tables) -> float:
-    """Mean bytes of the tables over a sample of full buckets of n prompts, those without any row left out."""
-    buckets = reader.buckets(n)
-    full = [k for k in buckets if (k + 1) * n <= reader.plan.n_rows] or buckets
-    sample = [full[i] for i in sorted({round(i) for i in np.linspace(0, len(full) - 1, SAMPLED_BUCKETS)})]
-    sizes = [sum(len(encode(table)) for table in tables(k, n) if table.num_rows) for k in sample]
-    return sum(sizes) / max(1, sum(size > 0 for size in sizes))
-
-
-def encode(table: pa.Table) -> memoryview:
-    """A table as the bytes of a Parquet file of one row group (the page fetches files whole)."""
+def encode(table: pa.Table) -> bytes:
+    """A table as the bytes of a sealed Parquet file of one row group (the page fetches files whole)."""
     sink = pa.BufferOutputStream()
     write_parquet(sink, table, row_group_rows=max(1, table.num_rows))
-    return memoryview(sink.getvalue())
+    return sealed(memoryview(sink.getvalue()))
 
 
 def bare(table: pa.Table) -> pa.Table:

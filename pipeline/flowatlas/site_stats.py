@@ -5,7 +5,7 @@ the first columns that it holds. Runs that share prompts are compared two by two
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
@@ -17,32 +17,39 @@ from flowatlas.compare import compare
 from flowatlas.errors import NothingInCommon
 from flowatlas.schema_compared import COMPARED_CUTS
 from flowatlas.schema_stats import ORDERS
-from flowatlas.site_data import bare, encode
+from flowatlas.site_data import RunReader, bare, encode
 from flowatlas.stats import Stats
 
 FILE_BYTES = 1_000_000
 MOST_COMPARED = 15  # pairs of runs: comparing them all would take as long as making the site of many runs
 
 
-def write_stats(stats: Stats, folder: Path) -> dict[str, Any]:
-    """Write the tables of a run's statistics into `folder/stats`; returns their marker with the files of each table."""
+Kept = Callable[[pa.Table, str], pa.Table]  # the rows that are about prompts in the site, by the column that names them
+
+
+def write_stats(stats: Stats, folder: Path, kept: Kept) -> dict[str, Any]:
+    """Write the tables of a run's statistics into `folder/stats`; returns their marker with the files of each table.
+
+    Numbers are those of the whole run; rows that are about a single prompt stay where the site has the prompt.
+    """
     tables = {}
     for name, entry in stats.marker["tables"].items():
         order, n_cut = ORDERS[name]
-        tables[name] = entry | write_cut(stats.read(name), folder, f"stats/{name}", order[:n_cut])
+        tables[name] = entry | write_cut(kept(stats.read(name), "prompt_id"), folder, f"stats/{name}", order[:n_cut])
     return stats.marker | {"tables": tables}
 
 
-def write_compared(runs: dict[str, Path], data: Path) -> list[dict[str, Any]]:
+def write_compared(runs: Mapping[str, RunReader], data: Path) -> list[dict[str, Any]]:
     """Compare the runs (by id) that have prompts in common; writes `compare/<a>--<b>/`, returns an entry for each pair."""
     entries = []
     if len(runs) * (len(runs) - 1) // 2 > MOST_COMPARED:
         print(f"flowatlas: of these runs {MOST_COMPARED} pairs are compared, the first ones", file=sys.stderr)
     for a, b in islice(combinations(runs, 2), MOST_COMPARED):
         try:
-            tables = compare(runs[a], runs[b])
+            tables = compare(runs[a].run_dir, runs[b].run_dir)
         except NothingInCommon:
             continue
+        tables = {n: runs[b].kept(runs[a].kept(table, "prompt_a"), "prompt_b") for n, table in tables.items()}
         place, same = f"compare/{a}--{b}", tables["components"].num_rows > 0
         files = {name: write_cut(table, data, f"{place}/{name}", COMPARED_CUTS[name]) for name, table in tables.items()}
         entries.append({"a": a, "b": b, "n": tables["prompts"].num_rows, "same_shape": same, "tables": files})

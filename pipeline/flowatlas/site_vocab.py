@@ -21,7 +21,7 @@ from flowatlas.corpus import MEMORY, quoted
 from flowatlas.schema_vocab import VOCAB_TABLES
 from flowatlas.site_data import RunReader, Vocabulary, bare, encode
 from flowatlas.site_stats import write_cut
-from flowatlas.vocab import FOLDER, marker_of
+from flowatlas.vocab_files import FOLDER, marker_of
 
 BLOCK = 256  # neurons whose tokens are one file
 SMALL = 100_000  # bytes of a file, about
@@ -94,6 +94,22 @@ def write_atlas(atlas: Path, vocabulary: Vocabulary, folder: Path) -> dict[str, 
     }
 
 
+def files_of(entry: dict[str, Any]) -> Iterator[str]:
+    """The files that `write_vocab` wrote for an entry, by their names in the run's folder."""
+    yield "vocab/words.parquet"
+    yield from (f"vocab/postings-{k}.parquet" for k in range(entry["postings"]["files"]))
+    if entry["atlas"]:
+        for cut in (*(entry["tables"][table] for table in _CUTS), entry["members"]):
+            yield from (file["file"] for file in cut["files"])
+        for layer, first, last, n in entry["neurons"]:
+            for expert in range(first, last + 1):
+                yield from (f"vocab/neuron_tokens/{_block(layer, expert, k)}" for k in range(-(-n // BLOCK)))
+
+
+def _block(layer: int, expert: int, k: int) -> str:
+    return f"L{layer}-{k}.parquet" if expert < 0 else f"L{layer}E{expert}-{k}.parquet"
+
+
 def _parts(atlas: Path, table: str) -> str:
     return f"read_parquet({quoted(atlas / table / '*.parquet')})"
 
@@ -122,12 +138,8 @@ def _blocks(atlas: Path) -> Iterator[tuple[str, pa.Table]]:
             np.flatnonzero(np.r_[True, (np.diff(expert) != 0) | (np.diff(neuron // BLOCK) != 0)]) if len(expert) else []
         )
         for start, stop in zip(starts, [*starts[1:], len(expert)], strict=True):
-            layer, e = table["layer"][int(start)].as_py(), int(expert[start])
-            owner = f"L{layer}" if e < 0 else f"L{layer}E{e}"
-            yield (
-                f"{owner}-{int(neuron[start]) // BLOCK}.parquet",
-                bare(table.slice(start, stop - start).combine_chunks()),
-            )
+            name = _block(table["layer"][int(start)].as_py(), int(expert[start]), int(neuron[start]) // BLOCK)
+            yield name, bare(table.slice(start, stop - start).combine_chunks())
 
 
 def _count(entry: dict[str, Any], path: Path, table: pa.Table) -> None:

@@ -6,7 +6,6 @@ for each layer. `vocab.json`, written last, makes an atlas whole: one that was k
 """
 
 import dataclasses
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,24 +21,13 @@ from flowatlas.checkpoints import Located
 from flowatlas.config import Config, VocabConfig
 from flowatlas.corpus import to_table
 from flowatlas.errors import UnsupportedModel
-from flowatlas.files import (
-    hash_file,
-    hash_json,
-    read_json,
-    remove,
-    remove_stale,
-    replacing,
-    swap_folder,
-    temporary_path,
-    unfinished,
-    write_json_atomically,
-)  # fmt: skip
+from flowatlas.files import hash_file, hash_json, replacing, write_json_atomically
 from flowatlas.models import Model
 from flowatlas.schema_vocab import VOCAB_TABLES, VOCAB_VERSION
 from flowatlas.vocab_clusters import Owner
+from flowatlas.vocab_files import MARKER, marker_of, part_of, rows_of
 from flowatlas.writer import conform, write_parquet
 
-FOLDER, MARKER = "vocab", "vocab.json"
 _BY_LAYER = ("heads", "head_tokens", "head_pairs", "neuron_tokens")
 
 Columns = dict[str, Any]
@@ -74,20 +62,6 @@ def wanted_of(config: Config, located: Located) -> Wanted:
     return Wanted(located.weights_hash(), located.tokenizer_hash(), config.model.dtype, config.vocab, config.run.seed)
 
 
-def marker_of(folder: Path) -> dict[str, Any] | None:
-    """What `vocab.json` says; None when the folder holds no whole atlas of this version."""
-    try:
-        marker = read_json(folder / MARKER)
-        whole = all(
-            (folder / table / part).stat().st_size == entry["bytes"]
-            for table in VOCAB_TABLES
-            for part, entry in marker["tables"][table].items()
-        )
-        return marker if whole and marker["vocab_version"] == VOCAB_VERSION else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-
-
 def ensure(wanted: Wanted, load: Callable[[], tuple[Model, list[str]]], say: Say = lambda words: None) -> Path:
     """The folder of the atlas in the cache, made when it is not there; `load` gives the model and its tokens' texts.
 
@@ -100,34 +74,6 @@ def ensure(wanted: Wanted, load: Callable[[], tuple[Model, list[str]]], say: Say
         with torch.inference_mode():
             _make(wanted, *load(), folder, say)
     return folder
-
-
-def lines(folder: Path) -> list[str]:
-    """What the command line says about an atlas."""
-    marker = marker_of(folder)
-    assert marker is not None
-    rows = {table: sum(part["rows"] for part in parts.values()) for table, parts in marker["tables"].items()}
-    found = ", ".join(f"{table} {n}" for table, n in rows.items())
-    size = sum(part["bytes"] for parts in marker["tables"].values() for part in parts.values())
-    return [f"{folder}: {found}; {size / 1e6:.1f} MB, made in {sum(marker['seconds'].values()):.1f} s"]
-
-
-def put(atlas: Path, run_dir: Path) -> Path:
-    """Copy an atlas into a run, whole or not at all, in the place of one that is there. Raises UnfinishedError."""
-    place = run_dir / FOLDER
-    marker = marker_of(place)
-    if marker is not None and marker == marker_of(atlas):
-        return place
-    new = temporary_path(place)
-    with unfinished(place):
-        try:
-            remove_stale(run_dir)
-            remove(new)
-            shutil.copytree(atlas, new, ignore=shutil.ignore_patterns("*.tmp"))
-            swap_folder(new, place)
-        finally:
-            remove(new)
-    return place
 
 
 def _make(wanted: Wanted, model: Model, tokens: list[str], folder: Path, say: Say) -> None:
@@ -145,7 +91,7 @@ def _make(wanted: Wanted, model: Model, tokens: list[str], folder: Path, say: Sa
 
     seconds = {"layers": 0.0, "clusters": 0.0}
     for l in range(model.n_layers):
-        if not all(_rows_of(_part(folder, table, l)) is not None for table in _BY_LAYER):
+        if not all(rows_of(part_of(folder, table, l)) is not None for table in _BY_LAYER):
             _write_layer(model, wanted.settings, folder, l, owners, texts)
         say(f"layer {l + 1} of {model.n_layers}, {time.perf_counter() - began:.0f} s")
     seconds["layers"] = time.perf_counter() - began
@@ -194,7 +140,7 @@ def _write_clusters(model: Model, wanted: Wanted, folder: Path, owners: list[Own
 def _layers(folder: Path, n_layers: int) -> Iterator[pa.Table]:
     """The layers' `neuron_tokens` that have rows."""
     for l in range(n_layers):
-        with pq.ParquetFile(_part(folder, "neuron_tokens", l)) as file:
+        with pq.ParquetFile(part_of(folder, "neuron_tokens", l)) as file:
             if file.metadata.num_rows:
                 yield file.read(["expert", "neuron", "sign", "token_id", "score"])
 
@@ -203,21 +149,8 @@ def _write(folder: Path, table: str, part: int, columns: Columns) -> None:
     """Write a part of a table; no columns are no rows."""
     declared = VOCAB_TABLES[table]
     rows = to_table(declared, columns) if columns else declared.empty()
-    with replacing(_part(folder, table, part)) as temporary:
+    with replacing(part_of(folder, table, part)) as temporary:
         write_parquet(temporary, conform(rows, declared, ()))
-
-
-def _part(folder: Path, table: str, part: int) -> Path:
-    return folder / table / f"part-{part:05d}.parquet"
-
-
-def _rows_of(path: Path) -> int | None:
-    """Rows of a part that is there and whole; None otherwise."""
-    try:
-        with pq.ParquetFile(path) as file:
-            return file.metadata.num_rows
-    except (OSError, pa.ArrowException):
-        return None
 
 
 def _marker(
@@ -228,7 +161,7 @@ def _marker(
     for table in VOCAB_TABLES:
         parts = sorted((folder / table).glob("part-*.parquet"))
         tables[table] = {
-            path.name: {"rows": _rows_of(path), "bytes": path.stat().st_size, "sha256": hash_file(path)}
+            path.name: {"rows": rows_of(path), "bytes": path.stat().st_size, "sha256": hash_file(path)}
             for path in parts
         }
     runs: list[list[int]] = []

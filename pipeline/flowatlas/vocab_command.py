@@ -12,6 +12,7 @@ from flowatlas.errors import RunError
 from flowatlas.manifest import read_plan
 from flowatlas.models import Model
 from flowatlas.tokens import load_tokenizer, token_texts
+from flowatlas.vocab_files import lines, put
 
 _PROBE = [tuple(range(1, 9)), tuple(range(9, 12))]  # any tokens will do: the guard asks whether parts add up
 
@@ -38,4 +39,4 @@ def carry_out(config: Config, run_dir: Path | None) -> list[str]:
         return model, token_texts(tokenizer, model.vocab_size)
 
     folder = vocab.ensure(wanted, load, lambda words: print(words, file=sys.stderr))
-    return vocab.lines(folder if run_dir is None else vocab.put(folder, run_dir))
+    return lines(folder if run_dir is None else put(folder, run_dir))

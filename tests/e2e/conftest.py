@@ -9,6 +9,22 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from stage import chromium, flowatlas, serving
 
+# What stands on the site's first page, markup among it.
+ABOUT = """
+title: Routes of the demo
+authors:
+  - Ada <b>Example</b>
+  - {name: Ben Example, affiliation: Some Institute, orcid: 0000-0002-1825-0097}
+abstract: |
+  A made-up paper, <img src=x onerror=alert(1)> as its abstract says.
+
+  Its second paragraph.
+links: {Paper: "https://paper.example/a?b=c", Code: "https://code.example"}
+bibtex: |
+  @article{example2026,
+    title = {Routes of the <i>demo</i>}
+  }
+"""
 PATIENCE_MS = 40_000  # speed is measured elsewhere: a slow machine fails no test
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -42,7 +58,8 @@ def runs(folder) -> Path:
 
 @pytest.fixture(scope="session")
 def site(folder, runs):
-    flowatlas("site", "routes", "last", "--out", "site", "--title", "Routes of the demo", cwd=runs)
+    (runs / "site.yaml").write_text(ABOUT)
+    flowatlas("site", "routes", "last", "--out", "site", "--about", "site.yaml", cwd=runs)
     with serving(folder / "site") as url:
         yield Site(url, runs)
 

@@ -31,6 +31,23 @@
         wait();
       }),
 
+    /** Time from `act` to the paint after `busy` was on the page and is not any more. */
+    served: (act, busy) =>
+      new Promise((resolve) => {
+        const began = performance.now();
+        let seen = false;
+        const look = new MutationObserver(() => {
+          const now = document.querySelector(busy) !== null;
+          if (seen && !now) {
+            look.disconnect();
+            painted(() => resolve(performance.now() - began));
+          }
+          seen ||= now;
+        });
+        look.observe(document.body, { subtree: true, childList: true, attributes: true });
+        act();
+      }),
+
     /** Times between frames while `step(i)` is called in each of `n`. */
     frames: (step, n) =>
       new Promise((resolve) => {

@@ -197,7 +197,7 @@ def stored(site: Path, run: str, what: str) -> list[Line]:
     index = json.loads((site / "data" / run / "index.json").read_text())
     prompts, tables = index["counts"]["prompts"], index["tables"]
     eager = sum(tables[name]["bytes"] for name in index["eager"]) / prompts
-    maps, buckets = tables["maps"]["bytes"], len(tables["maps"]["buckets"])
+    maps, buckets = tables["maps"]["bytes"], sum(last - first + 1 for first, last in tables["maps"]["buckets"])
     share = (
         f"{kilobytes(maps / prompts)} ({kilobytes(maps / buckets)} a file of {index['maps']['bucket_size']} prompts)"
     )

@@ -100,9 +100,9 @@ def long_prompt(tokens: int = 64) -> str:
     raise AssertionError("the demo's prompts are too short")
 
 
-def write_between(name: str, text: str) -> None:
-    """Put `text` between the two marks `<!-- name: ... -->` and `<!-- /name -->` of docs/explorer.md."""
+def write_between(name: str, text: str, document: Path = DOCUMENT) -> None:
+    """Put `text` between the two marks `<!-- name: ... -->` and `<!-- /name -->` of a document."""
     place = re.compile(rf"(<!-- {name}: .*? -->\n).*(<!-- /{name} -->)", re.DOTALL)
-    before = DOCUMENT.read_text()
-    assert place.search(before), f"{DOCUMENT} has no marks for {name}"
-    DOCUMENT.write_text(place.sub(lambda found: f"{found[1]}{text}{found[2]}", before))
+    before = document.read_text()
+    assert place.search(before), f"{document} has no marks for {name}"
+    document.write_text(place.sub(lambda found: f"{found[1]}{text}{found[2]}", before))

@@ -12,6 +12,8 @@ import pytest
 from playwright.sync_api import Page, expect
 from stage import serving
 
+from flowatlas.site_check import check_site
+
 pytestmark = pytest.mark.parametrize("scheme", ["light"], indirect=True)
 
 
@@ -71,6 +73,32 @@ def test_bytes_damaged_inside_a_file(copied, page: Page):
     path.write_bytes(content)
     page.goto(f"{url}#/routes/p/0")
     assert re.search("could not be read|damaged", said(page))
+
+
+@pytest.mark.parametrize(
+    ("file", "address"),
+    [
+        ("edges/bucket-0.parquet", "p/0"),
+        ("prompts-0.parquet", "prompts"),
+        ("listing.parquet", "prompts?sort=-prob"),
+        ("stats/importance.parquet", "corpus"),
+    ],
+)
+def test_one_flipped_bit_is_no_other_number(copied, page: Page, file, address):
+    """The engine reads a flipped bit as another value; the file's own checksum tells."""
+    site, url = copied
+    path = site / "data" / "routes" / file
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 1
+    path.write_bytes(content)
+    assert "is damaged" in " ".join(check_site(site))
+    page.goto(f"{url}#/routes/{address}")
+    expect(page.get_by_role("alert").first).to_contain_text(file.split("/")[-1])
+    expect(page.get_by_role("alert").first).to_contain_text("checksum")
+    content[len(content) // 3] ^= 1
+    path.write_bytes(content)
+    page.get_by_role("button", name="Retry").first.click()
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 @pytest.mark.parametrize(

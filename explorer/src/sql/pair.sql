@@ -1,2 +1,2 @@
 -- The other prompts of a contrast pair.
-SELECT prompt_id, role FROM {prompts} WHERE pair_id = $pair_id AND prompt_id <> $id ORDER BY prompt_id LIMIT 6
+SELECT other_id AS prompt_id, role FROM {partners} WHERE prompt_id = $id ORDER BY other_id

@@ -1,0 +1,215 @@
+"""`flowatlas publish`: a branch or a workflow that only has to be pushed; nobody's work is touched, and nothing is pushed."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flowatlas import hosts
+from flowatlas.cli import main
+from flowatlas.errors import FlowatlasError, InputError
+from flowatlas.hosts import Host
+from flowatlas.publish import publish_branch, publish_workflow
+from flowatlas.site import build_site
+from flowatlas.site_check import check_site, files_of
+from sites import small_explorer
+from synthetic import make_run
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        small_explorer(folder, monkeypatch)
+        build_site([make_run(folder / "demo", 12)], folder / "site")
+    return folder / "site"
+
+
+@pytest.fixture
+def site(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "my site"))
+
+
+@pytest.fixture
+def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with one commit on main, a remote on GitHub, changed files, and settings that would change ours."""
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+    repo = tmp_path / "paper"
+    repo.mkdir()
+    git(repo, "init", "--quiet", "--initial-branch", "main")
+    git(repo, "config", "user.name", "Ada")
+    git(repo, "config", "user.email", "ada@example.org")
+    git(repo, "config", "core.autocrlf", "true")
+    git(repo, "remote", "add", "origin", "git@github.com:Ada/pronouns.git")
+    (repo / ".gitattributes").write_text("* text eol=crlf\n")
+    (repo / ".gitignore").write_text("*.parquet\nassets/\n")
+    (repo / "paper.tex").write_text("one\n")
+    git(repo, "add", ".")
+    git(repo, "commit", "--quiet", "-m", "paper")
+    (repo / "paper.tex").write_text("two\n")
+    (repo / "staged.txt").write_text("staged\n")
+    git(repo, "add", "staged.txt")
+    return repo
+
+
+def git(repo: Path, *command: str) -> str:
+    return subprocess.run(["git", "-C", repo, *command], check=True, capture_output=True, text=True).stdout.strip()
+
+
+def state(repo: Path) -> tuple[str, ...]:
+    """Everything of a repository that publishing must leave alone."""
+    commands = (
+        ["status", "--porcelain=v2", "--branch"],
+        ["stash", "list"],
+        ["diff", "--cached"],
+        ["rev-parse", "main"],
+    )
+    return tuple(git(repo, *command) for command in commands)
+
+
+def checked_out(repo: Path, branch: str, to: Path) -> Path:
+    """The branch's files, byte by byte as they are stored."""
+    archive = to / "archive.tar"
+    git(repo, "-c", "core.autocrlf=false", "-c", "core.attributesFile=/dev/null", "archive", "-o", str(archive), branch)
+    shutil.unpack_archive(archive, to / "out", filter="data")
+    return to / "out"
+
+
+def test_a_branch_holds_the_site_and_nothing_else_has_changed(site: Path, repo: Path, tmp_path: Path) -> None:
+    before = state(repo)
+    lines = publish_branch(site, repo)
+    assert state(repo) == before
+    out = checked_out(repo, "gh-pages", tmp_path)
+    assert {name: path.read_bytes() for name, path in files_of(out).items()} == {
+        name: path.read_bytes() for name, path in files_of(site).items()
+    }
+    assert (out / ".nojekyll").exists()
+    assert check_site(out) == []
+    assert "nothing was pushed" in lines[0]
+    assert lines[1] == f"last step: git -C {repo} push origin gh-pages"
+    assert lines[2].endswith("https://ada.github.io/pronouns/")
+    assert git(repo, "log", "--format=%an %s", "gh-pages").startswith("Ada Site of flowatlas: ")
+
+
+def test_again_with_and_without_history(site: Path, repo: Path) -> None:
+    publish_branch(site, repo)
+    first = git(repo, "rev-parse", "gh-pages")
+    assert "holds this very site already" in publish_branch(site, repo)[0]
+    assert git(repo, "rev-parse", "gh-pages") == first
+    (site / "index.html").write_text("<!doctype html>new")
+    publish_branch(site, repo)
+    assert git(repo, "rev-parse", "gh-pages^") == first
+    (site / "index.html").write_text("<!doctype html>newer")
+    lines = publish_branch(site, repo, history=False)
+    assert "push --force origin gh-pages" in lines[1]
+    assert git(repo, "rev-list", "--count", "gh-pages") == "1"
+
+
+def test_a_folder_of_a_branch_that_has_more(site: Path, repo: Path, tmp_path: Path) -> None:
+    git(repo, "branch", "gh-pages", "main")
+    with pytest.raises(InputError, match=r"holds something else than a site of flowatlas: give --under atlas"):
+        publish_branch(site, repo)
+    for _ in range(2):
+        lines = publish_branch(site, repo, under="papers/atlas/")
+        (site / "data" / "left-over.txt").write_text("x")
+    (site / "data" / "left-over.txt").unlink()
+    publish_branch(site, repo, under="papers/atlas")
+    assert lines[-1].endswith("https://ada.github.io/pronouns/papers/atlas/")
+    names = set(git(repo, "ls-tree", "-r", "--name-only", "gh-pages").splitlines())
+    assert names == {".gitattributes", ".gitignore", "paper.tex"} | {f"papers/atlas/{name}" for name in files_of(site)}
+
+
+def test_the_domain_of_the_pages_stays(site: Path, repo: Path) -> None:
+    (repo / "CNAME").write_text("routes.example\n")
+    publish_branch(site, repo)
+    tree = git(repo, "rev-parse", "gh-pages^{tree}")
+    blob = git(repo, "hash-object", "-w", "CNAME")
+    entries = git(repo, "ls-tree", tree) + f"\n100644 blob {blob}\tCNAME\n"
+    made = subprocess.run(["git", "-C", repo, "mktree"], input=entries, check=True, capture_output=True, text=True)
+    git(repo, "update-ref", "refs/heads/gh-pages", git(repo, "commit-tree", made.stdout.strip(), "-m", "domain"))
+    (site / "index.html").write_text("new")
+    publish_branch(site, repo)
+    assert git(repo, "show", "gh-pages:CNAME") == "routes.example"
+
+
+def test_a_bare_repository_and_one_of_the_account(site: Path, tmp_path: Path, repo: Path) -> None:
+    bare = tmp_path / "bare.git"
+    git(tmp_path, "clone", "--quiet", "--bare", str(repo), str(bare))
+    git(bare, "config", "user.name", "Ada")
+    git(bare, "config", "user.email", "ada@example.org")
+    git(bare, "remote", "set-url", "origin", "https://github.com/ada/ada.github.io")
+    assert publish_branch(site, bare)[-1].endswith("https://ada.github.io/")
+
+
+def test_what_will_not_do_is_one_line(site: Path, repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(words: str, **more) -> None:
+        with pytest.raises(FlowatlasError, match=words) as caught:
+            publish_branch(**({"site": site, "repository": repo} | more))
+        assert caught.value.exit_code == 2
+        assert "\n" not in str(caught.value)
+
+    refused("is no site", site=tmp_path)
+    refused("not a git repository", repository=tmp_path)
+    refused("is no folder", repository=tmp_path / "nowhere")
+    refused("a folder's name is needed", under="../up")
+    refused("a folder's name is needed", under=".git")
+    refused("not a valid branch name", branch="a..b")
+    refused("main .* is checked out", branch="main")
+    monkeypatch.setitem(hosts.HOSTS, "github-pages", Host("GitHub Pages", site_bytes=1000))
+    refused("the site would be .*, and GitHub Pages takes at most 1 kB")
+    monkeypatch.undo()
+    git(repo, "config", "--unset", "user.name")
+    git(repo, "config", "user.useConfigOnly", "true")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    refused("git commit-tree: ")
+    assert "gh-pages" not in git(repo, "branch", "--list")
+
+
+def test_a_workflow_that_deploys_a_site_in_the_repository(site: Path, repo: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is no folder inside"):
+        publish_workflow(site, repo)
+    inside = Path(shutil.copytree(site, repo / "docs" / "atlas"))
+    lines = publish_workflow(inside, repo)
+    path = repo / ".github" / "workflows" / "pages.yml"
+    workflow = yaml.safe_load(path.read_text())
+    assert workflow[True]["push"]["branches"] == ["main"]  # YAML 1.1 reads `on` as true
+    steps = workflow["jobs"]["deploy"]["steps"]
+    assert [step["with"]["path"] for step in steps if "upload-pages-artifact" in step["uses"]] == ["docs/atlas"]
+    assert workflow["jobs"]["deploy"]["environment"]["url"] == "${{ steps.deployment.outputs.page_url }}"
+    assert "nothing was committed or pushed" in lines[0]
+    assert publish_workflow(inside, repo) == lines
+    path.write_text("mine")
+    with pytest.raises(InputError, match="is there already and another one"):
+        publish_workflow(inside, repo)
+    assert path.read_text() == "mine"
+
+
+def test_the_command_says_the_last_step(site: Path, repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        main(["publish", str(site), "--to", "gh-pages", "--repo", str(repo), "--branch", "pages", "--under", "a"]) == 0
+    )
+    assert "last step: git -C" in capsys.readouterr().out
+    assert git(repo, "ls-tree", "--name-only", "pages") == "a"
+    assert main(["publish", str(site), "--to", "workflow", "--repo", str(repo)]) == 2
+
+
+def test_this_repositorys_workflow_builds_and_serves_the_demo() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "pages.yml").read_text())
+    jobs, makefile = workflow["jobs"], (ROOT / "Makefile").read_text()
+    steps = jobs["build"]["steps"]
+    commands = [step["run"] for step in steps if "run" in step]
+    site = re.search(r"^SITE := (\S+)$", makefile, re.M)
+    assert site
+    assert commands == ["make demo SERVE=0", f".venv/bin/flowatlas check {site[1]}"]
+    assert [step["with"]["path"] for step in steps if "upload-pages-artifact" in step.get("uses", "")] == [site[1]]
+    assert jobs["deploy"]["needs"] == "build"
+    assert workflow["permissions"] == {"contents": "read", "pages": "write", "id-token": "write"}
