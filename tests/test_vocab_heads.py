@@ -1,33 +1,19 @@
-"""What heads do by their weights: what they read with, their OV circuits, their strongest pairs of tokens; literally."""
+"""What heads do by their weights: their OV circuits, their strongest pairs of tokens; literally.
+
+That they read with the weights that these are made of is shown for every family in test_families.py.
+"""
 
 import numpy as np
 import pytest
 import torch
 
 import handmade
-from extraction import config_of, forward, load
+from extraction import config_of, load
 from flowatlas import checkpoints, circuits, lens, models, vocab_heads
-from tiny import CONFIGS, make_model
+from tiny import make_model
 
-TOKENS = [(5,), (9,), (77,)]
+pytestmark = pytest.mark.usefixtures("one_thread")
 CIRCUITS = ("gpt2", "gemma2", "olmo2", "phi", "granite", "qwen2_moe")
-
-
-@pytest.mark.parametrize("family", CONFIGS)
-def test_heads_read_with_these_weights(family, tmp_path, monkeypatch):
-    """Of prompts of one token, whose values differ by nothing but what is read; without the bound that some put on values."""
-    folder = make_model(tmp_path / "model", family)
-    model, acts, _ = forward(folder, TOKENS)
-    monkeypatch.setattr(model, "value_clip", None)
-    for l in range(model.n_layers):
-        weights = model.reading_weights(l)
-        if weights is None:
-            assert model.located.config.model_type == "deepseek_v3"
-            continue
-        x = model.normed(l, acts.resid[l if model.stream.parallel else 2 * l][:, 0])
-        read = torch.einsum("td,hdc->thc", x, weights)
-        found = acts.v(l)[:, 0]
-        torch.testing.assert_close(read - read[:1], found - found[:1], atol=2e-5, rtol=1e-4)
 
 
 @pytest.fixture(params=CIRCUITS)
