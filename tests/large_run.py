@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from flowatlas.writer import write_shard
 from synthetic import Dataset, Row, Shape, finish, info_of, plan_of, tables_of
@@ -54,7 +53,8 @@ def make_large_run(run_dir: Path, n: int, shape: Shape = SHAPE) -> Path:
 def _moved(tables: dict[str, pa.Table], dataset: LargeDataset, shard: int) -> dict[str, pa.Table]:
     """The shard's tables under its own ids, with its own texts and probabilities."""
     first = shard * SHARD_ROWS
-    moved = {name: _with(table, "prompt_id", pc.add(table["prompt_id"], first)) for name, table in tables.items()}
+    ids = {name: pa.array(table["prompt_id"].to_numpy() + first, pa.int32()) for name, table in tables.items()}
+    moved = {name: _with(table, "prompt_id", ids[name]) for name, table in tables.items()}
     rows = list(dataset.rows(first, first + SHARD_ROWS))
     prompts, rng = moved["prompts"], np.random.default_rng([11, shard])
     columns = {

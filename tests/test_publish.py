@@ -151,9 +151,9 @@ def test_a_bare_repository_and_one_of_the_account(site: Path, tmp_path: Path, re
 
 
 def test_what_will_not_do_is_one_line(site: Path, repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(words: str, **more) -> None:
+    def refused(words: str, site: Path = site, repository: Path = repo, **more: str) -> None:
         with pytest.raises(FlowatlasError, match=words) as caught:
-            publish_branch(**({"site": site, "repository": repo} | more))
+            publish_branch(site, repository, **more)  # pyright: ignore[reportArgumentType] -- names of branches and folders
         assert caught.value.exit_code == 2
         assert "\n" not in str(caught.value)
 

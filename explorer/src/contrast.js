@@ -126,7 +126,7 @@ export function createContrast({ data, navigate }) {
     const { measure } = state;
     if (!rows.some((row) => row.q !== null)) {
       const why = measure === 'effect' ? 'effects are stored where every prompt has an answer, and not for neurons' : 'there are fewer than two prompts on a side';
-      return refill(plotPart, h('p', { class: 'empty' }, `Nothing can be tested: ${why}.`));
+      return refill(plotPart, () => [h('p', { class: 'empty' }, `Nothing can be tested: ${why}.`)]);
     }
     const open = (/** @type {Row} */ row) => {
       const page = componentState(state.run, /** @type {any} */ (row));
@@ -134,7 +134,7 @@ export function createContrast({ data, navigate }) {
     };
     const title = `${MEASURES[measure].name}: ${sides[1]} against ${sides[0]}`;
     const plot = () => volcano({ rows, y: state.y, width: halfOf(width), title, unit: MEASURES[measure].unit, sides, sql: sql(), words: (row) => wordsOf(row, measure, shown), onChoose: open });
-    refill(plotPart, memo.get(JSON.stringify([state.run, choice, turned, measure, state.list, state.y, width]), plot));
+    refill(plotPart, () => [memo.get(JSON.stringify([state.run, choice, turned, measure, state.list, state.y, width]), plot)]);
   }
 
   /** @param {Props} props @param {Shown} shown @param {() => HTMLAnchorElement} sql */
@@ -143,7 +143,7 @@ export function createContrast({ data, navigate }) {
     const rows = state.specific ? shown.rows.filter((row) => row.specific) : shown.rows;
     table.update({ rows, columns: columnsOf(props, shown), sorting, find: state.find, sql: sql(), empty: 'Nothing here is specific to this group.' });
     const only = h('input', { type: 'checkbox', checked: state.specific, 'data-go': 'specific', onchange: () => go({ specific: !state.specific }) });
-    refill(tablePart, shown.choice.contrast === 'rest' ? h('label', { class: 'check' }, only, ` only what is specific to ${shown.sides[1]}`) : null, table.el);
+    refill(tablePart, () => [shown.choice.contrast === 'rest' ? h('label', { class: 'check' }, only, ` only what is specific to ${shown.sides[1]}`) : null, table.el]);
   }
 
   /** How many prompts stand on each side, and how much differs. @param {Props} props @param {Shown} shown */

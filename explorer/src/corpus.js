@@ -203,8 +203,8 @@ export function createCorpus({ data, navigate }) {
     memo.turn();
     const { run, group, measure } = props.state;
     const figure = (/** @type {Row[]} */ rows) => memo.get(JSON.stringify([run, group, measure, tau, props.width]), () => heat(props, tau, rows, navigate));
-    refill(heatPart, ...answered(parts, 'The importance of heads', (rows) => (rows.length ? [figure(rows)] : [h('p', { class: 'empty' }, `No prompt is in the group “${showText(group ?? '')}”.`)]), 10));
-    refill(stabilityPart, ...stability(props, data));
+    refill(heatPart, () => answered(parts, 'The importance of heads', (rows) => (rows.length ? [figure(rows)] : [h('p', { class: 'empty' }, `No prompt is in the group “${showText(group ?? '')}”.`)]), 10));
+    refill(stabilityPart, () => stability(props, data));
     return [controls(props, tau), figures, ...rankingPart(props, tau)];
   }
 

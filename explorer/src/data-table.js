@@ -89,7 +89,7 @@ export function createDataTable({ id, name, first = 40, onFind }) {
     const by = order && columns[order.column];
     const sorted = by ? ordered(kept, by.value, order.down) : kept;
     const shown = all ? sorted : sorted.slice(0, first);
-    refill(head, ...columns.map((column, at) => header(column, at, props)));
+    refill(head, () => columns.map((column, at) => header(column, at, props)));
     fill(body, ...shown.map((row) => h('tr', { 'data-testid': `row-${id}`, class: on?.(row) ? 'on' : null }, ...columns.map((column, at) => cell(row, column, at === 0)))));
     if (!shown.length) fill(body, h('tr', {}, h('td', { colspan: columns.length, class: 'empty' }, rows.length ? 'No row has these words.' : empty)));
     attr(more, 'hidden', shown.length < sorted.length ? null : '');

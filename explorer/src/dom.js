@@ -48,11 +48,11 @@ export function fill(el, ...children) {
 
 /**
  * Replaces the children; what a reader was on keeps the keyboard's focus: moved, or drawn anew under the same `data-go` or address.
- * @param {Element} el @param {...(Child | Child[])} children
+ * @param {Element} el @param {() => (Child | Child[])[]} make the children; it may put what stays into new places, and being taken out of the page blurs
  */
-export function refill(el, ...children) {
+export function refill(el, make) {
   const focused = el.contains(document.activeElement) ? document.activeElement : null;
-  const nodes = nodesOf(children);
+  const nodes = nodesOf(make());
   if (nodes.length === el.childNodes.length && nodes.every((node, i) => node === el.childNodes[i])) return;
   const kept = /** @type {ChildNode | undefined} */ (nodes.find((node) => focused && node instanceof Node && node !== focused && node.contains(focused)));
   if (kept?.parentNode === el) {

@@ -70,7 +70,7 @@ export function createStatsPage({ data, navigate, heading, lead, evenWithout = f
     const sorting = sortingOf(order, (next) => go(/** @type {any} */ ({ order: next }), true));
     const asking = /** @type {import('./resources.js').Ask} */ ((key, load) => ask(`${index.id} ${key}`, load));
     const given = { index, stats: /** @type {import('./stats-data.js').StatsMarker} */ (stats), state, width: Math.max(240, Math.min(WIDEST, width || window.innerWidth) - MARGIN), ask: asking, sorting, go, redraw };
-    refill(body, .../** @type {any[]} */ (render(given)));
+    refill(body, () => /** @type {any[]} */ (render(given)));
   }
 
   /** @param {S} state */

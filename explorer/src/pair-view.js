@@ -154,13 +154,12 @@ export function createPairView({ onSelect, onClose, onGo }) {
     stage.update({ here, there, all, changes, names, selection, tau, shares });
     const words = { names, tokens: here.data.prompt.tokens, floor: here.index.floor };
     const table = changeTable(changes, words, props, onSelect);
-    refill(
-      right,
+    refill(right, () => [
       detail(changes.find((change) => change.key === selection), words, props),
       h('h2', {}, 'Largest differences', h('small', {}, ` of stored shares: ${Math.min(LISTED, changes.length)} of ${changes.length} edges`)),
       table,
       tableTools(table, { name: 'largest-differences', sql: figureSql(here, 'pair', { other: there.data.prompt.prompt_id }) }),
-    );
+    ]);
   }
 
   /** @param {PairProps} props @param {Side} there @param {string[]} names */

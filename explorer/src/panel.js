@@ -88,7 +88,7 @@ export function createPanel({ onRetry }) {
     bar.hidden = false;
     TABS.forEach((tab, i) => drawTab(buttons[i], tab.label(props), tab === current));
     attr(body, 'aria-labelledby', `tab-${current.id}`);
-    refill(body, ...current.render(props));
+    refill(body, () => current.render(props));
     const about = `${prefix}${selection} ${current.id}`;
     if (about !== shown) el.scrollTop = 0;
     shown = about;

@@ -116,7 +116,7 @@ GROUP BY component, layer, index, sign, token_id
 """
 
 _ACTIVATIONS = """
-SELECT * EXCLUDE best, -best.p AS prompt_id, -best.q AS pos FROM (
+SELECT * EXCLUDE best, -best.p AS top_prompt, -best.q AS top_pos FROM (
     SELECT layer, expert, neuron, count(*) AS n, count(DISTINCT prompt_id) AS n_prompts,
         avg((activation > 0)::INTEGER) AS positive, avg(activation::DOUBLE) AS activation,
         min(activation) AS activation_least, max(activation) AS activation_most, avg(share::DOUBLE) AS share,

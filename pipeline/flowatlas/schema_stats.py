@@ -167,8 +167,8 @@ _tables = (
         Column("activation_least", _f32, "smallest"),
         Column("activation_most", _f32, "largest"),
         Column("share", _f32, "mean share there", range="0..1"),
-        PROMPT_ID._replace(meaning="prompt in which its share is largest, the first of equals"),
-        Column("pos", _i32, "position there", range=">= 0"),
+        Column("top_prompt", _i32, "prompt in which its share is largest, the first of equals", range=">= 0"),
+        Column("top_pos", _i32, "position there", range=">= 0"),
     )),
     Table("prompt_map", "a prompt in the plane: prompts that use the same components lie together", (
         PROMPT_ID,

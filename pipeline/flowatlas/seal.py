@@ -20,7 +20,7 @@ def sealed(data: bytes | memoryview) -> bytes:
     return b"".join((body, MARK, struct.pack("<I", _crc(body, footer)), footer))
 
 
-def damage(data: bytes | memoryview) -> str:
+def damage(data: bytes | bytearray | memoryview) -> str:
     """What is wrong with the bytes of a sealed file, in words; empty when they are as they were written."""
     view = memoryview(data)
     try:

@@ -108,6 +108,7 @@ def test_the_sql_of_a_group_gives_the_same_numbers(page: Page, site):
 def test_prompts_are_walked_and_opened_by_keyboard(page: Page, site):
     open_map(page, site)
     page.get_by_test_id("map").focus()
+    width = page.get_by_test_id("map").get_attribute("width") or ""
     readout = page.get_by_test_id("map-readout")
     expect(readout).to_contain_text("arrow keys")
     page.keyboard.press("ArrowRight")
@@ -115,6 +116,10 @@ def test_prompts_are_walked_and_opened_by_keyboard(page: Page, site):
     page.keyboard.press("ArrowLeft")
     number = re.search(r"prompt (\d+)", readout.text_content() or "")
     assert number
+    # What is drawn anew, for a narrower window or an answer that comes late, leaves the reader where they were.
+    page.set_viewport_size({"width": 1000, "height": 800})
+    expect(page.get_by_test_id("map")).not_to_have_attribute("width", width)
+    expect(page.get_by_test_id("map")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(rf"#/routes/p/{number[1]}$"))
     expect(page.get_by_test_id("graph")).to_be_visible()
