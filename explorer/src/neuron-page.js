@@ -13,9 +13,10 @@ import { asked, sqlLink } from './sql-link.js';
 import neuronTokensSql from './sql/neuron_tokens.sql?raw';
 import atlasTokensSql from './sql/vocab_neuron_tokens.sql?raw';
 import neuronSql from './sql/vocab_neuron.sql?raw';
-import { format, pageState, promptState } from './state.js';
+import { format, pageState } from './state.js';
 import { parseNeuron } from './tabs.js';
 import { hasAtlas, neuronsIn } from './vocab-data.js';
+import { placeLink } from './vocab-parts.js';
 
 /** @typedef {import('./component-parts.js').Props} Props */
 
@@ -29,7 +30,7 @@ function activationPart(props) {
       ['activation there', `${quantity(found.activation)} (${quantity(found.activation_least)} to ${quantity(found.activation_most)})`, `mean, least and most: ${exact(found.activation)}`],
       ['positive', fraction(found.positive), `part of these positions with an activation above 0: ${exact(found.positive)}`],
       ['mean share there', fraction(found.share), exact(found.share)],
-      ['largest at', h('a', { href: format(promptState(props.state.run, found.prompt_id)), 'data-testid': 'largest-at' }, `prompt ${integer(found.prompt_id)}`), `its share is largest at token ${found.pos} there`],
+      ['largest at', placeLink(props.state.run, props.of, found), 'where its share is largest'],
     ]);
     facts.dataset.testid = 'activation';
     return [facts];

@@ -174,9 +174,9 @@ describe('questions', () => {
   it('vocab_use_neurons and vocab_use_heads: how often, from the statistics', async () => {
     const used = await query(sql('vocab_use_neurons'), { layers: [1, 2] }, { activations: ['demo/stats/activations.parquet'] });
     expect(new Set(used.map((row) => row.layer))).toEqual(new Set([1, 2]));
-    expect(used.every((row) => row.n_prompts <= row.n && row.prompt_id >= 0 && row.pos >= 0)).toBe(true);
-    const heads = await query(sql('vocab_use_heads'), {}, { importance: ['demo/stats/importance.parquet'] });
+    expect(used.every((row) => row.n_prompts <= row.n && row.prompt_id >= 0 && row.dst >= 0 && row.dst === row.src)).toBe(true);
+    const heads = await query(sql('vocab_use_heads'), {}, { importance: ['demo/stats/importance.parquet'], examples: ['demo/stats/examples.parquet'] });
     expect(heads).toHaveLength(16);
-    expect(heads.every((row) => row.n_prompts <= row.n_all)).toBe(true);
+    expect(heads.every((row) => row.n_prompts <= row.n_all && row.src <= row.dst)).toBe(true);
   });
 });

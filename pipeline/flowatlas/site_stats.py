@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from flowatlas.compare import compare
 from flowatlas.errors import NothingInCommon
@@ -35,8 +36,19 @@ def write_stats(stats: Stats, folder: Path, kept: Kept) -> dict[str, Any]:
     tables = {}
     for name, entry in stats.marker["tables"].items():
         order, n_cut = ORDERS[name]
-        tables[name] = entry | write_cut(kept(stats.read(name), "prompt_id"), folder, f"stats/{name}", order[:n_cut])
+        rows = _pointing(kept(stats.read(name), "prompt_id"), kept)
+        tables[name] = entry | write_cut(rows, folder, f"stats/{name}", order[:n_cut])
     return stats.marker | {"tables": tables}
+
+
+def _pointing(table: pa.Table, kept: Kept) -> pa.Table:
+    """A table whose rows point to a prompt by `top_prompt`: null where the site has not that prompt."""
+    if "top_prompt" not in table.column_names:
+        return table
+    prompts = table["top_prompt"].combine_chunks()
+    there = kept(pa.table({"prompt_id": prompts.unique()}), "prompt_id")["prompt_id"]
+    left = pc.if_else(pc.is_in(prompts, value_set=there), prompts, None)
+    return bare(table).set_column(table.column_names.index("top_prompt"), "top_prompt", left)
 
 
 def write_compared(runs: Mapping[str, RunReader], data: Path) -> list[dict[str, Any]]:
