@@ -79,6 +79,18 @@ def test_weights_that_are_not_the_runs_are_refused(run, tmp_path, capsys):
     assert hashes(run / "vocab") == before
 
 
+def test_a_model_that_has_moved_is_asked_for(run, place, tmp_path, capsys):
+    copy = shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("vocab"))
+    plan = (copy / "plan.json").read_text().replace(f"{place}/model", f"{tmp_path}/gone")
+    (copy / "plan.json").write_text(plan)
+    assert main(["vocab", str(copy)]) == 2
+    error = capsys.readouterr().err
+    assert one_line(error)
+    assert f"flowatlas vocab {copy} model=FOLDER" in error
+    assert main(["vocab", str(copy), f"model={place}/model"]) == 0
+    assert hashes(copy / "vocab") == hashes(run / "vocab")
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [

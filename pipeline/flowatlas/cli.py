@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from flowatlas import __version__, cli_site, signals
 from flowatlas.config import Config
-from flowatlas.errors import ConfigError, FlowatlasError
+from flowatlas.errors import ConfigError, FlowatlasError, ModelError
 
 INTERRUPTED = 130
 
@@ -102,7 +102,12 @@ def _vocab(args: list[str]) -> int:
 
     signals.catch()
     keys = args if run_dir is None else [*keys_of_run(run_dir), *args[1:]]
-    return _configured(keys, work, with_dataset=False)
+    try:
+        return _configured(keys, work, with_dataset=False)
+    except ModelError as error:
+        if run_dir is None or len(args) > 1 or type(error) is not ModelError:
+            raise
+        raise ModelError(f"{error}; where it has moved since the run: flowatlas vocab {run_dir} model=FOLDER") from error
 
 
 def _configured(args: list[str], work: Callable[[Config], int], with_dataset: bool = True) -> int:
