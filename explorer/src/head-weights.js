@@ -8,7 +8,7 @@ import { asked, sqlLink } from './sql-link.js';
 import directionsSql from './sql/vocab_directions.sql?raw';
 import pairsSql from './sql/vocab_pairs.sql?raw';
 import { hasAtlas } from './vocab-data.js';
-import { noAtlas, tokensColumn } from './vocab-parts.js';
+import { NO_CIRCUIT, noAtlas, tokensColumn } from './vocab-parts.js';
 
 /** @typedef {import('./component-parts.js').Props} Props */
 /** @typedef {import('./rows.js').Row} Row */
@@ -45,7 +45,7 @@ export function createHeadWeights() {
     const { index, of, state, ask, data, sorting } = props;
     const title = h('h2', {}, 'By its weights alone');
     if (!hasAtlas(index)) return [title, noAtlas(index)];
-    if (index.vocab?.without_heads?.includes(of.layer)) return [title, h('p', { class: 'hint', 'data-testid': 'no-circuit' }, 'The values of this family’s heads pass a norm of their own, so there is no linear circuit from what they read to what they write.')];
+    if (index.vocab?.without_heads?.includes(of.layer)) return [title, h('p', { class: 'hint', 'data-testid': 'no-circuit' }, NO_CIRCUIT)];
     const values = { layer: of.layer, head: of.index };
     const wanted = { layer: of.layer };
     const found = ask(`directions ${state.name}`, () => data.vocab.rows(index, directionsSql, { heads: wanted, head_tokens: wanted }, values));

@@ -11,7 +11,7 @@ import { asked as written, sqlLink } from './sql-link.js';
 import searchSql from './sql/vocab_search.sql?raw';
 import { format } from './state.js';
 import { hasAtlas, vocabOf } from './vocab-data.js';
-import { noAtlas, tokensColumn, useColumns, useOf } from './vocab-parts.js';
+import { layersWords, NO_CIRCUIT, noAtlas, tokensColumn, useColumns, useOf, vocabCommand } from './vocab-parts.js';
 
 /** @typedef {import('./page-parts.js').PageProps<import('./state.js').SearchState>} Props */
 /** @typedef {import('./rows.js').Row} Row */
@@ -63,8 +63,11 @@ function columnsOf(props, data, rows, component) {
   ];
 }
 
-/** @param {Props} props @param {import('./data.js').Data} data @param {ReturnType<typeof createDataTable>} table @param {'neuron' | 'head'} component */
-function tablePart(props, data, table, component) {
+/**
+ * @param {Props} props @param {import('./data.js').Data} data @param {ReturnType<typeof createDataTable>} table @param {'neuron' | 'head'} component
+ * @param {boolean} words whether to say which words were found
+ */
+function tablePart(props, data, table, component, words) {
   const { index, state, ask, sorting } = props;
   const asked = askedOf(state);
   const most = state.full ? Infinity : undefined;
@@ -72,15 +75,32 @@ function tablePart(props, data, table, component) {
   const atlas = hasAtlas(index);
   const text = written(searchSql, { typed: asked.typed, exact: asked.exact, every: asked.every, sign: asked.sign, n: asked.typed.length }, { neuron_tokens: atlas ? 'vocab.neuron_tokens' : STORED });
   return answered(answer, 'What has such tokens', (found) => {
+    if (words && !found.matches.length) return wordsFound(props, found);
     const { rows } = found;
     const all = rows[0]?.n_found ?? 0;
     table.update({ rows, columns: columnsOf(props, data, rows, component), sorting, sql: component === 'neuron' ? sqlLink(state.run, text, 'neurons by keyword') : undefined, empty: component === 'neuron' ? 'No neuron has such tokens among its strongest.' : 'No direction of a head has such tokens among its strongest.' });
     return [
-      ...(component === 'neuron' ? wordsFound(props, found) : []),
+      ...(words ? wordsFound(props, found) : []),
       all > rows.length ? h('p', { class: 'quiet' }, `The first ${integer(rows.length)} of ${integer(all)}.`) : '',
       table.el,
     ];
   }, 6);
+}
+
+/** Whose tokens are searched, and whose cannot be. @param {import('./data.js').RunIndex} index @param {import('./vocab-data.js').VocabIndex} vocab */
+function neuronsIntro(index, vocab) {
+  const whole = index.manifest?.model?.without_neurons ?? [];
+  const lacking = whole.length ? `The MLPs of ${layersWords(whole)} are one part each, whose neurons cannot be told apart.` : '';
+  if (!vocab.n_neurons) return h('p', { class: 'hint', 'data-testid': 'no-neurons' }, lacking || 'No neuron is stored.');
+  const which = hasAtlas(index) ? [`Of all ${plural(vocab.n_neurons, 'neuron')} of the model: the ${integer(vocab.settings?.top_k ?? 0)} tokens of each sign that a neuron moves most by its weights alone.`] : [`Of the ${plural(vocab.n_neurons, 'neuron')} that this run stored. `, vocabCommand(index), ' and a new site: of all of the model’s.'];
+  return h('p', { class: 'quiet' }, ...which, lacking && ` ${lacking}`);
+}
+
+/** The same of heads. @param {import('./data.js').RunIndex} index @param {import('./vocab-data.js').VocabIndex} vocab */
+function headsIntro(index, vocab) {
+  const without = vocab.without_heads ?? [];
+  if (without.length >= index.n_layers) return h('p', { class: 'hint', 'data-testid': 'no-circuit' }, NO_CIRCUIT);
+  return h('p', { class: 'quiet' }, `By what the strongest directions of their OV circuits write.${without.length ? ` None of ${layersWords(without)}: ${NO_CIRCUIT}` : ''}`);
 }
 
 /** The part of the search page that is about keywords. @param {import('./data.js').Data} data */
@@ -94,14 +114,16 @@ export function createKeywordPart(data) {
     const vocab = vocabOf(index);
     if (!vocab) return h('section', {}, h('h2', {}, 'Neurons by keyword'), noAtlas(index));
     const atlas = hasAtlas(index);
+    const [anyNeuron, anyHead] = [vocab.n_neurons > 0, atlas && (vocab.without_heads ?? []).length < index.n_layers];
     return h(
       'section',
       { 'aria-label': 'By keyword', 'data-testid': 'by-keyword' },
       h('h2', {}, 'Neurons by keyword'),
-      h('p', { class: 'quiet' }, atlas ? `Of all ${plural(vocab.n_neurons, 'neuron')} of the model: the ${integer(vocab.settings?.top_k ?? 0)} tokens of each sign that a neuron moves most by its weights alone.` : `Of the ${plural(vocab.n_neurons, 'neuron')} that this run stored. For all of the model’s: `, atlas ? '' : h('code', {}, 'flowatlas vocab')),
-      controls(props),
-      ...tablePart(props, data, neurons, 'neuron'),
-      ...(atlas ? [h('h2', {}, 'Heads by keyword'), h('p', { class: 'quiet' }, 'By what the strongest directions of their OV circuits write.'), ...tablePart(props, data, heads, 'head')] : []),
+      neuronsIntro(index, vocab),
+      anyNeuron || anyHead ? controls(props) : '',
+      ...(anyNeuron ? tablePart(props, data, neurons, 'neuron', true) : []),
+      ...(atlas ? [h('h2', {}, 'Heads by keyword'), headsIntro(index, vocab)] : []),
+      ...(anyHead ? tablePart(props, data, heads, 'head', !anyNeuron) : []),
     );
   };
 }

@@ -68,7 +68,7 @@ function tokensPart(props) {
   const positive = askAbout(props, 'activation').answer.value?.[0]?.positive ?? null;
   return [
     h('h2', {}, 'Tokens of its direction'),
-    h('p', { class: 'quiet' }, `By its weights alone: the same in every prompt, times its activation. ${positive === null ? '' : positive < 0.5 ? `Where it is stored its activation is mostly negative (${fraction(1 - positive)}), so the two lists change places there.` : `Where it is stored its activation is positive in ${fraction(positive)} of positions.`}`),
+    h('p', { class: 'quiet' }, `By its weights alone: the same in every prompt, times its activation. ${positive === null ? '' : positive < 0.5 ? `Where it is stored its activation is ${positive ? `mostly negative (${fraction(1 - positive)})` : 'negative'}, so the two lists change places there.` : `Where it is stored its activation is positive${positive === 1 ? '' : ` in ${fraction(positive)} of positions`}.`}`),
     ...answered(answer, 'Its tokens', ({ up, down }) => [clusterLine(props), likeLink(state.run, up), promotedLists([...up, ...down], { sql: sqlLink(state.run, text, 'its tokens'), words: ['promoted when positive', 'suppressed when positive'] })], 8),
   ];
 }
@@ -84,7 +84,7 @@ export function createNeuronPage({ data, navigate }) {
     const props = { ...page, data, of: { component: 'neuron', layer, expert, index: neuron } };
     memo.turn();
     const least = hasAtlas(page.index) ? neuronsIn(page.index, layer, expert) : Infinity;
-    if (layer < page.index.n_layers && neuron >= least) return [h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, least ? `This model has no ${page.state.name}: the neurons there are N0 to N${integer(least - 1)}.` : `This model has no ${page.state.name}: its layer L${layer} ${isBlockLevel(page.index, layer) ? 'is one part, whose neurons cannot be told apart' : expert < 0 ? 'is a mixture of experts' : 'has no such expert'}.`)];
+    if (layer < page.index.n_layers && neuron >= least) return [h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, least ? `This model has no ${page.state.name}: the neurons there are N0 to N${integer(least - 1)}.` : `This model has no ${page.state.name}: its layer L${layer} ${isBlockLevel(page.index, layer) ? 'is one part, whose neurons cannot be told apart' : expert < 0 ? 'is a mixture of experts' : neuronsIn(page.index, layer, -1) ? 'is no mixture of experts' : 'has no such expert'}.`)];
     if (layer >= page.index.n_layers) return [h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, `This model has no layer ${layer}: its layers are L0 to L${integer(page.index.n_layers - 1)}.`)];
     return [
       neighbours(page.state.run, props.of, { layers: page.index.n_layers, inside: null }),

@@ -23,10 +23,23 @@ export function tokensLine(tokens, most = SHOWN) {
 /** A column of tokens; files have them with spaces between. @param {string} name @param {string} label @param {number} [most] @returns {Column} */
 export const tokensColumn = (name, label, most) => ({ name, label, text: true, value: (row) => (row[name] ?? []).join(' '), show: (row) => tokensLine(row[name], most) });
 
+/** Why heads of some families have no rows in an atlas. */
+export const NO_CIRCUIT = 'The values of this family’s heads pass a norm of their own, so there is no linear circuit from what they read to what they write.';
+
+/** Some layers in words. @param {number[]} layers ascending */
+export function layersWords(layers) {
+  const [first, last] = [layers[0], layers[layers.length - 1]];
+  const whole = layers.length > 2 && last - first === layers.length - 1;
+  return whole ? `L${first} to L${last}` : layers.map((layer) => `L${layer}`).join(', ');
+}
+
+/** The command that makes a run's atlas. @param {import('./data.js').RunIndex} index */
+export const vocabCommand = (index) => h('code', {}, `flowatlas vocab ${showText(clip(index.title, 60))}`);
+
 /** Said where a site has no atlas of a run's model, with the command that makes one. @param {import('./data.js').RunIndex} index */
 export function noAtlas(index) {
   if (index.selection?.left_out.includes('vocab')) return h('p', { class: 'hint', 'data-testid': 'left-out' }, 'This site was made without the vocabulary of the model.');
-  return h('p', { class: 'hint', 'data-testid': 'no-atlas' }, 'This run has no atlas of its model’s vocabulary yet. ', h('code', {}, `flowatlas vocab ${showText(clip(index.title, 60))}`), ' makes it, once for each model; then make the site again with ', h('code', {}, 'flowatlas site'), '.');
+  return h('p', { class: 'hint', 'data-testid': 'no-atlas' }, 'This run has no atlas of its model’s vocabulary yet. ', vocabCommand(index), ' makes it, once for each model; then make the site again with ', h('code', {}, 'flowatlas site'), '.');
 }
 
 /** @param {Row} row */

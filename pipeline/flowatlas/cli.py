@@ -107,7 +107,9 @@ def _vocab(args: list[str]) -> int:
     except ModelError as error:
         if run_dir is None or len(args) > 1 or type(error) is not ModelError:
             raise
-        raise ModelError(f"{error}; where it has moved since the run: flowatlas vocab {run_dir} model=FOLDER") from error
+        raise ModelError(
+            f"{error}; where it has moved since the run: flowatlas vocab {run_dir} model=FOLDER"
+        ) from error
 
 
 def _configured(args: list[str], work: Callable[[Config], int], with_dataset: bool = True) -> int:

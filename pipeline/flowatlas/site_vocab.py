@@ -134,9 +134,9 @@ def _blocks(atlas: Path) -> Iterator[tuple[str, pa.Table]]:
     for part in sorted((atlas / "neuron_tokens").glob("part-*.parquet")):
         table = pq.read_table(part)
         expert, neuron = table["expert"].to_numpy(), table["neuron"].to_numpy()
-        starts = (
-            np.flatnonzero(np.r_[True, (np.diff(expert) != 0) | (np.diff(neuron // BLOCK) != 0)]) if len(expert) else []
-        )
+        if not len(expert):
+            continue  # a layer whose neurons cannot be told apart
+        starts = np.flatnonzero(np.r_[True, (np.diff(expert) != 0) | (np.diff(neuron // BLOCK) != 0)])
         for start, stop in zip(starts, [*starts[1:], len(expert)], strict=True):
             name = _block(table["layer"][int(start)].as_py(), int(expert[start]), int(neuron[start]) // BLOCK)
             yield name, bare(table.slice(start, stop - start).combine_chunks())

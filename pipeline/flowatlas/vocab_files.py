@@ -4,6 +4,7 @@ Tables are folders of Parquet parts. Nothing here needs the model's libraries: a
 """
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,19 @@ def lines(folder: Path) -> list[str]:
     rows = {table: sum(part["rows"] for part in marker["tables"][table].values()) for table in VOCAB_TABLES}
     found = ", ".join(f"{table} {n:,}" for table, n in rows.items())
     size = sum(part["bytes"] for parts in marker["tables"].values() for part in parts.values())
-    return [f"{folder}: {found}; {size / 1e6:.1f} MB, made in {sum(marker['seconds'].values()):.1f} s"]
+    return [
+        f"{folder}: {found}; {size / 1e6:.1f} MB, made in {sum(marker['seconds'].values()):.1f} s",
+        *_lacking(marker),
+    ]
+
+
+def _lacking(marker: dict[str, Any]) -> Iterator[str]:
+    """In words, of which layers nothing can be said."""
+    n_layers, with_neurons = len(marker["tables"]["neuron_tokens"]), {layer for layer, *_ in marker["neurons"]}
+    if lacking := n_layers - len(with_neurons):
+        yield f"no neurons in {lacking} of {n_layers} layers: theirs cannot be told apart (block level, docs/models.md)"
+    if lacking := len(marker["without_heads"]):
+        yield f"no circuits of heads in {lacking} of {n_layers} layers: their values pass a norm of their own"
 
 
 def put(atlas: Path, run_dir: Path) -> Path:
