@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowatlas.audit import check
+from flowatlas.check import check
 from runs import Runs, hashes, write_prompts
 
 ROWS, SHARD, TASKS = 60, 2, 2

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from flowatlas.audit import check
+from flowatlas.check import check
 from flowatlas.schema import TABLES
 from flowatlas.shards import Ledger
 from synthetic import Dataset, finish, plan_of, rows_of

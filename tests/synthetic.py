@@ -1,7 +1,7 @@
 """A run folder of made-up but consistent routes: every table of the schema, written the way a real run writes them.
 
 Shares are drawn from a Dirichlet distribution, and routes, reach and sums follow from them by a literal walk, so that
-`audit.check` finds nothing to complain about.
+`check.check` finds nothing to complain about.
 """
 
 import dataclasses

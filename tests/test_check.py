@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from flowatlas.audit import check
-from flowatlas.audit_rules import shard_rules
+from flowatlas.check import check
+from flowatlas.check_rules import shard_rules
 from flowatlas.errors import RunError
 from flowatlas.files import hash_file
 from flowatlas.manifest import read_plan

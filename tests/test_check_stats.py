@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from flowatlas import stats
-from flowatlas.audit import check
-from flowatlas.audit_stats import RECOUNTS
+from flowatlas.check import check
+from flowatlas.check_stats import RECOUNTS
 from flowatlas.files import hash_file
 from flowatlas.schema_stats import STATS_TABLES
 from synthetic import Dataset, make_run, plan_of, write_made_up_shard

@@ -115,9 +115,9 @@ def test_status(monkeypatch, capsys, complete, code):
 
 
 def test_check(monkeypatch, capsys):
-    stand_in(monkeypatch, "flowatlas.audit", check=lambda run: [])
+    stand_in(monkeypatch, "flowatlas.check", check=lambda run: [])
     assert main(["check", "RUN"]) == 0
-    stand_in(monkeypatch, "flowatlas.audit", check=lambda run: ["edges: 3 rows too many", "b"])
+    stand_in(monkeypatch, "flowatlas.check", check=lambda run: ["edges: 3 rows too many", "b"])
     capsys.readouterr()
     assert main(["check", "RUN"]) == 1
     assert capsys.readouterr().out == "edges: 3 rows too many\nb\n"

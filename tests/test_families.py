@@ -11,7 +11,7 @@ import torch
 import literal
 from comparing import neurons_are_literal, routes_are_literal, rows_do_not_depend_on_company
 from extraction import PROBE, config_of, forward, load, prompt
-from flowatlas import audit, checkpoints, guard, run
+from flowatlas import check, checkpoints, guard, run
 from flowatlas.config import Config, DatasetConfig, ModelConfig, RoutesConfig, RunConfig
 from flowatlas.errors import GuardError, UnsupportedModel
 from flowatlas.families import FAMILIES, REFUSED, TEXT_PARTS, Family, SameAs, setting
@@ -98,7 +98,7 @@ def test_every_stage_into_parquet_and_out_again(folder, tmp_path, monkeypatch):
         routes=RoutesConfig(FLOOR),
     )
     assert run.execute(config) == 0
-    assert audit.check(tmp_path / "run") == []
+    assert check.check(tmp_path / "run") == []
     rows = {name: pq.read_table(tmp_path / "run" / name).to_pylist() for name in TABLES}
     assert [row["text"] for row in rows["prompts"]] == texts
     assert not rows["rejects"]

@@ -51,6 +51,39 @@ def test_bins_of_many_prompts_give_the_interval_of_the_prompts():
     assert coverage(lambda rng, shape: rng.exponential(2, shape), 2000, 2, bins=200) == pytest.approx(0.95, abs=0.02)
 
 
+@pytest.mark.parametrize(
+    ("correlation", "noise", "n"), [(0.0, 1.0, 40), (0.6, 1.0, 40), (0.95, 1.0, 40), (0.95, 0.5, 12)]
+)
+def test_intervals_of_rank_correlations_hold_that_of_the_true_means(correlation, noise, n):
+    """Of 20 components whose means are known up to noise; a percentile interval alone would miss most near 1."""
+    rng, held, below = np.random.default_rng(7), 0, 0
+    for _ in range(80):
+        x = rng.normal(0, 1, 20)
+        y = correlation * x + np.sqrt(1 - correlation**2) * rng.normal(0, 1, 20)
+        seen = [true + noise * rng.normal(0, 1, (n, 20)) for true in (x, y)]
+        drawn, ones = inference.draw_units(rng, n, 400), np.ones(n)
+        x_drawn, y_drawn = (inference.ratios(drawn, values, ones) for values in seen)
+        x_mean, y_mean = (values.mean(0) for values in seen)
+        low, high = inference.correlation_interval(spearman(x_mean, y_mean), x_drawn, y_drawn, n)
+        held += low <= spearman(x, y) <= high
+        below += np.quantile(inference.rank_correlations(x_drawn.T, y_drawn.T), 0.975) < spearman(x, y)
+    assert held >= 0.9 * 80
+    assert correlation < 0.9 or below > 0.15 * 80
+
+
+def test_rank_correlations_leave_out_what_is_not_known():
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(0, 1, (2, 4, 9))
+    a[1, 3] = b[1, 5] = np.nan
+    a[2] = 1
+    a[3, 1:] = np.nan
+    found = inference.rank_correlations(a, b)
+    assert found[0] == pytest.approx(stats.spearmanr(a[0], b[0])[0])
+    known = [0, 1, 2, 4, 6, 7, 8]
+    assert found[1] == pytest.approx(stats.spearmanr(a[1, known], b[1, known])[0])
+    assert np.isnan(found[2:]).all()
+
+
 def test_no_interval_of_a_single_prompt():
     low, high = ends(np.ones((1, 2)), 0)
     assert np.isnan([low, high]).all()

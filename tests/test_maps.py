@@ -11,8 +11,8 @@ import pytest
 import literal
 from extraction import extract, forward, prompt
 from flowatlas import bucket_sizes
-from flowatlas.audit import check
 from flowatlas.bucket_sizes import maps_bucket_size
+from flowatlas.check import check
 from flowatlas.config import MapsConfig
 from flowatlas.manifest import find_manifest, read_plan, write_json_atomically, write_manifest
 from flowatlas.shards import Ledger

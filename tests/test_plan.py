@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from flowatlas import files
-from flowatlas.audit import check
+from flowatlas.check import check
 from flowatlas.errors import RunConflict, RunError, UnfinishedError
 from flowatlas.manifest import read_manifest, read_plan, write_manifest
 from flowatlas.schema import MODEL_TABLES, TABLES

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flowatlas.audit import check
+from flowatlas.check import check
 from flowatlas.manifest import read_manifest
 from flowatlas.schema import TABLES
 from kill_storm import kill_storm

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from flowatlas import site as site_module
-from flowatlas.audit import check
+from flowatlas.check import check
 from flowatlas.checkpoints import locate
 from flowatlas.config import Config, DatasetConfig, ModelConfig, as_dict, identity
 from flowatlas.files import hash_json

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from flowatlas.audit import check
+from flowatlas.check import check
 from runs import Done, hashes, one_line, write_prompts
 from synthetic import rows_of
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flowatlas.audit import check
+from flowatlas.check import check
 from flowatlas.cli import main
 from runs import Runs, hashes, write_prompts
 from slurm_cluster import Cluster, lacking, until

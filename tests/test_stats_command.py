@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from flowatlas import stats
-from flowatlas.audit import check
+from flowatlas.check import check
 from flowatlas.cli import main
 from flowatlas.compare import compare
 from flowatlas.errors import UnfinishedError

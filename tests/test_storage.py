@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flowatlas import files, writer
-from flowatlas.audit import check
+from flowatlas.check import check
 from flowatlas.errors import UnfinishedError
 from flowatlas.schema import TABLES
 from flowatlas.shards import Ledger, shard_ranges

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flowatlas.audit import check
+from flowatlas.check import check
 from runs import Done, hashes, one_line
 from synthetic import rows_of
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import flowatlas
-from flowatlas import audit, vocab_files
+from flowatlas import check, vocab_files
 from flowatlas import site_vocab as site_vocab_module
 from flowatlas.cli import main
 from flowatlas.corpus import quoted
@@ -121,16 +121,16 @@ def test_a_run_makes_it_at_its_end_and_no_number_depends_on_it(place, run):
 
 def test_the_audit_knows_its_files(run, tmp_path):
     copy = shutil.copytree(run, tmp_path / "run")
-    assert audit.check(copy) == []
+    assert check.check(copy) == []
     part = copy / "vocab" / "neuron_tokens" / "part-00001.parquet"
     rows = pq.read_table(part)
     pq.write_table(rows.slice(1), part)
-    (problem,) = audit.check(copy)
+    (problem,) = check.check(copy)
     assert problem.startswith("vocab/neuron_tokens/part-00001.parquet is not the file that was written")
     part.unlink()
-    assert "is missing" in audit.check(copy)[0]
+    assert "is missing" in check.check(copy)[0]
     (copy / "vocab" / "vocab.json").write_text("{}")
-    assert "vocab.json is missing or damaged" in audit.check(copy)[0]
+    assert "vocab.json is missing or damaged" in check.check(copy)[0]
 
 
 def test_the_audit_knows_what_cannot_be(run, tmp_path):
@@ -143,7 +143,7 @@ def test_the_audit_knows_what_cannot_be(run, tmp_path):
     marker = json.loads((copy / "vocab" / "vocab.json").read_text())
     marker["tables"]["neuron_tokens"][part.name] |= {"sha256": hash_file(part), "bytes": part.stat().st_size}
     (copy / "vocab" / "vocab.json").write_text(json.dumps(marker))
-    (problem,) = audit.check(copy)
+    (problem,) = check.check(copy)
     assert "tokens have a lower score than one of a higher rank" in problem
 
 

@@ -141,8 +141,12 @@ function legend(names, left) {
   return { el: s('g', { class: 'legend' }, ...entries), width: x };
 }
 
-/** A line or points over two numbers. @param {Numbers} numbers @param {Spec} spec @param {number} width @param {number} [height] */
-export function xyChart(numbers, spec, width, height = 360) {
+/**
+ * A line or points over two numbers.
+ * @param {Numbers} numbers @param {Spec} spec @param {number} width @param {number} [height]
+ * @param {{ at: number[], names: string[] } | null} [named] ticks of the axis below, where numbers alone would not do
+ */
+export function xyChart(numbers, spec, width, height = 360, named = null) {
   const { points, known } = pointsOf(numbers, spec);
   const names = [numbers.columns[spec.x], numbers.columns[spec.y]];
   const head = known.length ? 44 : 26;
@@ -154,7 +158,7 @@ export function xyChart(numbers, spec, width, height = 360) {
     width,
     height,
     `${names[1]} by ${names[0]}: ${points.length} points`,
-    below({ scale: across, marks: ticks(...domainX, Math.max(2, width / 110)), name: names[0], top, bottom, left, right }),
+    below({ scale: across, marks: named?.at ?? ticks(...domainX, Math.max(2, width / 110)), names: named?.names, name: names[0], top, bottom, left, right }),
     beside({ scale: up, marks: ticks(...domainY, 5), name: names[1], left, right, top }),
     known.length && key.width < width ? key.el : null,
     ...(spec.kind === 'line' ? drawLines(points, across, up) : []),

@@ -3,6 +3,7 @@
 import { componentLink } from './component-link.js';
 import { componentName, componentState } from './component-names.js';
 import { corpusFigure } from './corpus-figure.js';
+import { createCorpusRemovals } from './corpus-removals.js';
 import { createDataTable } from './data-table.js';
 import { h, refill } from './dom.js';
 import { fraction, integer, plural, showText } from './format.js';
@@ -150,6 +151,7 @@ export function createCorpus({ data, navigate }) {
   let now = null;
   const ranking = createDataTable({ id: 'ranking', name: 'ranking', onFind: (find) => now?.go({ find }, true) });
   const memo = createMemo();
+  const removals = createCorpusRemovals({ data });
   // These stay where they are: a reader who walks the cells keeps the place while other parts arrive.
   const heatPart = h('section', {});
   const stabilityPart = h('section', { class: 'stability-part' });
@@ -205,7 +207,7 @@ export function createCorpus({ data, navigate }) {
     const figure = (/** @type {Row[]} */ rows) => memo.get(JSON.stringify([run, group, measure, tau, props.width]), () => heat(props, tau, rows, navigate));
     refill(heatPart, () => answered(parts, 'The importance of heads', (rows) => (rows.length ? [figure(rows)] : [h('p', { class: 'empty' }, `No prompt is in the group “${showText(group ?? '')}”.`)]), 10));
     refill(stabilityPart, () => stability(props, data));
-    return [controls(props, tau), figures, ...rankingPart(props, tau)];
+    return [controls(props, tau), figures, ...rankingPart(props, tau), ...removals(props)];
   }
 
   return createStatsPage({ data, navigate, heading: () => 'Corpus', lead: 'Which heads, MLPs and neurons carry the most over all prompts, and how sure that is.', render });

@@ -35,7 +35,7 @@ const KINDS = /** @type {const} */ (['attn', 'resid_attn', 'mlp', 'resid_mlp']);
  *   prompt_pages: import('./listing.js').ListPage[], n_layers: number, n_heads: number, parallel: boolean, floor: number,
  *   targets: any, counts: Record<string, number>, groups: Record<string, number>, n_groups?: number, selection?: import('./selection.js').Selection | null,
  *   tables: Record<string, { rows: number, bytes: number, buckets: import('./buckets.js').Ranges }>, version: string,
- *   maps?: { stored: boolean, floor: number, bucket_size: number }, stats?: import('./stats-data.js').StatsMarker | null, vocab?: import('./vocab-data.js').VocabIndex | null, model_tables?: string[], compared?: import('./compared.js').Compared[] }} RunIndex
+ *   maps?: { stored: boolean, floor: number, bucket_size: number }, stats?: import('./stats-data.js').StatsMarker | null, vocab?: import('./vocab-data.js').VocabIndex | null, audit?: import('./stats-data.js').AuditMarker | null, model_tables?: string[], compared?: import('./compared.js').Compared[] }} RunIndex
  * @typedef {{ prompt_id: number, source_id: string, text: string, group: string | null, pair_id: string | null,
  *   role: string | null, n_tokens: number, token_ids: number[], tokens: string[], targets: number[],
  *   answer_text: string | null, foil_text: string | null }} Prompt

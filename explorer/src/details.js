@@ -4,6 +4,7 @@ import { hasBucket } from './buckets.js';
 import { demand } from './selection.js';
 import componentsSql from './sql/components.sql?raw';
 import biasSql from './sql/logit_bias.sql?raw';
+import knockoutsSql from './sql/knockouts.sql?raw';
 import effectsSql from './sql/logit_effects.sql?raw';
 import mapsSql from './sql/maps.sql?raw';
 import placesSql from './sql/neuron_places.sql?raw';
@@ -23,6 +24,8 @@ import { hasAtlas, neuronsIn, tokenFile } from './vocab-data.js';
  * @typedef {{ up: WriteRow[], down: WriteRow[] }} Writes strongest first
  * @typedef {{ layer: number, component: 'head' | 'mlp' | 'embed' | 'bias', index: number, effect_answer: number,
  *   effect_foil: number | null }} EffectRow
+ * @typedef {{ target: number, layer: number, component: 'head' | 'mlp', index: number, route_tau: number, mean_share: number, target_share: number,
+ *   effect_answer: number, effect_foil: number | null, effect_logprob: number, divergence: number, answer_rank: number }} KnockoutRow
  * @typedef {{ layer: number, component: string, index: number, mean_share: number, target_share: number, route_tau: number }} ComponentRow
  * @typedef {{ layer: number, expert: number, neuron: number }} Neuron
  * @typedef {{ expert: number, neuron: number, share: number, activation: number, write_scale: number }} NeuronRow
@@ -75,6 +78,9 @@ export function createDetails({ query, rows, address }) {
 
   /** @param {RunIndex} index @param {number} id @param {number} target @returns {Promise<EffectRow[]>} */
   const effects = (index, id, target) => rows(index, effectsSql, ['logit_effects'], { id, target });
+
+  /** @param {RunIndex} index @param {number} id @param {import('./state.js').Removal} removal @returns {Promise<KnockoutRow[]>} largest effect first */
+  const knockouts = (index, id, removal) => rows(index, knockoutsSql, ['knockouts', 'components'], { id, removal });
 
   /**
    * The constant c of the answer's and the foil's logit, by token id.
@@ -129,5 +135,5 @@ export function createDetails({ query, rows, address }) {
     return { tokens, writes: found, neurons: dominant };
   }
 
-  return { writes, effects, logitBias, components, neurons, topNeurons, neuronPlaces, neuronTokens, headMap, trace };
+  return { writes, effects, knockouts, logitBias, components, neurons, topNeurons, neuronPlaces, neuronTokens, headMap, trace };
 }

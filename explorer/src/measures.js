@@ -36,5 +36,13 @@ export const CONTRASTS = /** @type {const} */ (['rest', 'groups', 'roles']);
 /** What roles are counted over: edges on stored routes, or whole maps. */
 export const SOURCES = /** @type {const} */ (['edges', 'maps']);
 
+/** How a component is taken out, and what its effect is held against. */
+export const REMOVALS = /** @type {const} */ (['mean', 'zero']);
+export const SHARES = /** @type {const} */ (['mean_share', 'target_share', 'route_tau', 'direct']);
+export const SIDES = /** @type {const} */ (['size', 'signed']);
+
+/** What an audit measures of the answer. */
+export const AUDITED = /** @type {const} */ (['logprob', 'logit', 'gap']);
+
 /** How examples are chosen. */
 export const PICKS = /** @type {const} */ (['top', 'decile', 'random']);

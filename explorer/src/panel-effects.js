@@ -4,6 +4,7 @@ import { h } from './dom.js';
 import { effectsFigure, effectLabel, effectsOf } from './effects-figure.js';
 import { exact, quantity } from './format.js';
 import { answered, at, factList, heading, signed, tokenMark } from './panel-parts.js';
+import { removalsPart } from './panel-removals.js';
 import { figureSql } from './prompt-sql.js';
 import { nodeKey } from './routes.js';
 import { headName } from './tabs.js';
@@ -110,6 +111,7 @@ export const effectsTab = {
       h('h2', {}, 'Direct logit effects ', h('span', { class: 'at' }, 'after '), ...at(data.prompt.tokens, route.target)),
       h('p', { class: 'quiet' }, 'What each component writes at this token, read by the unembedding with the last node’s norm', target && target.foil_id === null ? [', at the answer ', tokenMark(target.answer ?? '?')] : [], '.'),
       ...answered(answer, 'The direct effects', (rows) => show(props, rows), 8),
+      ...removalsPart(props),
     ];
   },
 };

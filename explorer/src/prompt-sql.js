@@ -4,6 +4,7 @@ import { asked, sqlLink, sqlLinkLater } from './sql-link.js';
 import answerSql from './sql/answer_by_layer.sql?raw';
 import componentsSql from './sql/components.sql?raw';
 import headsSql from './sql/heads_into.sql?raw';
+import knockoutsSql from './sql/knockouts.sql?raw';
 import lensSql from './sql/lens.sql?raw';
 import effectsSql from './sql/logit_effects.sql?raw';
 import mapsSql from './sql/maps.sql?raw';
@@ -13,7 +14,7 @@ import pairSql from './sql/pair_edges.sql?raw';
 import routeSql from './sql/route.sql?raw';
 
 /** A bucket's part of the vocabulary is the model's whole one elsewhere. */
-const NAMES = { edges: 'edges', nodes: 'nodes', lens: 'lens', tokens: 'model.vocab', logit_effects: 'logit_effects', maps: 'maps', neurons: 'neurons', components: 'components' };
+const NAMES = { edges: 'edges', nodes: 'nodes', lens: 'lens', tokens: 'model.vocab', logit_effects: 'logit_effects', maps: 'maps', neurons: 'neurons', components: 'components', knockouts: 'knockouts' };
 
 /** What is asked, and what it is called. */
 const QUESTIONS = /** @type {const} */ ({
@@ -21,6 +22,7 @@ const QUESTIONS = /** @type {const} */ ({
   answer: [answerSql, 'the answer by layer'],
   lens: [lensSql, 'the lens'],
   effects: [effectsSql, 'the direct effects'],
+  knockouts: [knockoutsSql, 'the knock-outs'],
   maps: [mapsSql, 'the maps'],
   heads: [headsSql, 'the heads'],
   components: [componentsSql, 'the heads'],

@@ -22,7 +22,7 @@ export const MOST_BYTES = 64e6;
 /** @type {TableNote[]} */
 export const TABLES = tables;
 /** Those of the tables that have one in their names. */
-export const SCHEMAS = ['model', 'stats', 'vocab', 'compared'];
+export const SCHEMAS = ['model', 'stats', 'vocab', 'compared', 'audit'];
 const NAMES = TABLES.map(({ name }) => name);
 
 /** @param {RunIndex} index @param {string} name */
@@ -59,8 +59,8 @@ function comparedSource(index, short, other) {
 export function sourceOf(index, name, { prompts = null, other = null } = {}) {
   const table = /** @type {TableNote} */ (TABLES.find((one) => one.name === name));
   const [schema, short] = name.includes('.') ? name.split('.') : ['', name];
-  if (schema === 'stats') {
-    const files = filesOf(statsOf(index), short);
+  if (schema === 'stats' || schema === 'audit') {
+    const files = filesOf(schema === 'stats' ? statsOf(index) : index.audit, short);
     return { table, files: files.map(({ file }) => file), bytes: files.reduce((sum, one) => sum + one.bytes, 0) };
   }
   if (schema === 'vocab') {

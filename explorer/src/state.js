@@ -2,15 +2,19 @@
  * The only module that maps the address's hash to the page's state and back. Whatever the hash holds is checked here;
  * only what differs from the default is written.
  *
+ * @typedef {typeof REMOVALS[number]} Removal
+ * @typedef {typeof SHARES[number]} Share
+ * @typedef {typeof SIDES[number]} Side
  * @typedef {{ view: 'catalogue' }} CatalogueState
  * @typedef {{ view: 'prompts', run: string, q: string, group: string | null, sort: string, page: number }} PromptsState
  * @typedef {{ view: 'prompt', run: string, id: number, t: number | null, tau: number | null,
  *   mode: import('./routes.js').Mode, sel: string | null, faint: boolean, tab: import('./tabs.js').TabName | null,
  *   head: string | null, neuron: string | null, of: import('./tabs.js').Outcome, raw: boolean,
- *   hide: string, open: string, zoom: string | null, pair: number | null, order: string }} PromptState `hide`, `open` and `order`
+ *   hide: string, open: string, zoom: string | null, pair: number | null, removal: Removal, order: string }} PromptState `hide`, `open` and `order`
  *   are lists with commas, `zoom` is as in `camera.js`, `order` as in `table.js`
  * @typedef {{ view: 'corpus', run: string, measure: string, group: string | null, tau: number | null,
- *   list: import('./measures.js').Part, find: string, order: string }} CorpusState null `group`: all prompts
+ *   list: import('./measures.js').Part, find: string, removal: Removal, share: Share, side: Side, order: string }} CorpusState null
+ *   `group`: all prompts; `removal`, `share` and `side` are of its figure of effects against shares
  * @typedef {{ view: 'contrast', run: string, by: import('./measures.js').Contrast, a: string | null, b: string | null,
  *   group: string | null, measure: string, list: 'parts' | 'neuron', y: 'q' | 'p', specific: boolean, find: string,
  *   order: string }} ContrastState as the columns of `contrasts`; null `a`: the first that there is
@@ -23,7 +27,7 @@
  *   x: string | null, y: string | null, with: string | null }} SqlState null: what suits the result; `with` is the run that `compared` compares it with
  * @typedef {{ view: 'map', run: string, clusters: string, lasso: string, zoom: string | null, template: number | null, least: number,
  *   order: string }} MapState `clusters` and `lasso` (as in `lasso.js`) are lists with commas
- * @typedef {{ view: 'trust', run: string, order: string }} TrustState
+ * @typedef {{ view: 'trust', run: string, group: string | null, measure: typeof AUDITED[number], order: string }} TrustState `group` and `measure` of the audit
  * @typedef {{ view: 'data', run: string, group: string | null, order: string }} DataState
  * @typedef {{ view: 'compare', run: string, other: string, measure: string, group: string | null, list: 'parts' | 'neuron', find: string,
  *   order: string }} CompareState
@@ -36,7 +40,7 @@
 import { KINDS } from './chart-choice.js';
 import { SIGNS } from './keywords.js';
 import { readLasso } from './lasso.js';
-import { COMPARED, CONTRASTS, LEAST, MEASURES, PARTS, PICKS, SOURCES } from './measures.js';
+import { AUDITED, COMPARED, CONTRASTS, LEAST, MEASURES, PARTS, PICKS, REMOVALS, SHARES, SIDES, SOURCES } from './measures.js';
 import { MODES } from './routes.js';
 import { OUTCOMES, parseHead, parseNeuron, TAB_NAMES } from './tabs.js';
 
@@ -136,9 +140,10 @@ const PARAMS = {
     open: { default: '', read: readNodes },
     zoom: { default: null, read: (text) => (ZOOM.test(text) ? text : undefined) },
     pair: { default: null, read: toInt },
+    removal: choice(REMOVALS),
     order: COMMON.order,
   },
-  corpus: { measure: choice(Object.keys(MEASURES)), group: COMMON.group, tau: COMMON.tau, list: choice(PARTS), find: COMMON.words, order: COMMON.order },
+  corpus: { measure: choice(Object.keys(MEASURES)), group: COMMON.group, tau: COMMON.tau, list: choice(PARTS), find: COMMON.words, removal: choice(REMOVALS), share: choice(SHARES), side: choice(SIDES), order: COMMON.order },
   contrast: {
     by: choice(CONTRASTS),
     a: COMMON.group,
@@ -165,7 +170,7 @@ const PARAMS = {
     order: COMMON.order,
   },
   data: { group: COMMON.group, order: COMMON.order },
-  trust: { order: COMMON.order },
+  trust: { group: COMMON.group, measure: choice(AUDITED), order: COMMON.order },
   sql: { q: { default: '', read: upTo(MAX_SQL) }, as: choice(['table', 'chart']), kind: { default: null, read: oneOf(KINDS) }, x: COMMON.group, y: COMMON.group, with: COMMON.group },
   compare: { measure: choice(COMPARED), group: COMMON.group, list: choice(['parts', 'neuron']), find: COMMON.words, order: COMMON.order },
 };

@@ -7,6 +7,7 @@
  * @typedef {{ file: string, rows: number, bytes: number, keys?: Key[][] }} StatsFile
  * @typedef {{ rows: number, bytes: number, cut: string[], files: StatsFile[] }} StatsTable `cut`: at changes of these columns
  * @typedef {{ taus: number[], groups: string[], complete: boolean, n_prompts: number, tables: Record<string, StatsTable> }} StatsMarker
+ * @typedef {{ n_prompts: number, taus: number[], tables: Record<string, StatsTable> }} AuditMarker
  * @typedef {Record<string, Key | Key[]>} Wanted by column; one of several values where a list is given
  */
 
@@ -28,7 +29,7 @@ export function filesIn(entry, wanted = {}) {
   return entry ? entry.files.filter(({ keys }) => !keys || keys.some((key) => holds(key, entry.cut, wanted))) : [];
 }
 
-/** The same of a table of the statistics. @param {StatsMarker | null} stats @param {string} table @param {Wanted} [wanted] */
+/** The same of a table of the statistics or the audit. @param {Pick<StatsMarker, 'tables'> | null | undefined} stats @param {string} table @param {Wanted} [wanted] */
 export const filesOf = (stats, table, wanted = {}) => filesIn(stats?.tables[table], wanted);
 
 /** @param {{ query: import('./db.js').Db['query'], address: (index: RunIndex, path: string) => string }} options */

@@ -11,6 +11,7 @@ import { answered } from './panel-parts.js';
 import { asked, sqlLink } from './sql-link.js';
 import fidelitySql from './sql/fidelity.sql?raw';
 import rejectsSql from './sql/rejects.sql?raw';
+import { createTrustAudit } from './trust-audit.js';
 import { CHECKS, FIDELITY, flattened, hashes, runFacts, TOLERANCE } from './trust-words.js';
 
 /** @typedef {import('./page-parts.js').PageProps<import('./state.js').TrustState>} Props */
@@ -66,6 +67,7 @@ const factTable = (facts, testid, what) => plainTable(testid, ['name', 'value', 
 
 /** @param {import('./pages.js').Options} options */
 export function createTrust({ data, navigate }) {
+  const audit = createTrustAudit({ data });
   const rejected = createDataTable({ id: 'rejects', name: 'rejected-prompts', first: 20 });
 
   /** @param {Props} props */
@@ -98,6 +100,7 @@ export function createTrust({ data, navigate }) {
       h('h2', {}, 'What routes leave out'),
       ...answered(answer, 'The distributions', (rows) =>
         rows.length ? [h('div', { class: 'trust-pair' }, ...Object.keys(FIDELITY).map((measure) => fidelityFigure(props, measure, rows.filter((row) => row.measure === measure))))] : [h('p', { class: 'hint' }, 'The statistics of this run do not hold them: ', h('code', {}, 'flowatlas stats'), ' makes them anew.')], 8),
+      ...audit(props),
       h('h2', {}, 'The run'),
       factTable(runFacts(index), 'run-facts', 'what it means'),
       h('h2', {}, 'What it was made of'),

@@ -1,5 +1,8 @@
 """Makes the statistics and the vocabulary that the explorer's tests read, from 40 prompts of the demo.
 
+Beside them the run's audit, and what was knocked out of its prompts.
+
+
 Run it as `python explorer/test/make_golden_stats.py`.
 """
 
@@ -22,12 +25,18 @@ ATLAS = ("vocab.store=true", "vocab.top_k=4", "vocab.directions=3", "vocab.pairs
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "demo"
-        settings = ("model=demo", "dataset=demo", "run.limit=40", "neurons.top_k=2", *ATLAS, f"run.dir={run}")
+        settings = ("neurons.top_k=2", "knockouts.store=true", *ATLAS, f"run.dir={run}")
+        settings = ("model=demo", "dataset=demo", "run.limit=40", *settings)
         subprocess.run([sys.executable, "-m", "flowatlas.cli", "run", *settings], check=True)
         shutil.rmtree(STATS, ignore_errors=True)
         STATS.mkdir(parents=True)
         for table in STATS_TABLES:
             shutil.copyfile(run / "stats" / f"{table}.parquet", STATS / f"{table}.parquet")
+        audit = ("audit", str(run), "--prompts", "30", "--draws", "2")
+        subprocess.run([sys.executable, "-m", "flowatlas.cli", *audit], check=True)
+        shutil.copyfile(run / "audit" / "curves.parquet", STATS.parent / "audit_curves.parquet")
+        for table in ("knockouts", "components"):
+            shutil.copyfile(run / table / "part-00000.parquet", STATS.parent / f"{table}.parquet")
         shutil.rmtree(VOCAB, ignore_errors=True)
         entry = write_vocab(RunReader(run), DEMO)
         (VOCAB / "index.json").write_text(json.dumps(entry, indent=1) + "\n")

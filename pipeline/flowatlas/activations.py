@@ -114,9 +114,13 @@ class Activations:
 
     def z(self, l: int) -> Tensor:
         """What each head passes to w_o, sum over keys of scaled_pattern * v: [batch, query, head, d_head]."""
-        z, factor = self._get(f"blocks.{l}.attn.hook_z"), self.attention_factor(l)
-        z = z.reshape(*z.shape[:2], self._model.n_heads, -1)  # the heads lie in this order, whatever the hook says
+        z, factor = self.z_of_heads(l), self.attention_factor(l)
         return z if factor is None else z * factor[..., None]
+
+    def z_of_heads(self, l: int) -> Tensor:
+        """The same without the factor: as it comes by, [batch, query, head, d_head]."""
+        z = self._get(f"blocks.{l}.attn.hook_z")
+        return z.reshape(*z.shape[:2], self._model.n_heads, -1)  # the heads lie in this order, whatever the hook says
 
     def biases(self, l: int, weights: LayerWeights) -> tuple[Tensor | None, Tensor | None]:
         """b_O and b_out as they are added to the stream, each [d_model], or [batch, pos, d_model] where it has a factor."""
@@ -130,14 +134,17 @@ class Activations:
         A dense MLP is one block with every node, a mixture one for each expert that ran; none where they cannot be told apart.
         """
         factor, found = self.mlp_factor(l), []
-        for expert, node, activation in self._activations(l, b, pos):
+        for expert, node, activation in self.neuron_activations(l, b, pos):
             activation = activation.to(self._model.device, self._model.dtype)
             activation = activation if factor is None else activation * factor[b[node], pos[node]]
             found.append(NeuronBlock(expert, node, activation, self._model.value_vectors(l, expert)))
         return found
 
-    def _activations(self, l: int, b: Tensor, pos: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """By expert, -1 in a dense MLP: its number, the nodes that it ran for, its neurons' activations [n, neuron]."""
+    def neuron_activations(self, l: int, b: Tensor, pos: Tensor) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """By expert, -1 in a dense MLP: its number, the nodes that it ran for, its neurons' activations [n, neuron].
+
+        As the model has them: in its own dtype, before any norm or multiplier.
+        """
         places, name = self._model.located.family.experts, f"blocks.{l}."
         if self._model.is_dense(l):
             yield -1, torch.arange(len(b), device=b.device), self._cache[name + "mlp.hook_post"][b, pos]

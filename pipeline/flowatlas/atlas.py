@@ -8,6 +8,7 @@ import duckdb
 from flowatlas.corpus import quoted, views
 from flowatlas.errors import RunError
 from flowatlas.schema import MODEL_TABLES, TABLES
+from flowatlas.schema_audit import AUDIT_TABLES
 from flowatlas.schema_stats import STATS_TABLES
 from flowatlas.schema_vocab import VOCAB_TABLES
 from flowatlas.site_data import RunReader
@@ -16,7 +17,7 @@ from flowatlas.stats import ensure
 
 class Atlas:
     """A run's tables under their names, the model's under `model.`, the statistics under `stats.` (made when missing or stale),
-    the vocabulary atlas, where the run has one, under `vocab.`.
+    an audit's, where there is one, under `audit.`, and the vocabulary atlas, likewise, under `vocab.`.
 
     Nothing is read before it is asked for. Raises RunError when made from what is no run with a done shard.
     """
@@ -27,10 +28,13 @@ class Atlas:
         self.connection = duckdb.connect()
         views(self.connection, self._reader)
         self._statistics = False
-        self.connection.execute("CREATE SCHEMA model")
+        self.connection.execute("CREATE SCHEMA model; CREATE SCHEMA audit")
         for name in MODEL_TABLES:
             if (path := self.run_dir / "model" / f"{name}.parquet").exists():
                 self.connection.execute(f"CREATE VIEW model.{name} AS SELECT * FROM read_parquet({quoted(path)})")
+        for name in AUDIT_TABLES:
+            if (path := self.run_dir / "audit" / f"{name}.parquet").exists():
+                self.connection.execute(f"CREATE VIEW audit.{name} AS SELECT * FROM read_parquet({quoted(path)})")
         self.connection.execute("CREATE SCHEMA vocab")
         self._vocab = [name for name in VOCAB_TABLES if (self.run_dir / "vocab" / name).is_dir()]
         for name in self._vocab:
@@ -45,7 +49,7 @@ class Atlas:
     @property
     def tables(self) -> list[str]:
         """Names for `table` and SQL."""
-        schemas = {"model": MODEL_TABLES, "stats": STATS_TABLES, "vocab": self._vocab}
+        schemas = {"model": MODEL_TABLES, "stats": STATS_TABLES, "vocab": self._vocab, "audit": AUDIT_TABLES}
         return [*TABLES, *(f"{schema}.{name}" for schema, names in schemas.items() for name in names)]
 
     def table(self, name: str) -> duckdb.DuckDBPyRelation:

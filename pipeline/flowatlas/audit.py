@@ -1,200 +1,152 @@
-"""Audit of a run folder: are the files those that were written, and do their rows agree with each other?
+"""`flowatlas audit RUN`: do routes hold what matters? A causal test of a finished run, in `RUN/audit` (docs/audit.md).
 
-Files are checked against the markers (size, content hash, rows, schema), then each shard's rows against the rules of
-`audit_rules`, by DuckDB, which streams the files and spills what does not fit in memory. All rows of a prompt are in one
-shard, so shards are audited one by one, and a run of any size needs the memory of one.
+For prompts drawn by `run.seed`, the heads and MLPs on the route of the last target above a threshold are kept while all others
+are set to their mean over the dataset, or set to their mean while all others are kept; and so are as many by other rules.
+
+The trials of a few prompts at a time are files of their own, so that an audit that is interrupted goes on where it was.
 """
 
-import tempfile
+import dataclasses
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import duckdb
+import numpy as np
 import pyarrow as pa
-import pyarrow.dataset
 import pyarrow.parquet as pq
+import torch
+from tqdm import tqdm
 
-from flowatlas.audit_rules import INTO, PARALLEL_RULES, outside, shard_rules
-from flowatlas.audit_stats import check_stats
-from flowatlas.check_vocab import check_vocab
-from flowatlas.files import hash_file
-from flowatlas.manifest import find_manifest, read_plan, summary
-from flowatlas.plan import Plan
-from flowatlas.schema import LATER_TABLES, MODEL_TABLES, TABLES
-from flowatlas.shards import Ledger, part_name, part_path
+from flowatlas import __version__, run_means, run_model
+from flowatlas.audit_curves import curves, described
+from flowatlas.audit_sets import thresholds
+from flowatlas.audit_store import VERSION, Audit, current, made_from, write
+from flowatlas.audit_trials import Trials
+from flowatlas.corpus import to_table
+from flowatlas.errors import ConfigError, RunError
+from flowatlas.files import hash_json, remove, replacing
+from flowatlas.schema_audit import AUDIT_TABLES
+from flowatlas.site_data import RunReader
+from flowatlas.stored_prompts import stored_prompts
+from flowatlas.writer import write_parquet
 
-
-def check(run_dir: Path) -> list[str]:
-    """What is wrong with a run, one line each; empty when all is right. Raises RunError when it is no run folder."""
-    plan, ledger = read_plan(run_dir), Ledger(run_dir)
-    markers = {shard: ledger.marker(shard) for shard in range(len(plan.shards))}
-    manifest = find_manifest(run_dir, plan)
-    problems = list(_strays(run_dir, plan))
-    sound = []
-    for shard, marker in markers.items():
-        found = list(_files(run_dir, plan, shard, marker))
-        problems += found
-        sound += [] if found else [shard]
-    with tempfile.TemporaryDirectory() as spill:
-        connection = duckdb.connect(config={"temp_directory": spill})
-        model = (manifest or {}).get("model", {})
-        for shard in sound:
-            problems += _rows(connection, run_dir, plan, shard, model)
-        problems += _vocabulary(connection, run_dir, sound)
-        connection.close()
-    problems += check_stats(run_dir) if len(sound) == len(markers) else []
-    problems += check_vocab(run_dir)
-    present = [marker for shard, marker in markers.items() if marker and shard in set(sound)]
-    return problems + list(_manifest(run_dir, plan, manifest, present))
+PARTS = "audit-parts"
+_AT_ONCE = 8  # prompts of a part
+_READ = ("prompts", "targets", "edges", "components", "logit_effects")
 
 
-def _strays(run_dir: Path, plan: Plan) -> Iterator[str]:
-    """Files that `<table>/*.parquet` would read although no shard of the plan names them."""
-    named = {f"{part_name(shard)}.parquet" for shard in range(len(plan.shards))}
-    for table in TABLES:
-        for path in sorted((run_dir / table).glob("*.parquet")):
-            if path.name not in named:
-                yield f"{table}/{path.name} belongs to no shard of this run: remove it"
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """`prompts` are drawn (all, where there are no more), with `draws` random sets each."""
+
+    prompts: int = 256
+    draws: int = 5
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if not 1 <= value <= 32767:
+                raise ConfigError(f"--{name} {value} is not allowed: it must be a whole number from 1 to 32767")
 
 
-def _files(run_dir: Path, plan: Plan, shard: int, marker: dict[str, Any] | None) -> Iterator[str]:
-    """A shard's marker against the plan, and its files against the marker."""
-    name, rows = f"shards/{part_name(shard)}.json", plan.shards[shard]
-    if marker is None:
-        state = "damaged" if Ledger(run_dir).path(shard).exists() else "missing"
-        yield f"{name} is {state}: shard {shard} (rows {rows.start} to {rows.stop - 1}) is not done, run again"
-        return
-    again = f"remove {name} and run again"
-    expected = {
-        "config_hash": plan.config_hash,
-        "rows_hash": plan.shard_hashes[shard],
-        "shard": shard,
-        "first_row": rows.start,
-        "n_rows": len(rows),
+def make(
+    run_dir: Path, settings: Settings, model: str | None = None, device: str | None = None, progress: bool | None = None
+) -> Audit:
+    """Audit a run, or return its audit of the same settings and shards. `model` is where its weights lie now.
+
+    Raises RunError when it is no run with a done shard, ModelError, GuardError, RunConflict for other weights,
+    UnfinishedError when the disk does not let it; what was tried is then kept.
+    """
+    run_dir = Path(run_dir).resolve()
+    reader = RunReader(run_dir)
+    found = current(reader)
+    if found is not None and found.marker["settings"] == dataclasses.asdict(settings):
+        return found
+    began = time.perf_counter()
+    work = _Work(reader, settings, model, device)
+    pieces = list(
+        tqdm(work.parts(), total=work.n_parts, unit="part", disable=None if progress is None else not progress)
+    )
+    tables = {name: pa.concat_tables([piece[name] for piece in pieces]) for name in ("trials", "ends")}
+    rng = np.random.default_rng([run_means.seed_of(reader.plan), *b"curves"])
+    tables["curves"] = to_table(AUDIT_TABLES["curves"], curves(tables["trials"], tables["ends"], rng))
+    marker = {
+        "audit_version": VERSION,
+        "flowatlas": __version__,
+        "settings": dataclasses.asdict(settings),
+        "made_from": made_from(reader),
+        "means": run_means.means_hash(run_dir),
+        "taus": work.taus,
+        "n_prompts": tables["ends"].num_rows,
+        "seconds": round(time.perf_counter() - began, 1),
     }
-    for key, value in expected.items():
-        if marker.get(key) != value:
-            yield f"{name} has {key} {marker.get(key)}, but the plan has {value}: {again}"
-    for table in TABLES:
-        entry = (marker.get("tables") or {}).get(table)
-        if entry is None and table in LATER_TABLES:
-            continue
-        if not isinstance(entry, dict):
-            yield f"{name} does not name table {table}: {again}"
-        elif problem := _file(part_path(run_dir, table, shard), table, entry):
-            yield f"{table}/{part_name(shard)}.parquet {problem}: {again}"
+    audit = write(run_dir, tables, marker)
+    remove(run_dir / PARTS)
+    return audit
 
 
-def _file(path: Path, table: str, entry: dict[str, Any]) -> str:
+def lines(audit: Audit) -> Iterator[str]:
+    """What the command line says about it."""
+    marker = audit.marker
+    yield f"{audit.folder}: {marker['n_prompts']} prompts, {len(marker['taus'])} thresholds, {marker['seconds']:.1f} s"
+    yield from described(audit.read("curves").to_pydict())
+
+
+class _Work:
+    """The prompts of an audit, a few at a time; the model is loaded when a part is not there yet."""
+
+    def __init__(self, reader: RunReader, settings: Settings, model: str | None, device: str | None) -> None:
+        self._reader, self._settings = reader, settings
+        self._located, self._config = run_model.locate(reader.plan, model, device)
+        self._seed = run_means.seed_of(reader.plan)
+        ids = self._drawn()
+        self._chunks = [ids[first : first + _AT_ONCE] for first in range(0, len(ids), _AT_ONCE)]
+        self._folder = reader.run_dir / PARTS / hash_json([made_from(reader), dataclasses.asdict(settings)])[:16]
+        self.n_parts, self.taus = len(self._chunks), thresholds(float(reader.plan.config["routes"]["floor"]))
+        self._trials: Trials | None = None
+
+    def _drawn(self) -> list[int]:
+        reader = self._reader
+        ids = np.concatenate([reader.shard("prompts", shard)["prompt_id"].to_numpy() for shard in reader.shards])
+        if not len(ids):
+            raise RunError(f"{reader.run_dir} has no prompt to audit: all of its rows were rejected")
+        order = np.random.default_rng([self._seed, *b"audited"]).permutation(len(ids))
+        return sorted(ids[order[: self._settings.prompts]].tolist())
+
+    def parts(self) -> Iterator[dict[str, pa.Table]]:
+        """The tables `trials` and `ends` of each part, from its files or made."""
+        for part, ids in enumerate(self._chunks):
+            paths = {name: self._folder / f"{name}-{part:05d}.parquet" for name in ("ends", "trials")}
+            found = _read_part(paths)
+            if found is None:
+                found = self._make(ids)
+                for name, path in paths.items():
+                    with replacing(path) as temporary:
+                        write_parquet(temporary, found[name])
+            yield found
+
+    def _make(self, ids: list[int]) -> dict[str, pa.Table]:
+        trials = self._ready()
+        rows = {name: pa.concat_tables([self._reader.rows(name, id_, id_ + 1) for id_ in ids]) for name in _READ}
+        model = trials.model
+        with torch.inference_mode():
+            return trials.tables(list(stored_prompts(rows, model.n_layers, model.n_heads, model.stream.parallel)))
+
+    def _probe(self) -> list[tuple[int, ...]]:
+        """A prompt to check the model on."""
+        first = self._chunks[0][0]
+        return [tuple(ids) for ids in self._reader.rows("prompts", first, first + 1)["token_ids"].to_pylist()]
+
+    def _ready(self) -> Trials:
+        if self._trials is None:
+            batches = run_means.of_run(self._reader, self._located)
+            model = run_model.load(self._located, self._config, self._probe())
+            means = run_means.ensure(self._reader.run_dir, model, lambda: batches)
+            self._trials = Trials(model, means, self.taus, self._settings.draws, self._seed)
+        return self._trials
+
+
+def _read_part(paths: dict[str, Path]) -> dict[str, pa.Table] | None:
     try:
-        size = path.stat().st_size
-        if size != entry["bytes"]:
-            return f"has {size} bytes instead of {entry['bytes']}"
-        if hash_file(path) != entry["sha256"]:
-            return "is damaged (its content hash is another)"
-        with pq.ParquetFile(path) as file:
-            rows, schema = file.metadata.num_rows, file.schema_arrow
-    except FileNotFoundError:
-        return "is missing"
-    except (OSError, pa.ArrowException, KeyError) as error:
-        return f"cannot be read ({str(error).splitlines()[0]})"
-    if rows != entry["rows"]:
-        return f"has {rows} rows instead of {entry['rows']}"
-    declared = {**TABLES, **MODEL_TABLES}[table].schema
-    if not schema.equals(declared):
-        wrong = [f.name for f in declared if f.name not in schema.names or not schema.field(f.name).equals(f)]
-        return f"has another schema (column {wrong[0] if wrong else schema.names[-1]})"
-    return ""
-
-
-def _rows(
-    connection: duckdb.DuckDBPyConnection, run_dir: Path, plan: Plan, shard: int, model: dict[str, Any]
-) -> Iterator[str]:
-    """The rows of one shard against the rules; `model` is the manifest's, empty while there is none."""
-    try:
-        for table, declared in TABLES.items():
-            path = part_path(run_dir, table, shard)
-            missing = table in LATER_TABLES and not path.exists()
-            connection.register(table, declared.empty() if missing else pyarrow.dataset.dataset(path, format="parquet"))
-        yield from _whole(connection, plan.shards[shard], shard)
-        yield from _values(connection, shard, model.get("n_layers"))
-        any_mid = _first(connection, "SELECT count(*) FROM nodes WHERE point = 'mid'")[0]
-        parallel = bool(model.get("parallel", not any_mid))
-        connection.execute(INTO.format(parallel=parallel))
-        for rule in (*shard_rules(), *(PARALLEL_RULES if parallel else ())):
-            n, prompt = _first(connection, f"SELECT count(*), min(prompt_id) FROM ({rule.sql})")
-            if n:
-                yield f"{rule.table}/{part_name(shard)}.parquet: {n} rows {rule.wrong} (the first: prompt_id {prompt})"
-    except (duckdb.Error, pa.ArrowException, OSError) as error:
-        yield f"shard {shard} cannot be read ({str(error).splitlines()[0]})"
-
-
-def _whole(connection: duckdb.DuckDBPyConnection, rows: range, shard: int) -> Iterator[str]:
-    """Every row of the dataset is a prompt or a reject."""
-    both = "(SELECT prompt_id FROM prompts UNION ALL SELECT prompt_id FROM rejects)"
-    sql = f"SELECT count(DISTINCT prompt_id), count_if(prompt_id < ? OR prompt_id >= ?) FROM {both}"
-    n, strangers = connection.execute(sql, [rows.start, rows.stop]).fetchall()[0]
-    if n != len(rows):
-        yield f"shard {shard} has {n} prompts and rejects for {len(rows)} rows of the dataset"
-    if strangers:
-        yield f"shard {shard} has {strangers} prompts or rejects outside of its rows {rows.start} to {rows.stop - 1}"
-
-
-def _values(connection: duckdb.DuckDBPyConnection, shard: int, n_layers: int | None) -> Iterator[str]:
-    """Every value within the range that schema.py declares for its column; one pass per table."""
-    for table, declared in TABLES.items():
-        conditions = {c: sql for c in declared.columns if (sql := outside(c, n_layers))}
-        counts = ", ".join(f"count_if({sql}), min(CASE WHEN {sql} THEN prompt_id END)" for sql in conditions.values())
-        found = _first(connection, f"SELECT {counts} FROM {table}")
-        for column, n, prompt in zip(conditions, found[::2], found[1::2], strict=True):
-            if n:
-                range_ = column.range or ", ".join(column.categories)
-                what = f"outside {range_}" if range_ else "that is no number"
-                yield (
-                    f"{table}/{part_name(shard)}.parquet: {n} rows have a {column.name} {what} "
-                    f"(the first: prompt_id {prompt})"
-                )
-
-
-def _vocabulary(connection: duckdb.DuckDBPyConnection, run_dir: Path, shards: list[int]) -> Iterator[str]:
-    """Every token id that a sound shard mentions is an entry of `model/vocab.parquet`, where that is there."""
-    path = run_dir / "model" / "vocab.parquet"
-    if not path.exists():
-        return
-    try:
-        connection.register("vocab", pyarrow.dataset.dataset(path, format="parquet"))
-        for table in ("lens", "writes") if shards else ():
-            parts = [str(part_path(run_dir, table, shard)) for shard in shards]
-            connection.register("mentions", pyarrow.dataset.dataset(parts, format="parquet"))
-            n = _first(connection, "SELECT count(DISTINCT token_id) FROM mentions ANTI JOIN vocab USING (token_id)")[0]
-            if n:
-                yield f"{table} mentions {n} token ids that model/vocab.parquet lacks"
-    except (duckdb.Error, pa.ArrowException, OSError) as error:
-        yield f"model/vocab.parquet cannot be read ({str(error).splitlines()[0]})"
-
-
-def _first(connection: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
-    return connection.execute(sql).fetchall()[0]
-
-
-def _manifest(run_dir: Path, plan: Plan, manifest: dict[str, Any] | None, markers: list[dict]) -> Iterator[str]:
-    """The manifest against the markers (which are known to agree with the files) and the model's tables."""
-    if manifest is None:
-        yield "manifest.json is missing: the run is not complete, run again"
-        return
-    for table in MODEL_TABLES:
-        entry = manifest.get("model_tables", {}).get(table)
-        path = run_dir / "model" / f"{table}.parquet"
-        if entry is None:
-            yield f"manifest.json does not name model/{table}.parquet: remove manifest.json and run again"
-        elif not path.exists():
-            yield f"model/{table}.parquet is missing: remove manifest.json and run again"
-        elif hash_file(path) != entry["sha256"]:
-            yield f"model/{table}.parquet is damaged (its content hash is another): remove manifest.json and run again"
-    if len(markers) < len(plan.shards):
-        return  # what is wrong with the shards has been said
-    found = summary(run_dir, plan, markers)
-    for key in ("counts", "tables", "shards", "config_hash", "weights_hash", "dataset", "shard_size"):
-        if manifest.get(key) != found[key]:
-            yield f"manifest.json has other {key} than the shards: remove it and run again"
+        return {name: pq.read_table(path, schema=AUDIT_TABLES[name].schema) for name, path in paths.items()}
+    except (OSError, pa.ArrowException):
+        return None  # it is not there, or was damaged

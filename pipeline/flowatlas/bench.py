@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from flowatlas import checkpoints, memory
+from flowatlas import checkpoints, means, memory
 from flowatlas.activations import Batch
 from flowatlas.extract import Extractor
 from flowatlas.job import Job, make_batches
@@ -98,7 +98,10 @@ def print_bench(job: Job, repeats: int = 5) -> None:
     model, _ = load_guarded(job, batches[0])
     bare, _ = checkpoints.read(job.located, job.config.model)
     checkpoints.attend_by_default(bare)
-    bench = Bench(bare, Extractor(model, job.config), repeats)
+    extractor = Extractor(model, job.config)
+    if job.config.knockouts.store:
+        extractor.knock_out(means.zeros(model), seed=job.config.run.seed)
+    bench = Bench(bare, extractor, repeats)
     dtype, threads = str(model.weights_dtype).removeprefix("torch."), torch.get_num_threads()
     print(f"{job.located.name}: {dtype} on {model.device}, {threads} threads, median of {repeats}; {HEADING}")
     for batch in (batches[i] for i in chosen):

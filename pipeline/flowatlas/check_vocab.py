@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flowatlas.audit_rules import outside
+from flowatlas.check_rules import outside
 from flowatlas.corpus import quoted
 from flowatlas.files import hash_file, read_json
 from flowatlas.manifest import read_plan

@@ -1,4 +1,4 @@
-"""The command line: `flowatlas run | submit | bench | vocab | status | check | stats | compare | site | publish | serve`.
+"""The command line: `flowatlas run | submit | bench | vocab | status | check | stats | audit | compare | site | ...`.
 
 Every command imports what it needs when it is called, so that help and wrong input answer at once. A FlowatlasError
 ends as one line on stderr and its exit code; anything else is a bug and shows its traceback.
@@ -7,7 +7,7 @@ ends as one line on stderr and its exit code; anything else is a bug and shows i
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -137,7 +137,7 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from flowatlas.audit import check
+    from flowatlas.check import check
     from flowatlas.site_check import check_site, is_site
 
     problems = check_site(args.run) if is_site(args.run) else check(args.run)
@@ -149,6 +149,13 @@ def _stats(args: argparse.Namespace) -> int:
     from flowatlas.stats import lines, make
 
     _print(lines(make(args.run)))
+    return 0
+
+
+def _audit(args: argparse.Namespace) -> int:
+    from flowatlas.audit import Settings, lines, make
+
+    _print(lines(make(args.run, Settings(args.prompts, args.draws), args.model, args.device)))
     return 0
 
 
@@ -197,11 +204,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     status = commands.add_parser("status", help="progress of a run, shard by shard")
     status.add_argument("--watch", action="store_true", help="show it again and again until the run is complete")
-    check = commands.add_parser("check", help="audit a finished run (files, hashes, counts, shares) or a site")
+    check = commands.add_parser("check", help="is a run what was written (files, hashes, counts, shares), or a site")
     stats = commands.add_parser("stats", help="statistics over the prompts of a run: importance, contrasts, roles, ...")
     for command, function in ((status, _status), (check, _check), (stats, _stats)):
         command.add_argument("run", type=Path, metavar="RUN", help="a run folder")
         command.set_defaults(command=function)
+    audit = commands.add_parser(
+        "audit", help="do routes hold what matters? Heads and MLPs kept and removed by the model"
+    )
+    audit.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    audit.add_argument("--prompts", type=int, default=256, help="how many, drawn by run.seed (default 256)")
+    audit.add_argument("--draws", type=int, default=5, help="random sets for each prompt and threshold (default 5)")
+    audit.add_argument("--model", help="where the run's model lies now, if elsewhere: a folder or a hub id")
+    audit.add_argument("--device", help="cpu, cuda, cuda:1, ... instead of the run's")
+    audit.set_defaults(command=_audit)
     compare = commands.add_parser("compare", help="two runs of the same prompts: what differs")
     compare.add_argument("a", type=Path, metavar="A", help="a run folder")
     compare.add_argument("b", type=Path, metavar="B", help="another")
@@ -230,7 +246,7 @@ def _say(message: str, code: int) -> int:
     return code
 
 
-def _print(lines: list[str]) -> None:
+def _print(lines: Iterable[str]) -> None:
     for line in lines:
         print(line)
 

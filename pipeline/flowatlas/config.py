@@ -159,6 +159,16 @@ class MapsConfig:
 
 
 @dataclass
+class KnockoutsConfig:
+    """`store`: what removing components does to the answer of the last target. `top_k`: heads and MLPs of a prompt, those of
+    the largest route_tau first, then by mean_share; `sample`: the part of the prompts, drawn by `run.seed`."""
+
+    store: bool = False
+    top_k: int = 20
+    sample: float = 1.0
+
+
+@dataclass
 class VocabConfig:
     """The vocabulary atlas: what every neuron and head of the model promotes by its weights alone.
 
@@ -185,12 +195,14 @@ class Config:
     writes: WritesConfig = field(default_factory=WritesConfig)
     neurons: NeuronsConfig = field(default_factory=NeuronsConfig)
     maps: MapsConfig = field(default_factory=MapsConfig)
+    knockouts: KnockoutsConfig = field(default_factory=KnockoutsConfig)
     vocab: VocabConfig = field(default_factory=VocabConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
 
 
-# Keys that change no number of the result (nothing draws at random yet): where things lie, who does which part, and what
-# a hash stands for (the weights' for the model's name and revision; the rows' for where the dataset comes from).
+# Keys that change no number of the result: where things lie, who does which part, and what a hash stands for (the weights'
+# for the model's name and revision; the rows' for where the dataset comes from). What is drawn at random takes the seed that
+# the plan has, so that another one changes nothing either.
 NOT_IDENTITY = frozenset(
     [
         *("model.name", "model.revision", "model.base", "model.adapter"),
@@ -223,7 +235,10 @@ def identity(config: Config) -> dict[str, Any]:
                 out[key] = value
         return out
 
-    return kept("", as_dict(config))
+    values = as_dict(config)
+    if not config.knockouts.store:  # a run from before there were any goes on
+        del values["knockouts"]
+    return kept("", values)
 
 
 def known_keys() -> list[str]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from flowatlas.families import FAMILIES, REFUSED, TEXT_PARTS, Family, SameAs
 from flowatlas.schema import MODEL_TABLES, TABLES, Column, markdown
+from flowatlas.schema_audit import AUDIT_TABLES
 from flowatlas.schema_compared import COMPARED_TABLES
 from flowatlas.schema_stats import STATS_TABLES
 from flowatlas.schema_vocab import VOCAB_TABLES
@@ -67,7 +68,9 @@ converted to bfloat16), and so is every family that no table here names.
 def with_tables(readme: str) -> str:
     """The README's text with the part between its two marks made anew."""
     tables = markdown(TABLES) + markdown(MODEL_TABLES, "model/") + markdown(STATS_TABLES, "stats/")
-    tables += markdown(VOCAB_TABLES, "vocab/") + markdown(COMPARED_TABLES, "compared/")
+    tables += (
+        markdown(VOCAB_TABLES, "vocab/") + markdown(COMPARED_TABLES, "compared/") + markdown(AUDIT_TABLES, "audit/")
+    )
     return _PLACE.sub(lambda found: f"{found[1]}{tables}{found[2]}", readme)
 
 
@@ -108,8 +111,9 @@ def models_list() -> list[dict[str, Any]]:
 
 def tables_list() -> list[dict[str, Any]]:
     """Every table that the page's SQL can name: `name` with its schema, what a `row` is, columns with DuckDB's types."""
-    schemas = (("", TABLES), ("model.", MODEL_TABLES), ("stats.", STATS_TABLES))
-    schemas += (("vocab.", VOCAB_TABLES), ("compared.", COMPARED_TABLES))
+    schemas = (("", TABLES), ("model.", MODEL_TABLES), ("stats.", STATS_TABLES), ("vocab.", VOCAB_TABLES))
+    schemas += (("compared.", COMPARED_TABLES),)
+    schemas += (("audit.", {"curves": AUDIT_TABLES["curves"]}),)  # the only one of the audit's that a site has
     return [
         {"name": schema + name, "row": table.row, "columns": [_column(column) for column in table.columns]}
         for schema, tables in schemas

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from flowatlas import neuron_tokens
+from flowatlas import means, neuron_tokens
 from flowatlas.dry_stats import statistics_seconds
 from flowatlas.extract import Extractor
 from flowatlas.fitting import Fitting
@@ -88,6 +88,8 @@ def _measure(job: Job, prompts: list[Prompt], reading: float) -> tuple[Cost, int
     began = time.perf_counter()
     model, _ = load_guarded(job, batches[0])
     extractor = Extractor(model, job.config)
+    if job.config.knockouts.store:
+        extractor.knock_out(means.zeros(model), seed=job.config.run.seed)
     extractor(batches[-1][:1])  # compiles the kernels, or loads them
     loading = time.perf_counter() - began
     fitting, samples, tables = Fitting(extractor), [], []

@@ -50,17 +50,17 @@ def activations(
         yield len(experts.down_proj), torch.arange(len(x), device=x.device), activation
 
 
+def count(mlp: Any, places: Experts) -> int:
+    """How many experts an MLP has, the shared one included."""
+    return len(_inner(getattr(_inner(mlp), places.routed)).down_proj) + (places.shared is not None)
+
+
 def value_vectors(mlp: Any, places: Experts, expert: int) -> Tensor:
     """What the neurons of one expert write at activation 1, [neuron, d_model]."""
     down = _inner(getattr(_inner(mlp), places.routed)).down_proj  # [expert, d_model, neuron]
     if expert < len(down):
         return down[expert].T
     return _inner(_inner(getattr(_inner(mlp), places.shared or "")).down_proj).weight.T
-
-
-def number(mlp: Any, places: Experts) -> int:
-    """How many experts a mixture has, the shared one included."""
-    return len(_inner(getattr(_inner(mlp), places.routed)).down_proj) + (places.shared is not None)
 
 
 def _linear(x: Tensor, projection: Any) -> Tensor:

@@ -4,6 +4,7 @@
 2. From the top layer down: reach of all nodes, the edges and neurons of what is reached (`_walk`).
 3. One unembedding of every stored node (`vocabulary`): lens, writes of blocks, answers' ranks.
 4. Direct logit effects at the targets (`vocabulary`).
+5. Where it is asked for, the answers without single components (`knockouts`), from the tables that 1 to 4 came to.
 
 Only one block's attention weights exist at a time, and nothing has the shape [token, token, head, d_model].
 """
@@ -22,6 +23,8 @@ from flowatlas.block_rows import BlockRows, add_prompts
 from flowatlas.clock import Clock
 from flowatlas.columns import Collector
 from flowatlas.config import Config
+from flowatlas.knockouts import Knockouts
+from flowatlas.means import Means
 from flowatlas.models import Model
 from flowatlas.prompts import Prompt, Reject
 from flowatlas.schema import TABLES
@@ -38,6 +41,11 @@ class Extractor:
         self.room = Room()
         settle = torch.cuda.synchronize if model.device.type == "cuda" else lambda: None
         self.clock = Clock(settle)
+        self._knockouts: Knockouts | None = None
+
+    def knock_out(self, means: Means, seed: int) -> None:
+        """From here on also knock out components, with these means in the place of some."""
+        self._knockouts = Knockouts(self.model, self.config.knockouts, seed, means)
 
     def __call__(self, prompts: Sequence[Prompt]) -> tuple[dict[str, pa.Table], list[Reject]]:
         """All tables but `rejects` for these prompts, and the prompts whose residual stream is not finite."""
@@ -53,7 +61,11 @@ class Extractor:
                 add_prompts(rows, prompts)
                 _Extraction(self, prompts, batch, acts, shares, rows).run()
             with self.clock.stage("tables"):
-                return {name: rows.table(name) for name in TABLES if name != "rejects"}, rejects
+                tables = {name: rows.table(name) for name in TABLES if name != "rejects"}
+            if self._knockouts is not None:
+                with self.clock.stage("knockouts"):
+                    tables["knockouts"] = self._knockouts.table(tables)
+            return tables, rejects
 
     def _forward(self, prompts: list[Prompt]) -> tuple[Batch, Activations, list[BlockShares], list[Reject]]:
         """One forward pass; each block's attention is read while it is there."""

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
-from flowatlas.inference import draw_units, estimate, proportion
+from flowatlas.inference import draw_units, estimate, proportion, rank_correlations
 from flowatlas.sums import Family, Sums
 
 Columns = dict[str, Any]
@@ -79,6 +78,4 @@ def _stability(family: Family, group: str | None, frequency: np.ndarray) -> Colu
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float:
     """Spearman's rank correlation; NaN where one of the two has no order."""
-    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return float("nan")
-    return float(np.corrcoef(stats.rankdata(a), stats.rankdata(b))[0, 1])
+    return float(rank_correlations(a[None], b[None])[0]) if len(a) > 1 else float("nan")

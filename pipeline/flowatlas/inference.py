@@ -8,6 +8,9 @@ dealt at random into bins first, and the bins are drawn: the variance of a mean 
   About the Bootstrap*, section 5.2) has it: the nominal tail alpha becomes Phi(-sqrt(n / (n - 1)) t(n - 1, alpha)).
 * Frequencies have Wilson's interval (Brown, Cai & DasGupta 2001, *Interval Estimation for a Binomial Proportion*): a
   bootstrap of prompts that are all alike would have no width.
+* Rank correlations between means get both the percentile interval and its mirror image about the estimate: noise in the means
+  pulls estimates towards 0 and replicates further, so each alone misses the truth too often on one side. Simulated in
+  tests/test_inference.py.
 * Two sets of prompts are compared by permuting labels, pairs by flipping signs. Where fewer than ten of the
   permutations reach the difference, and where prompts are too many to permute them one by one, the p-value is the tail
   of the distribution with the permutations' exact first three moments (Pearson III; Winkler et al. 2016, *Faster
@@ -74,6 +77,35 @@ def estimate(name: str, drawn: Array, sums: Array, counts: Array) -> dict[str, A
         mean = sums.sum(0, dtype=np.float64) / below
     low, high = interval(ratios(drawn, sums, counts), np.sum(counts > 0, axis=0))
     return {name: mean, f"{name}_low": low, f"{name}_high": high}
+
+
+def correlation_interval(found: float, a: Array, b: Array, n_units: int) -> tuple[float, float]:
+    """95% interval of Spearman's correlation of means, from replicates a, b [col, boot] of these; `found` is the estimate."""
+    replicates = rank_correlations(a.T, b.T)
+    low, high = (float(end[0]) for end in interval(replicates[None], n_units))
+    return max(-1.0, min(low, 2 * found - high)), min(1.0, max(high, 2 * found - low))
+
+
+def rank_correlations(a: Array, b: Array) -> Array:
+    """Spearman's correlation [row] of rows a, b [row, col]; columns that are NaN in a row are left out of it, and it is NaN
+    where fewer than 2 are left or one of the two has no order."""
+    found = np.full(len(a), np.nan)
+    whole = ~np.isnan(a + b).any(1)
+    found[whole] = _correlations(stats.rankdata(a[whole], axis=1), stats.rankdata(b[whole], axis=1))
+    for row in np.flatnonzero(~whole):
+        known = ~np.isnan(a[row] + b[row])
+        if known.sum() > 1:
+            found[row] = rank_correlations(a[row, known][None], b[row, known][None])[0]
+    return found
+
+
+def _correlations(a: Array, b: Array) -> Array:
+    """Pearson's of rows a, b [row, col]; NaN without spread."""
+    if not a.size:
+        return np.full(len(a), np.nan)
+    a, b = a - a.mean(1, keepdims=True), b - b.mean(1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        return (a * b).sum(1) / np.sqrt((a**2).sum(1) * (b**2).sum(1))
 
 
 def proportion(name: str, hits: Array, n: Array | int) -> dict[str, Array]:

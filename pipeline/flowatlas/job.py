@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from flowatlas import checkpoints, devices, shards
 from flowatlas.chat import Chat
@@ -92,13 +92,28 @@ def automatic_batch_tokens(located: Located) -> int:
     return max(256, min(4096, _BATCH_BYTES // per_token))
 
 
-def make_batches(prompts: list[Prompt], batch_tokens: int, rope_switch: int | None = None) -> list[list[Prompt]]:
+class Tokenized(Protocol):
+    """What is asked of a prompt here."""
+
+    @property
+    def prompt_id(self) -> int: ...
+
+    @property
+    def token_ids(self) -> tuple[int, ...]: ...
+
+
+_Tokenized = TypeVar("_Tokenized", bound=Tokenized)
+
+
+def make_batches(
+    prompts: list[_Tokenized], batch_tokens: int, rope_switch: int | None = None
+) -> list[list[_Tokenized]]:
     """Prompts of like length together, at most `batch_tokens` padded tokens each (a longer prompt stands alone).
 
     A prompt longer than `rope_switch` tokens (`Located.rope_switch`) would change the numbers of a shorter one beside it,
     so the two never share a batch.
     """
-    batches: list[list[Prompt]] = []
+    batches: list[list[_Tokenized]] = []
     before = 0
     for prompt in sorted(prompts, key=lambda p: (len(p.token_ids), p.prompt_id)):
         length = len(prompt.token_ids)

@@ -101,22 +101,29 @@ class Model:
 
     def experts(self, l: int) -> list[int]:
         """What `value_vectors` takes for block l: -1 alone where it is dense, nothing where neurons cannot be told apart."""
+        n = self.n_experts(l)
+        return [-1] if n == 0 else list(range(n or 0))
+
+    def n_experts(self, l: int) -> int | None:
+        """How many experts block l has, the shared one included; 0 for an MLP of its own, None without neurons."""
         if self.is_dense(l):
-            return [-1]
+            return 0
         places = self.located.family.experts
-        return [] if places is None else list(range(experts.number(self.bridge.blocks[l].mlp, places)))
+        return None if places is None else experts.count(self.bridge.blocks[l].mlp, places)
 
     def value_vectors(self, l: int, expert: int = -1) -> Tensor:
         """What the neurons of block l's MLP, or of one of its experts, write at activation 1: [neuron, d_model].
 
         Through the weight of the MLP's post-norm, if there is one.
         """
-        mlp, family = self.bridge.blocks[l].mlp, self.located.family
-        after_mlp = self._post_norm_weight(l, family.post_norms[1])
-        w_out = (
-            mlp.W_out if family.experts is None or expert < 0 else experts.value_vectors(mlp, family.experts, expert)
-        )
-        w_out = self._scaled(w_out, after_mlp)
+        norm = self._post_norm_weight(l, self.located.family.post_norms[1])
+        w_out = self.w_out(l, expert)
+        return w_out if norm is None else w_out * norm
+
+    def w_out(self, l: int, expert: int = -1) -> Tensor:
+        """Output weights of block l's MLP, or of one of its experts, before any norm: [neuron, d_model]."""
+        mlp, places = self.bridge.blocks[l].mlp, self.located.family.experts
+        w_out = self.plain(mlp.W_out if places is None or expert < 0 else experts.value_vectors(mlp, places, expert))
         assert w_out is not None
         return w_out
 

@@ -11,6 +11,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import torch
 
-from flowatlas import claims, finish, guard, models, poison, shards, signals, workers
+from flowatlas import claims, finish, guard, models, poison, run_means, shards, signals, workers
 from flowatlas.claims import Claim, LostError
 from flowatlas.config import Config, as_dict, identity
 from flowatlas.devices import pick_device
@@ -193,11 +194,18 @@ class Worker:
             "guard": self.loaded.guard,
             "versions": versions(),
         }
+        if self.job.config.knockouts.store:
+            info["means"] = run_means.means_hash(self.job.run_dir)
         return _together(parts, rejects), info
 
     def _fit(self) -> Fitting[Any]:
         if self._fitting is None:
-            self._fitting = Fitting(self.loaded.load(), self._progress.say)
+            extractor = self.loaded.load()
+            if self.job.config.knockouts.store:
+                batches = partial(run_means.of_job, self.job, self.plan)
+                means = run_means.ensure(self.job.run_dir, extractor.model, batches)
+                extractor.knock_out(means, run_means.seed_of(self.plan))
+            self._fitting = Fitting(extractor, self._progress.say)
         return self._fitting
 
 

@@ -17,6 +17,7 @@ COMPONENTS = ("head", "mlp", "resid_attn", "resid_mlp")
 WRITERS = ("attn", "mlp", "head")
 EFFECTS = ("head", "mlp", "embed", "bias")
 ANSWER_FROM = ("dataset", "next_token", "prediction")
+KNOCKED_OUT, REMOVALS = ("head", "mlp"), ("zero", "mean")
 
 _category = pa.dictionary(pa.int8(), pa.string())
 _i8, _i16, _i32, _f32, _text = pa.int8(), pa.int16(), pa.int32(), pa.float32(), pa.string()
@@ -218,6 +219,20 @@ _tables = (
         Column("share", _f32, "contribution of the head's part from this key to the node; it or the attention is above maps.floor", range="0..1"),
         Column("attention", _f32, "the head's attention weight", range="0..1"),
     )),
+    Table("knockouts", "a head or MLP removed from a prompt, and what that does to the answer (only with knockouts.store=true)", (
+        _prompt_id,
+        Column("target", _i32, "the last target", range=">= 0"),
+        _layer,
+        Column("component", _category, "what is removed, at all positions", categories=KNOCKED_OUT),
+        Column("index", _i16, "the head; 0 for an MLP", range=">= 0"),
+        Column("removal", _category, "its output set to zero, or to its mean over the dataset (model/means.parquet)", categories=REMOVALS),
+        Column("route_tau", _f32, "largest tau at which one of its edges is on the per-head route of this target; 0 when none is stored", range="0..1"),
+        Column("effect_answer", _f32, "the answer's logit less what it is without the component", unit="logits"),
+        Column("effect_foil", _f32, "the same of the foil", unit="logits", null=_no_foil),
+        Column("effect_logprob", _f32, "the answer's log probability less what it is without the component", unit="nats"),
+        Column("divergence", _f32, "Kullback-Leibler divergence of the prediction without it from the prediction", unit="nats", range=">= 0"),
+        Column("answer_rank", _i32, "rank of the answer without it", range=">= 1"),
+    )),
     Table("rejects", "a prompt that was not processed", (
         _prompt_id,
         _source_id,
@@ -248,7 +263,7 @@ TABLES: dict[str, Table] = {table.name: table for table in _tables}
 MODEL_TABLES: dict[str, Table] = {table.name: table for table in _model_tables}
 
 # Added within this schema version: runs made before have no parts of them, and are read as if these were empty.
-LATER_TABLES = frozenset({"maps"})
+LATER_TABLES = frozenset({"maps", "knockouts"})
 
 
 def markdown(tables: dict[str, Table], place: str = "") -> str:

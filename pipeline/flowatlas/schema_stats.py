@@ -5,7 +5,7 @@ What each table means, how it is computed and what it cannot say: docs/stats.md.
 
 import pyarrow as pa
 
-from flowatlas.schema import Column, Table
+from flowatlas.schema import REMOVALS, Column, Table
 
 STATS_VERSION = 3
 
@@ -21,6 +21,8 @@ CHOICES = ("top", "decile", "random")
 PAIRS = ("moves", "writes", "fires")
 QUANTITIES = ("n_tokens", "answer_prob", "answer_rank")
 FIDELITY = ("dropped_share", "bias_share")
+SHARES = ("mean_share", "target_share", "route_tau", "direct")
+SIDES = ("signed", "size")
 
 category = pa.dictionary(pa.int8(), pa.string())
 _i16, _i32, _f32, _text = pa.int16(), pa.int32(), pa.float32(), pa.string()
@@ -35,6 +37,7 @@ PART = (
 _head = (Column("layer", _i16, "block, zero-based", range=">= 0"), Column("head", _i16, "the head", range=">= 0"))
 PROMPT_ID = Column("prompt_id", _i32, "row of the dataset, counted from 0", range=">= 0")
 _few = "fewer than 2 prompts"
+_removal = Column("removal", category, "its output set to zero, or to its mean over the dataset", categories=REMOVALS)
 _no_effect = "a neuron, or no prompt with one"
 _no_gap = "a neuron, or no prompt with a foil"
 
@@ -232,6 +235,32 @@ _tables = (
         *(Column(f"q{q:02}", _f32, f"quantile: {q}% of the nodes have less (to 0.001 or better)", range="0..1") for q in (5, 25, 50, 75, 95)),
         Column("most", _f32, "largest", range="0..1"),
     )),
+    Table("knockouts", "a head or MLP in a group of prompts: what its removal does to the answer, beside its shares", (
+        _group,
+        *PART,
+        _removal,
+        Column("n", _i32, "prompts in which it was removed: all means of this row are over them", unit="prompts", range=">= 1"),
+        *interval("effect", "mean of the answer's logit less what it is without the component", "logits"),
+        *interval("size", "mean absolute value of that", "logits", range=">= 0"),
+        *interval("effect_logprob", "mean of the answer's log probability less what it is without the component", "nats"),
+        *interval("effect_gap", "mean of answer's less foil's logit, less what that is without the component", "logits", null=_no_gap),
+        Column("n_gap", _i32, "of these prompts, those with a foil", unit="prompts", range=">= 0"),
+        Column("mean_share", _f32, "mean of its share averaged over positions", range="0..1"),
+        Column("target_share", _f32, "mean of its share at the last target", range="0..1"),
+        Column("route_tau", _f32, "mean of the largest tau at which it is on the last target's route", range="0..1"),
+        Column("direct", _f32, "mean direct effect on the answer's logit", unit="logits"),
+        Column("direct_size", _f32, "mean absolute value of that", unit="logits", range=">= 0"),
+    )),
+    Table("agreement", "do shares rank heads and MLPs as their removal does?", (
+        _group,
+        _removal,
+        Column("measure", category, "what is compared with the effect of the removal: a share, or the direct effect on the answer's logit", categories=SHARES),
+        Column("side", category, "signed: effects for and against the answer as they are; size: their absolute values", categories=SIDES),
+        Column("n_components", _i32, "heads and MLPs ranked, by their means: those removed in enough prompts", range=">= 0"),
+        *interval("rank_correlation", "Spearman's, over these", range="-1..1", null="fewer than 3, no order, or fewer than 2 prompts"),
+        Column("n", _i32, "prompts with at least 3 removed that have an order", unit="prompts", range=">= 0"),
+        *interval("within", "mean over these of Spearman's over the heads and MLPs removed in a prompt", range="-1..1", null="fewer than 2 prompts"),
+    )),
 )  # fmt: skip
 
 # Rows lie in this order, so that what is asked together lies together. A site cuts a table that is too large for one file
@@ -255,6 +284,8 @@ ORDERS: dict[str, tuple[tuple[str, ...], int]] = {
     "dataset": (("group",), 0),
     "histograms": (("quantity", "group", "low"), 0),
     "fidelity": (("measure", "layer", "point"), 0),
+    "knockouts": (("removal", "group", "component", *_part_names), 2),
+    "agreement": (("group", "removal", "measure", "side"), 0),
 }
 
 STATS_TABLES: dict[str, Table] = {table.name: table for table in _tables}

@@ -20,7 +20,9 @@ from flowatlas.seal import sealed
 from flowatlas.shards import Ledger, part_path
 from flowatlas.writer import write_parquet
 
-BUCKETED = ("prompts", "targets", "nodes", "edges", "lens", "components", "neurons", "writes", "logit_effects")
+BUCKETED = (
+    "prompts", "targets", "nodes", "edges", "lens", "components", "neurons", "writes", "logit_effects", "knockouts",
+)  # fmt: skip
 EAGER = ("prompts", "targets", "nodes", "edges", "lens", "tokens")
 
 SLIM = pa.schema(

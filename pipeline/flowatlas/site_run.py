@@ -13,6 +13,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from flowatlas import __version__
+from flowatlas.audit_store import current
 from flowatlas.bucket_sizes import bucket_size, maps_bucket_size, sample_of
 from flowatlas.files import hash_json, json_text
 from flowatlas.hosts import Part
@@ -28,7 +29,7 @@ from flowatlas.site_data import (
     bare,
     encode,
 )  # fmt: skip
-from flowatlas.site_stats import write_stats
+from flowatlas.site_stats import write_audit, write_stats
 from flowatlas.site_vocab import write_vocab
 from flowatlas.stats import Stats
 
@@ -42,6 +43,7 @@ class SiteRun:
 
     def __init__(self, reader: RunReader, folder: Path, id_: str, title: str, stats: Stats | None) -> None:
         self.reader, self.folder, self.id, self.title, self.stats = reader, folder, id_, title, stats
+        self.audit = current(reader) if reader.has("stats") else None
         self.n, self.n_maps = bucket_size(reader), maps_bucket_size(reader)
         self.parts: dict[str, Part] = {}
         self._index: dict[str, Any] = {}
@@ -58,6 +60,7 @@ class SiteRun:
             "model_tables": model_tables,
             "stats": self._write_stats(),
             "vocab": self._write_vocab(),
+            "audit": self._write_audit(),
         }
 
     def foretell(self) -> dict[str, Part]:
@@ -105,8 +108,8 @@ class SiteRun:
         reader, manifest, config = self.reader, self.reader.manifest, self.reader.plan.config
         n_layers, n_heads, parallel = _shape(reader)
         maps = reader.maps_config
-        made_of = [manifest["shards"], self._index["model_tables"], self.stats and self.stats.marker["tables"]]
-        made_of.append(self._index["vocab"])
+        of_corpus = [made and made.marker["tables"] for made in (self.stats, self.audit)]
+        made_of = [manifest["shards"], self._index["model_tables"], *of_corpus, self._index["vocab"]]
         index = {
             **self._index,
             "schema_version": SCHEMA_VERSION,
@@ -167,7 +170,13 @@ class SiteRun:
     def _write_stats(self) -> dict[str, Any] | None:
         if self.stats is None:
             return None
-        marker = write_stats(self.stats, self.folder, self.reader.kept)
+        return self._counted(write_stats(self.stats, self.folder, self.reader.kept))
+
+    def _write_audit(self) -> dict[str, Any] | None:
+        return self._counted(write_audit(self.audit, self.folder)) if self.audit else None
+
+    def _counted(self, marker: dict[str, Any]) -> dict[str, Any]:
+        """A marker of tables over the corpus, whose files are counted among the statistics."""
         for entry in marker["tables"].values():
             for file in entry["files"]:
                 self._count("stats", file["bytes"])

@@ -14,8 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from flowatlas.audit_store import Audit
 from flowatlas.compare import compare
 from flowatlas.errors import NothingInCommon
+from flowatlas.schema_audit import AUDIT_ORDERS
 from flowatlas.schema_compared import COMPARED_CUTS
 from flowatlas.schema_stats import ORDERS
 from flowatlas.site_data import RunReader, bare, encode
@@ -49,6 +51,12 @@ def _pointing(table: pa.Table, kept: Kept) -> pa.Table:
     there = kept(pa.table({"prompt_id": prompts.unique()}), "prompt_id")["prompt_id"]
     left = pc.if_else(pc.is_in(prompts, value_set=there), prompts, None)
     return bare(table).set_column(table.column_names.index("top_prompt"), "top_prompt", left)
+
+
+def write_audit(audit: Audit, folder: Path) -> dict[str, Any]:
+    """Write the curves of a run's audit into `folder/audit`; returns its marker with the files of the table."""
+    (cut, *_) = AUDIT_ORDERS["curves"]
+    return audit.marker | {"tables": {"curves": write_cut(audit.read("curves"), folder, "audit/curves", (cut,))}}
 
 
 def write_compared(runs: Mapping[str, RunReader], data: Path) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ from flowatlas import (
     part_tokens,
     positions,
     prompt_map,
+    removals,
     roles,
     sums,
 )  # fmt: skip
@@ -169,6 +170,7 @@ STEPS: dict[str, Callable[[Corpus], Rows]] = {
     "map": prompt_map.tables,
     "dataset": dataset_figures.tables,
     "fidelity": fidelity.tables,
+    "removals": removals.tables,
 }
 
 

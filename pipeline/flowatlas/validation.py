@@ -42,6 +42,10 @@ def validate(config: Config, with_dataset: bool = True) -> Config:
     _at_most_a_rank("vocab.pairs", config.vocab.pairs)
     if config.vocab.clusters is not None:
         _at_least("vocab.clusters", config.vocab.clusters, 1)
+    _at_least("knockouts.top_k", config.knockouts.top_k, 1)
+    part = config.knockouts.sample
+    if isinstance(part, bool) or not isinstance(part, int | float) or not 0 < part <= 1:
+        raise _bad("knockouts.sample", part, "a number above 0, at most 1")
     return config
 
 

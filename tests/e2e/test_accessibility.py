@@ -118,7 +118,9 @@ def test_nothing_runs_over_the_side(page: Page, site, view):
         page.set_viewport_size({"width": width, "height": 844})
         page.goto(site.url + address)
         expect(page.get_by_test_id(shown).first).to_be_attached()
-        page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")  # what follows the width has followed
+        page.wait_for_function(
+            "document.documentElement.scrollWidth <= innerWidth"
+        )  # what follows the width has followed
 
 
 @pytest.mark.parametrize("scheme", ["light"], indirect=True)

@@ -14,7 +14,8 @@ VIEWS = {
     "map": ("#/routes/map", "consensus"),
     "group": ("#/routes/map?clusters=0", "map-difference"),
     "data": ("#/routes/data", "spread-n_tokens"),
-    "trust": ("#/routes/trust", "bias_share"),
+    "trust": ("#/last/trust", "audit-remove"),
+    "removals": ("#/last/corpus", "effect-against-share"),
     "compare": ("#/compare/routes/last", "compared-prompts"),
 }
 

@@ -1,4 +1,4 @@
-"""Audit of a run's statistics: are they of the shards that are there, the files that were written, and right?
+"""Check of a run's statistics: are they of the shards that are there, the files that were written, and right?
 
 Right means: values in their declared ranges, and the sums that everything rests on counted again, straight from the
 shards' rows and by other queries than those that made them.
@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flowatlas.audit_rules import outside
+from flowatlas.check_rules import outside
 from flowatlas.corpus import Corpus, quoted
 from flowatlas.errors import FlowatlasError
 from flowatlas.files import hash_file, read_json

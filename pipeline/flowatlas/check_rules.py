@@ -36,6 +36,7 @@ KEYS = {
     "writes": ("prompt_id", "layer", "component", "index", "pos", "sign", "rank"),
     "logit_effects": ("prompt_id", "target", "layer", "component", "index"),
     "maps": ("prompt_id", "layer", "head", "dst", "src"),
+    "knockouts": ("prompt_id", "layer", "component", "index", "removal"),
 }
 
 INTO = """
@@ -162,6 +163,23 @@ RELATIONS = (
         "disagree with the head's edge",
         f"""SELECT m.prompt_id FROM maps m JOIN edges e USING (prompt_id, layer, head, dst, src)
         WHERE abs(m.share - e.share) > {VALUE_TOLERANCE} OR abs(m.attention - e.attention) > {VALUE_TOLERANCE}""",
+    ),
+    Rule(
+        "knockouts",
+        "are not at the last target",
+        """SELECT prompt_id FROM knockouts JOIN (SELECT prompt_id, max(target) AS last FROM targets GROUP BY ALL)
+        USING (prompt_id) WHERE target <> last""",
+    ),
+    Rule(
+        "knockouts",
+        "are of a component that was removed in one way only",
+        'SELECT prompt_id FROM knockouts GROUP BY prompt_id, layer, component, "index" HAVING count(*) <> 2',
+    ),
+    Rule(
+        "knockouts",
+        "are on the route of the last target further than on that of all targets",
+        f"""SELECT prompt_id FROM knockouts k JOIN components c USING (prompt_id, layer, component, "index")
+        WHERE k.route_tau > c.route_tau + {VALUE_TOLERANCE}""",
     ),
 )
 
