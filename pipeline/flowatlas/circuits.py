@@ -22,8 +22,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from flowatlas.kernels import product
+
 READ = 8192
-_SOURCES, _TO = 256, 16_384  # tokens read and written of which all pairs are multiplied at once
+TINY = torch.finfo(torch.float32).tiny  # an entry of 0 is no pair
+# Tokens read and written of which all pairs are multiplied at once: few enough that the products stay in the processor's
+# cache, and that most blocks hold no entry to keep.
+_SOURCES, _TO = 256, 2048
 _FIRST = 1024  # of the largest tokens, from which the first bound comes
 _ROUNDING = 1e-5  # bounds are taken so much wider, since the same product is rounded otherwise in another block
 
@@ -65,7 +70,7 @@ def copying(a: Tensor, b: Tensor) -> float:
 def strongest_pairs(a: Tensor, b: Tensor, k: int) -> tuple[Pairs, Pairs]:
     """The k largest entries above 0 and the k smallest under 0 of a @ b.T [source, to], equal ones by source and to.
 
-    a [source, r], of which the READ longest rows count; b [to, r]. Memory: blocks of 256 x 16,384.
+    a [source, r], of which the READ longest rows count; b [to, r]. Memory: that of a and b again, and small blocks.
     """
     a_norm, b_norm = a.norm(dim=1), b.norm(dim=1)
     by_a, by_b = a_norm.argsort(descending=True, stable=True), b_norm.argsort(descending=True, stable=True)
@@ -78,7 +83,7 @@ def strongest_pairs(a: Tensor, b: Tensor, k: int) -> tuple[Pairs, Pairs]:
         if not stop:
             break
         for begin in range(0, stop, _TO):
-            scores = block @ b_sorted[begin : min(stop, begin + _TO)].T
+            scores = product(block, b_sorted[begin : min(stop, begin + _TO)])
             for best in found:
                 best.take(scores, by_a[at:], by_b[begin:])
     return found[0].pairs, found[1].pairs
@@ -99,8 +104,8 @@ class _Best:
         strongest = float(scores.amax() if self.sign > 0 else -scores.amin())
         if strongest <= 0 or strongest < self.least:
             return
-        signed = scores * self.sign
-        row, column = ((signed >= self.least) & (signed > 0)).nonzero(as_tuple=True)
+        least = max(self.least, TINY)
+        row, column = (scores >= least if self.sign > 0 else scores <= -least).nonzero(as_tuple=True)
         new = Pairs(source[row], to[column], scores[row, column])
         both = Pairs(*(torch.cat(parts) for parts in zip(self.pairs, new, strict=True)))
         order = torch.arange(len(both.score), device=scores.device)
