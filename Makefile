@@ -84,16 +84,19 @@ measure-large: $(VENV)/.done explorer/dist/index.html browser ## a site of 100,0
 screenshots: $(VENV)/.done explorer/dist/index.html browser ## the pictures of README and docs/explorer.md
 	@$(BIN)/python tests/e2e/screenshots.py
 
-# Chromium for the browser tests: the one that is there, else Debian's where we may install it.
+# Chromium and Firefox for the browser tests: those that are there, else Debian's where we may install them. Chromium is
+# needed; without Firefox its few tests are left out, which is said.
 browser:
-	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; { \
-		if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-			echo "installing Chromium and fonts"; \
-			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-				chromium fonts-dejavu-core fonts-noto-color-emoji >/dev/null; \
-		else \
-			echo "the browser tests need Chromium: install it (Debian: apt-get install chromium fonts-noto-color-emoji)"; exit 1; \
-		fi; }
+	@there() { for name; do command -v $$name >/dev/null && return; done; return 1; }; wanted=; \
+	there chromium chromium-browser google-chrome || wanted='chromium fonts-dejavu-core fonts-noto-color-emoji'; \
+	there firefox-esr firefox || wanted="$$wanted firefox-esr"; \
+	if test -n "$$wanted" && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		echo "installing $$wanted"; \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$wanted >/dev/null; \
+	fi; \
+	there firefox-esr firefox || echo "THERE IS NO FIREFOX: its tests are left out (Debian: apt-get install firefox-esr)"; \
+	there chromium chromium-browser google-chrome || \
+		{ echo "the browser tests need Chromium: install it (Debian: apt-get install chromium fonts-noto-color-emoji)"; exit 1; }
 
 # Slurm for the test that submits to a real one: the one that is there, else Debian's where we may install it. The test
 # starts a cluster of its own, in a folder of its own. Where there is none to be had: make test FLOWATLAS_NO_SLURM=1

@@ -16,7 +16,7 @@ from flowatlas.writer import write_shard
 from synthetic import Dataset, Row, Shape, finish, info_of, plan_of, tables_of
 
 SHARD_ROWS = 500
-SHAPE = Shape(layers=4, heads=4, maps=False)
+SHAPE = Shape(layers=4, heads=4, maps=False, knockouts=False)
 WORDS = re.findall(
     r"\w+",
     """when anna and john went to the store gave a drink capital of france is paris monday tuesday wednesday river keys

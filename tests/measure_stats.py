@@ -27,7 +27,7 @@ from synthetic import Dataset, Shape, finish, info_of, plan_of
 LAYERS, HEADS, NEURONS = 12, 12, 3072
 EDGES, STORED_NEURONS, NODES = 1000, 1000, 200  # a prompt
 GROUPS = ("a", "b", "c", "d", "e")
-SHAPE = Shape(layers=LAYERS, heads=HEADS, floor=0.01, maps=False)
+SHAPE = Shape(layers=LAYERS, heads=HEADS, floor=0.01, maps=False, knockouts=False)
 
 
 def make_big_run(folder: Path, n_edges: int, shard_size: int = 512) -> Path:

@@ -5,6 +5,7 @@ Shares are drawn from a Dirichlet distribution, and routes, reach and sums follo
 """
 
 import dataclasses
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flowatlas.manifest import Plan, open_plan, write_manifest
-from flowatlas.schema import MODEL_TABLES, TABLES
+from flowatlas.schema import MODEL_TABLES, REMOVALS, TABLES
 from flowatlas.shards import Ledger, fingerprint
 from flowatlas.writer import write_model_table, write_shard
 
@@ -54,6 +55,7 @@ class Shape:
     floor: float = 0.05
     maps: bool = True
     maps_floor: float = 0.02
+    knockouts: bool = True
     lens_k: int = 3
     seed: int = 0
 
@@ -193,6 +195,8 @@ class _Prompt:
         for node in sorted(columns | reach.keys()):
             self._node(node, reach.get(node, (0.0, 0.0)), stored[node])
         self._components()
+        if self.shape.knockouts:
+            self._knockouts()
         if self.shape.maps:
             self._maps()
 
@@ -285,6 +289,15 @@ class _Prompt:
             for (component, index), share in columns.items():
                 self.add("components", layer=layer, component=component, index=index, mean_share=float(share.mean()),
                          target_share=float(share[self.targets[-1]]), route_tau=0.0)  # fmt: skip
+
+    def _knockouts(self) -> None:
+        rng = np.random.default_rng([self.shape.seed, self.row.prompt_id, 2])
+        for layer, removal in itertools.product(range(self.shape.layers), REMOVALS):
+            for component, index in (*(("head", h) for h in range(self.shape.heads)), ("mlp", 0)):
+                effects = {"effect_answer": rng.normal(), "effect_foil": rng.normal() if self.with_foil else None}
+                effects |= {"effect_logprob": rng.normal(), "divergence": rng.random()}
+                self.add("knockouts", target=self.targets[-1], layer=layer, component=component, index=index,
+                         removal=removal, route_tau=0.0, answer_rank=1, **effects)  # fmt: skip
 
     def _maps(self) -> None:
         shape = (self.shape.layers, self.n, self.n, self.shape.heads)

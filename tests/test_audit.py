@@ -186,7 +186,7 @@ def test_an_audit_of_other_shards_is_stale(planted):
     marker.write_text(before)
     curves_file = planted / "audit" / "curves.parquet"
     whole = curves_file.read_bytes()
-    curves_file.write_bytes(whole[:-9] + b"\0" + whole[-8:])
+    curves_file.write_bytes(whole[:9] + bytes([whole[9] ^ 1]) + whole[10:])
     assert any("audit/curves.parquet is not the file" in problem for problem in check(planted))
     curves_file.write_bytes(whole)
 

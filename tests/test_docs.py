@@ -119,7 +119,7 @@ def test_modules_import_only_downwards(module):
 
 LAYERS = (
     "errors schema schema_stats schema_compared schema_vocab config validation clock files families inference kinds_of_tokens"
-    " signals hosts seal front_page component_names edits schema_audit",
+    " signals hosts seal front_page component_names edits schema_audit names_file",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
     " stream activations interventions shards plan manifest memory workers claims"
     " means",
@@ -130,7 +130,7 @@ LAYERS = (
     " status check check_rules check_stats site site_data server cli bench docs stats corpus sums importance contrasts pairs"
     " positions roles by_kind examples part_tokens consensus prompt_map dataset_figures fidelity site_stats atlas compare"
     " run_means run_model removals audit audit_sets audit_trials audit_curves audit_store"
-    " selection selected bucket_sizes site_run site_check publish cli_site"
+    " selection selected bucket_sizes site_run site_check publish cli_site notebook"
     " vocab_heads vocab_clusters vocab_files vocab vocab_command site_vocab check_vocab",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

@@ -2,6 +2,7 @@
 
 import gzip
 import http.client
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,6 +95,18 @@ def test_nothing_outside_the_folder_is_served(port: int, path: str, method: str)
     response, body = ask(port, path, method)
     assert response.status == 404
     assert b"secret" not in body
+
+
+def test_every_file_comes_with_the_policy_that_the_page_says_of_itself(port: int) -> None:
+    config = (Path(__file__).parents[1] / "explorer" / "vite.config.js").read_text()
+    lines = re.search(r"const POLICY = \[\n(.*?)\n\]", config, re.DOTALL)
+    assert lines
+    policy = "; ".join(line.strip().removesuffix(",")[1:-1] for line in lines[1].split("\n"))
+    for path in ("/", "/app.js", "/data/catalogue.json"):
+        response, _ = ask(port, path)
+        assert response.headers["Content-Security-Policy"] == policy
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Referrer-Policy"] == "no-referrer"
 
 
 def test_a_folder_is_its_index_page(port: int) -> None:

@@ -3,6 +3,7 @@
 import { createAddress } from './address.js';
 import { createCatalogue } from './catalogue.js';
 import { attr, fill, h } from './dom.js';
+import { createEmbedLine, embedOf, leadBeside, openBeside } from './embed.js';
 import { clip, showText } from './format.js';
 import { createKeySheet, keyOf } from './keys.js';
 import { messageFor } from './messages.js';
@@ -40,7 +41,8 @@ export function createApp({ data }) {
     theme.el,
     h('button', { type: 'button', class: 'icon', 'aria-label': 'Keys', title: 'Keys  ?', onclick: sheet.open }, '?'),
   );
-  const el = h('div', { class: 'app' }, header, strange, stage, sheet.el);
+  const framed = createEmbedLine();
+  const el = h('div', { class: 'app' }, header, strange, stage, framed.el, sheet.el);
 
   /** @type {View | null} */
   let view = null;
@@ -62,6 +64,7 @@ export function createApp({ data }) {
   function navigate(next, { replace = false } = {}) {
     const hash = format(next);
     if (hash === shownHash) return;
+    if (state && embedOf(state) && !embedOf(next)) return openBeside(next);
     if (replace) address.replace(hash);
     else address.push(hash);
     show(next, []);
@@ -99,6 +102,8 @@ export function createApp({ data }) {
     }
     const current = view;
     drawHeader(next);
+    attr(el, 'data-embed', embedOf(next));
+    framed.update(next);
     strange.hidden = problems.length === 0;
     if (problems.length) fill(strange, 'Part of the address was not understood and was left out: ', ...problems.slice(0, 3).flatMap((problem) => [h('code', {}, clip(showText(problem), 60)), ' ']));
     current.update(next).then(
@@ -146,6 +151,7 @@ export function createApp({ data }) {
   }
 
   function searchAnywhere() {
+    if (state && embedOf(state)) return; // there is no room for it
     if (view?.search) view.search();
     else if (!find.hidden && find.offsetParent) find.focus();
     else if (state && state.view !== 'catalogue') {
@@ -158,6 +164,7 @@ export function createApp({ data }) {
     if (event.key === 'Enter' && state && state.view !== 'catalogue') navigate(pageState('search', state.run, { q: find.value.trim() }));
     else if (event.key === 'Escape') find.blur();
   });
+  el.addEventListener('click', (event) => state && embedOf(state) && leadBeside(event), { capture: true });
   window.addEventListener('keydown', (event) => {
     const key = keyOf(event);
     if (key === null) return;

@@ -63,7 +63,7 @@ export function createClusterPage({ data, navigate }) {
         const used = rows.filter((row) => use(row)).length;
         /** @type {import('./data-table.js').Column[]} */
         const columns = [
-          { name: 'neuron', text: true, value: (row) => componentName(partOf(row)), show: (row) => componentLink(state.run, partOf(row), { 'data-testid': 'member' }) },
+          { name: 'neuron', text: true, value: (row) => componentName(partOf(row)), show: (row) => componentLink(index, partOf(row), { 'data-testid': 'member' }) },
           { name: 'cosine', label: 'alike', title: 'cosine with the cluster’s mean', value: (row) => row.cosine, show: (row) => fraction(row.cosine), hint: (row) => exact(row.cosine) },
           { name: 'norm', title: 'length of its value vector', value: (row) => row.norm, show: (row) => quantity(row.norm), hint: (row) => exact(row.norm), class: 'secondary' },
           ...useColumns(use, state.run, 'neuron'),

@@ -1,14 +1,22 @@
-/** A component's name, as a link where it has a page. */
+/** A component's name and label: as a link where it has a page, and as the column of a table. */
 
 import { componentAddress, componentName } from './component-names.js';
 import { h } from './dom.js';
+import { rowWords } from './name-label.js';
 
-/**
- * @param {string} run @param {import('./rows.js').Row} row with `component`, `layer`, `expert`, `index`
- * @param {Record<string, any>} [props] attributes
- */
-export function componentLink(run, row, props = {}) {
-  const of = /** @type {import('./component-names.js').Component} */ (/** @type {unknown} */ (row));
-  const href = componentAddress(run, of);
-  return href ? h('a', { ...props, href }, componentName(of)) : h('span', props, componentName(of));
+/** @typedef {import('./data.js').RunIndex} RunIndex */
+/** @typedef {import('./rows.js').Row} Row with `component`, `layer`, `expert`, `index` */
+
+/** @param {RunIndex} index @param {Row} row @param {Record<string, any>} [props] attributes */
+export function componentLink(index, row, props = {}) {
+  const href = componentAddress(index.id, /** @type {any} */ (row));
+  const words = rowWords(index, row);
+  return href ? h('a', { ...props, href }, ...words) : h('span', props, ...words);
+}
+
+/** Found by its label too; files hold the label beside the name, where a run has names. @param {RunIndex} index @returns {import('./data-table.js').Column} */
+export function componentColumn(index) {
+  const name = (/** @type {Row} */ row) => componentName(/** @type {any} */ (row));
+  const label = (/** @type {Row} */ row) => index.names.label(name(row));
+  return { name: 'component', text: true, value: name, show: (row) => componentLink(index, row), find: (row) => `${name(row)} ${label(row)}`, also: index.names.all().length ? { label } : {} };
 }

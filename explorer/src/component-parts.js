@@ -9,6 +9,7 @@ import { forest } from './forest.js';
 import { exact, fraction, integer, plural, showText, threshold } from './format.js';
 import { estimateOf, exactWords, intervalWords, written } from './interval.js';
 import { byThreshold, MEASURES, PART_WORDS, PICKS } from './measures.js';
+import { nameWords } from './name-label.js';
 import { choiceField, nearestTau, selectField, tauField } from './page-parts.js';
 import { answered, factList, tokenMark } from './panel-parts.js';
 import { sqlLink } from './sql-link.js';
@@ -149,12 +150,12 @@ export function examplesPart(props, memo) {
   ];
 }
 
-/** To its neighbours: in the layer, and in the layers above and below. @param {string} run @param {Component} of @param {{ layers: number, inside: number | null }} shape `inside` a layer, where that is known */
-export function neighbours(run, of, { layers, inside }) {
-  const to = (/** @type {string} */ label, /** @type {number} */ layer, /** @type {number} */ index) => {
-    const there = layer >= 0 && layer < layers && index >= 0 && (inside === null || index < inside);
-    const next = { ...of, layer, index };
-    return there ? h('a', { class: 'button', href: componentAddress(run, next) ?? '', 'aria-label': `${componentName(next)}` }, label, ' ', componentName(next)) : null;
+/** To its neighbours: in the layer, and in the layers above and below. @param {Props} props @param {number | null} inside how many of them a layer has, where that is known */
+export function neighbours({ index, of }, inside) {
+  const to = (/** @type {string} */ label, /** @type {number} */ layer, /** @type {number} */ number) => {
+    const there = layer >= 0 && layer < index.n_layers && number >= 0 && (inside === null || number < inside);
+    const next = { ...of, layer, index: number };
+    return there ? h('a', { class: 'button', href: componentAddress(index.id, next) ?? '' }, h('span', { 'aria-hidden': 'true' }, label), ' ', ...nameWords(index, componentName(next))) : null;
   };
   return h('nav', { class: 'neighbours', 'aria-label': 'Neighbours' }, to('‹', of.layer, of.index - 1), to('›', of.layer, of.index + 1), to('↑', of.layer + 1, of.index), to('↓', of.layer - 1, of.index));
 }

@@ -4,14 +4,15 @@ import { columnsOf, consensusFigure } from './consensus-figure.js';
 import { edgeName, tokenAt } from './describe.js';
 import { h } from './dom.js';
 import { clip, exact, fraction, integer, plural, showText, showToken } from './format.js';
-import { headName } from './tabs.js';
 import { LEAST } from './measures.js';
+import { nameWords } from './name-label.js';
 import { choiceField, selectField } from './page-parts.js';
 import { answered } from './panel-parts.js';
 import { asked, sqlLink } from './sql-link.js';
 import consensusSql from './sql/consensus.sql?raw';
 import templatesSql from './sql/templates.sql?raw';
 import { format, promptState } from './state.js';
+import { headName } from './tabs.js';
 
 /** @typedef {import('./page-parts.js').PageProps<import('./state.js').MapState>} Props */
 /** @typedef {import('./consensus-figure.js').Template} Template */
@@ -19,11 +20,12 @@ import { format, promptState } from './state.js';
 /** A template in a line. @param {Template} template */
 const nameOf = (template) => `${template.group === null ? '' : `${showText(template.group)}, `}${plural(template.n_prompts, 'prompt')}: ${clip(columnsOf(template).map((token) => (token === '…' ? ' … ' : showToken(token))).join('').replaceAll('·', ' '), 70)}`;
 
-/** @param {Template} template @returns {import('./data-table.js').Column[]} */
-function columns(template) {
+/** @param {Props['index']} index @param {Template} template @returns {import('./data-table.js').Column[]} */
+function columns(index, template) {
   const tokens = columnsOf(template);
+  const name = (/** @type {import('./rows.js').Row} */ row) => (row.head >= 0 ? headName(row.layer, row.head) : edgeName(/** @type {any} */ (row)));
   return [
-    { name: 'edge', text: true, value: (row) => (row.head >= 0 ? headName(row.layer, row.head) : edgeName(/** @type {any} */ (row))) },
+    { name: 'edge', text: true, value: name, show: (row) => nameWords(index, name(row)) },
     { name: 'from', text: true, value: (row) => tokenAt(tokens, row.src), also: { src: (row) => row.src } },
     { name: 'to', text: true, value: (row) => tokenAt(tokens, row.dst), also: { dst: (row) => row.dst } },
     { name: 'n_holding', label: 'prompts that hold it', value: (row) => row.n_holding, show: (row) => `${integer(row.n_holding)} of ${integer(template.n_prompts)}`, hint: (row) => exact(row.frequency) },
@@ -57,7 +59,7 @@ export function consensusPart({ index, state, ask, go, width, sorting }, data, t
           h('a', { class: 'button', href: format(promptState(state.run, template.example_id)) }, `Its first prompt, ${template.example_id}`),
         ),
         ...answered(edges, 'The edges', (found) => {
-          table.update({ rows: found, columns: columns(template), sorting, sql: link(), empty: 'No edge is held by so many of them.' });
+          table.update({ rows: found, columns: columns(index, template), sorting, sql: link(), empty: 'No edge is held by so many of them.' });
           return [consensusFigure({ edges: found.filter(({ head: one }) => one < 0), template, nLayers: index.n_layers, parallel: index.parallel, width, sql: link(), title }), table.el];
         }, 8),
       ];

@@ -1,5 +1,7 @@
 /** A reader's own SQL on a run: which files it needs, and its answer. */
 
+import { SiteError } from './errors.js';
+import { changing, READING } from './reads-only.js';
 import { SCHEMAS, sourceOf, TABLES, viewOf } from './sql-plan.js';
 
 /** A result is cut off after as many rows; the query itself may say how to go on. */
@@ -15,7 +17,9 @@ export function createConsoleData({ ask, address }) {
    * @param {RunIndex} index @param {string} sql @param {import('./sql-plan.js').Plan} plan @param {AbortSignal} signal
    * @returns {Promise<Result>} rejects with a SiteError of kind `query` that has the engine's own words
    */
-  function run(index, sql, plan, signal) {
+  async function run(index, sql, plan, signal) {
+    const word = changing(sql);
+    if (word) throw new SiteError('query', `The console only reads: a query begins with ${READING.join(', ')}, and not with ${word}.`);
     const sources = plan.sources.map((source) => ({ source, addresses: source.files.map((file) => address(index, file)) }));
     const schemas = SCHEMAS.map((schema) => `CREATE SCHEMA IF NOT EXISTS ${schema}`);
     const views = (/** @type {Map<string, string>} */ names) => [

@@ -64,13 +64,13 @@ function picker(label, values, chosen, onChange) {
 }
 
 /**
- * @param {{ result: Result, plan: Plan, seconds: number, state: SqlState, width: number, go: (change: Partial<SqlState>) => void }} props
+ * @param {{ index: import('./data.js').RunIndex, result: Result, plan: Plan, seconds: number, state: SqlState, width: number, go: (change: Partial<SqlState>) => void }} props
  * @returns {HTMLElement}
  */
-export function resultView({ result, plan, seconds, state, width, go }) {
+export function resultView({ index, result, plan, seconds, state, width, go }) {
   const spec = choose(result, { kind: state.kind, x: state.x, y: state.y });
   const asChart = state.as === 'chart' && spec !== null;
-  const table = resultTable({ run: state.run, numbers: result, label: 'Result' });
+  const table = resultTable({ index, numbers: result, label: 'Result' });
   const words = [
     `${result.more ? 'The first ' : ''}${plural(result.rows.length, 'row')}${result.more ? ' (there are more: LIMIT and OFFSET reach them)' : ''}`,
     `${seconds.toFixed(2)} s`,

@@ -67,7 +67,7 @@ export function createConsole({ data, navigate }) {
     if (!answer || !state || !index) return;
     const width = Math.max(280, Math.min(1100, output.clientWidth));
     const { result, plan, seconds, sql } = answer;
-    const shown = [resultView({ result, plan, seconds, state, width, go }), commandLines(index, sql, false)];
+    const shown = [resultView({ index, result, plan, seconds, state, width, go }), commandLines(index, sql, false)];
     refill(output, () => shown);
   }
 

@@ -1,7 +1,7 @@
 /** Groups or pairs compared: which components matter for one and not for the other. */
 
-import { componentLink } from './component-link.js';
-import { componentName, componentState } from './component-names.js';
+import { componentColumn, componentLink } from './component-link.js';
+import { componentState } from './component-names.js';
 import { chosenContrast, turnedRow } from './contrast-rows.js';
 import { createDataTable } from './data-table.js';
 import { h, refill } from './dom.js';
@@ -9,6 +9,7 @@ import { exact, fraction, integer, plural, quantity, showText } from './format.j
 import { estimateOf, exactWords, intervalMark, intervalWords, written } from './interval.js';
 import { createMemo } from './memo.js';
 import { COMPARED, MEASURES } from './measures.js';
+import { rowText, rowWords } from './name-label.js';
 import { choiceField, createStatsPage, halfOf, selectField } from './page-parts.js';
 import { answered, signed } from './panel-parts.js';
 import { signedShare } from './signed.js';
@@ -53,25 +54,25 @@ function controls(choices, { state, go }) {
 /** A probability of a test. @param {number | null} value */
 const chance = (value) => (value !== null && value <= 1.01e-30 ? '≤1e−30' : fraction(value));
 
-/** @param {Row} row @param {string} measure @param {Shown} shown */
-function wordsOf(row, measure, { sides }) {
+/** @param {Props['index']} index @param {Row} row @param {string} measure @param {Shown} shown */
+function wordsOf(index, row, measure, { sides }) {
   const of = estimateOf(row, 'difference');
   const show = (/** @type {number | null} */ value) => signed(value);
   const small = (/** @type {number | null} */ value) => (MEASURES[measure].signed ? show(value) : signedShare(value));
   return [
-    h('b', {}, componentName(/** @type {any} */ (row))),
+    h('b', {}, ...rowWords(index, row)),
     ` ${MEASURES[measure].short}: ${sides[1]} `, h('b', {}, written(measure, row.mean_a)), `, ${sides[0]} `, h('b', {}, written(measure, row.mean_b)),
     ', difference ', h('b', { title: exactWords(of) }, small(of.value)), ` (95%: ${intervalWords(of, small)}) · q ${chance(row.q)}, p ${chance(row.p)}, standardised ${quantity(row.standardised)} · ${integer(row.n_a)} against ${plural(row.n_b, 'prompt')}`,
   ]; // prettier-ignore
 }
 
 /** @param {Props} props @param {Shown} shown @returns {import('./data-table.js').Column[]} */
-function columnsOf({ state: { measure, run } }, { sides, rows }) {
+function columnsOf({ index, state: { measure } }, { sides, rows }) {
   const show = MEASURES[measure].signed ? signed : signedShare;
   const span = spanOf(rows.flatMap((row) => [row.difference_low, row.difference_high, row.difference]));
   const mean = (/** @type {'a' | 'b'} */ side, /** @type {string} */ label) => ({ name: `mean_${side}`, label, class: 'secondary', title: `mean in ${label}`, value: (/** @type {Row} */ row) => row[`mean_${side}`], show: (/** @type {Row} */ row) => written(measure, row[`mean_${side}`]), hint: (/** @type {Row} */ row) => exact(row[`mean_${side}`]) });
   return [
-    { name: 'component', text: true, value: (row) => componentName(/** @type {any} */ (row)), show: (row) => componentLink(run, row) },
+    componentColumn(index),
     { name: 'difference', value: (row) => row.difference, show: (row) => show(row.difference), hint: (row) => exactWords(estimateOf(row, 'difference')) },
     { name: 'difference_low', label: '95% interval', class: 'interval-cell', value: (row) => row.difference_low, show: (row) => intervalMark(estimateOf(row, 'difference'), span, { kind: 'signed' }), hint: (row) => exactWords(estimateOf(row, 'difference')), also: { difference_high: (row) => row.difference_high } },
     { name: 'q', title: 'share of false findings among those with a q as small: Benjamini-Hochberg', value: (row) => row.q, show: (row) => chance(row.q), hint: (row) => exact(row.q) },
@@ -97,14 +98,15 @@ function specificPart({ index, state, ask }, data) {
     ...answered(answer, 'What is specific to groups', (rows) => {
       const groups = [...new Set(rows.map((row) => row.a))];
       if (!groups.length) return [h('p', { class: 'empty' }, `No ${list === 'neuron' ? 'neuron' : 'head or MLP'} is specific to one group by this measure.`)];
-      return [h('dl', { class: 'specific' }, ...groups.map((group) => specificLine(run, state, group, rows.filter((row) => row.a === group))))];
+      return [h('dl', { class: 'specific' }, ...groups.map((group) => specificLine(index, state, group, rows.filter((row) => row.a === group))))];
     }, 4),
   );
 }
 
-/** @param {string} run @param {import('./state.js').ContrastState} state @param {string} group @param {Row[]} rows */
-function specificLine(run, state, group, rows) {
-  const chip = (/** @type {Row} */ row) => componentLink(run, row, { class: 'pill', title: `active in ${fraction(row.frequency_a)} of ${showText(group)}, in ${fraction(row.frequency_b)} elsewhere, above ${exact(row.tau)}` });
+/** @param {Props['index']} index @param {import('./state.js').ContrastState} state @param {string} group @param {Row[]} rows */
+function specificLine(index, state, group, rows) {
+  const run = index.id;
+  const chip = (/** @type {Row} */ row) => componentLink(index, row, { class: 'pill', title: `active in ${fraction(row.frequency_a)} of ${showText(group)}, in ${fraction(row.frequency_b)} elsewhere, above ${exact(row.tau)}` });
   const more = rows.length > CHIPS ? h('a', { href: format(pageState('contrast', run, { a: group, measure: state.measure, list: state.list, specific: true })) }, `all ${integer(rows.length)}`) : null;
   return h('div', {}, h('dt', {}, h('a', { href: format(pageState('contrast', run, { a: group, measure: state.measure, list: state.list })) }, showText(group)), ' ', h('small', {}, integer(rows.length))), h('dd', {}, ...rows.slice(0, CHIPS).map(chip), more));
 }
@@ -121,7 +123,7 @@ export function createContrast({ data, navigate }) {
   const halves = h('div', { class: 'halves' }, plotPart, tablePart);
 
   /** @param {Props} props @param {Shown} shown @param {() => HTMLAnchorElement} sql */
-  function drawPlot({ state, width }, shown, sql) {
+  function drawPlot({ index, state, width }, shown, sql) {
     const { sides, rows, choice, turned } = shown;
     const { measure } = state;
     if (!rows.some((row) => row.q !== null)) {
@@ -133,7 +135,7 @@ export function createContrast({ data, navigate }) {
       if (page) navigate(page);
     };
     const title = `${MEASURES[measure].name}: ${sides[1]} against ${sides[0]}`;
-    const plot = () => volcano({ rows, y: state.y, width: halfOf(width), title, unit: MEASURES[measure].unit, sides, sql: sql(), words: (row) => wordsOf(row, measure, shown), onChoose: open });
+    const plot = () => volcano({ rows, y: state.y, width: halfOf(width), title, unit: MEASURES[measure].unit, sides, sql: sql(), words: (row) => wordsOf(index, row, measure, shown), call: (row) => rowText(index, row), onChoose: open });
     refill(plotPart, () => [memo.get(JSON.stringify([state.run, choice, turned, measure, state.list, state.y, width]), plot)]);
   }
 

@@ -1,7 +1,6 @@
 /** Do shares say what is missed? Over the corpus: the effect of removing each head and MLP, against what it carries. */
 
-import { componentLink } from './component-link.js';
-import { componentName } from './component-names.js';
+import { componentColumn } from './component-link.js';
 import { createDataTable } from './data-table.js';
 import { h } from './dom.js';
 import { exact, fraction, integer, plural, showText } from './format.js';
@@ -34,8 +33,8 @@ export function agreementWords(found, { share }) {
   return `${first}; ${second}.`;
 }
 
-/** @returns {import('./data-table.js').Column[]} @param {import('./state.js').CorpusState} state */
-function columnsOf({ run }) {
+/** @param {import('./data.js').RunIndex} index @returns {import('./data-table.js').Column[]} */
+function columnsOf(index) {
   const estimate = (/** @type {string} */ name, /** @type {string} */ label, /** @type {string} */ title, secondary = false) => ({
     name,
     label,
@@ -48,7 +47,7 @@ function columnsOf({ run }) {
   });
   const share = (/** @type {string} */ name, /** @type {string} */ label) => ({ name, label, class: 'secondary', value: (/** @type {Row} */ row) => row[name], show: (/** @type {Row} */ row) => (name === 'direct' ? signed(row[name]) : fraction(row[name])), hint: (/** @type {Row} */ row) => exact(row[name]) });
   return [
-    { name: 'component', text: true, value: (row) => componentName(/** @type {any} */ (row)), show: (row) => componentLink(run, row) },
+    componentColumn(index),
     estimate('effect', 'lost of the logit', 'mean of the answer’s logit less what it is without the component, and its 95% interval'),
     estimate('effect_logprob', 'of log p', 'mean of the answer’s log probability less that, nats', true),
     { name: 'size', label: 'size', title: 'mean absolute effect on the logit', value: (row) => row.size, show: (row) => signed(row.size), hint: (row) => exactWords(estimateOf(row, 'size')) },
@@ -64,11 +63,11 @@ export function createCorpusRemovals({ data }) {
   const table = createDataTable({ id: 'removals', name: 'removals', first: 20 });
 
   /** @param {Props} props @param {Row[]} rows @param {Row | undefined} agreement */
-  function figures({ state, width, sorting }, rows, agreement) {
+  function figures({ index, state, width, sorting }, rows, agreement) {
     const { run, removal, group, share, side } = state;
     const values = { removal, group };
     const title = `Effect of removal against ${SHARE_WORDS[share]}, ${group === null ? 'all prompts' : showText(group)}`;
-    table.update({ rows, columns: columnsOf(state), sorting, sql: sqlLink(run, asked(knockoutsSql, values, NAMES), 'the removals') });
+    table.update({ rows, columns: columnsOf(index), sorting, sql: sqlLink(run, asked(knockoutsSql, values, NAMES), 'the removals') });
     const figure = effectAgainstShare({
       rows,
       x: { column: shareColumn(state), name: `${SHARE_WORDS[share]}${share === 'direct' ? ', logits' : ''}` },

@@ -1,7 +1,7 @@
 /** The corpus: which heads, MLPs and neurons carry the most in a group of prompts, and how sure that is. */
 
-import { componentLink } from './component-link.js';
-import { componentName, componentState } from './component-names.js';
+import { componentColumn } from './component-link.js';
+import { componentState } from './component-names.js';
 import { corpusFigure } from './corpus-figure.js';
 import { createCorpusRemovals } from './corpus-removals.js';
 import { createDataTable } from './data-table.js';
@@ -10,6 +10,7 @@ import { fraction, integer, plural, showText } from './format.js';
 import { estimateOf, exactWords, intervalMark, intervalWords, written } from './interval.js';
 import { createMemo } from './memo.js';
 import { byThreshold, MEASURES, PART_WORDS, PARTS } from './measures.js';
+import { rowWords } from './name-label.js';
 import { choiceField, createStatsPage, groupField, nearestTau, selectField, tauField } from './page-parts.js';
 import { answered } from './panel-parts.js';
 import { asked, sqlLink } from './sql-link.js';
@@ -40,11 +41,11 @@ function denominator(row, measure, tau) {
   return `${plural(row[MEASURES[measure].of], 'prompt')}, on a stored route in ${integer(row.n_stored)}`;
 }
 
-/** All that is known of a component, under the heat map. @param {Row} row @param {string} measure @param {number} tau @param {string} rank */
-function wordsOf(row, measure, tau, rank) {
+/** All that is known of a component, under the heat map. @param {Props['index']} index @param {Row} row @param {string} measure @param {number} tau @param {string} rank */
+function wordsOf(index, row, measure, tau, rank) {
   const of = estimateOf(row, measure);
   const range = of.low === null ? '' : ` (95%: ${intervalWords(of, (value) => written(measure, value))})`;
-  return [h('b', {}, componentName(/** @type {any} */ (row))), ` ${MEASURES[measure].short} `, h('b', { title: exactWords(of) }, written(measure, of.value)), `${range} · ${rank}${denominator(row, measure, tau)}`];
+  return [h('b', {}, ...rowWords(index, row)), ` ${MEASURES[measure].short} `, h('b', { title: exactWords(of) }, written(measure, of.value)), `${range} · ${rank}${denominator(row, measure, tau)}`];
 }
 
 /** @param {Props} props @param {number} tau @param {Row[]} rows @param {import('./pages.js').Options['navigate']} navigate */
@@ -67,7 +68,7 @@ function heat({ index, state, width, go }, tau, rows, navigate) {
     nLayers: index.n_layers,
     nHeads: index.n_heads,
     measure,
-    words: (row) => wordsOf(row, measure, tau, rankWords(row)),
+    words: (row) => wordsOf(index, row, measure, tau, rankWords(row)),
     rest: ['Point at a cell, or walk with the arrow keys, for its number, interval and denominator; Enter or a click opens a head.'],
     width: width > 940 ? width - 400 : width,
     onChoose: open,
@@ -129,13 +130,13 @@ const otherColumn = (measure) => ({
   hint: (row) => exactWords(estimateOf(row, measure)),
 });
 
-/** @param {import('./state.js').CorpusState} state @param {number} tau @param {Row[]} rows @returns {import('./data-table.js').Column[]} */
-function columnsOf({ measure, list, run }, tau, rows) {
+/** @param {Props} props @param {number} tau @param {Row[]} rows @returns {import('./data-table.js').Column[]} */
+function columnsOf({ index, state: { measure, list } }, tau, rows) {
   const ranks = ranksOf(rows, measure);
   const span = spanOf(rows.flatMap((row) => [row[measure], row[`${measure}_low`], row[`${measure}_high`]]));
   const { of } = MEASURES[measure];
   return [
-    { name: 'component', text: true, value: (row) => componentName(/** @type {any} */ (row)), show: (row) => componentLink(run, row) },
+    componentColumn(index),
     { name: 'rank', label: '#', title: 'rank by the chosen measure', value: (row) => ranks.get(row) ?? null, show: (row) => String(ranks.get(row) ?? '–') },
     ...measureColumns(measure, span, list),
     { name: of, label: 'of', title: 'prompts behind the mean', value: (row) => row[of], show: (row) => integer(row[of]) },
@@ -191,7 +192,7 @@ export function createCorpus({ data, navigate }) {
         const ranks = ranksOf(rows, state.measure);
         const first = [...rows].sort((a, b) => (ranks.get(a) ?? Infinity) - (ranks.get(b) ?? Infinity));
         const sql = sqlLink(state.run, asked(partsSql, { neurons, tau, group: state.group }, NAMES), 'the ranking');
-        ranking.update({ rows: first, columns: columnsOf(state, tau, rows), sorting, find: state.find, sql, empty: 'No component of this sort is stored for these prompts.' });
+        ranking.update({ rows: first, columns: columnsOf(props, tau, rows), sorting, find: state.find, sql, empty: 'No component of this sort is stored for these prompts.' });
         return [ranking.el];
       }, 10),
     ];

@@ -5,9 +5,9 @@
  * @typedef {import('./figure.js').Cell} Cell
  * @typedef {Record<string, any>} Row
  * @typedef {{ name: string, label?: string, title?: string, value: (row: Row) => Cell, show?: (row: Row) => Node | string | (Node | string)[],
- *   hint?: (row: Row) => string, text?: boolean, also?: Record<string, (row: Row) => Cell>, class?: string }} Column
+ *   hint?: (row: Row) => string, find?: (row: Row) => string, text?: boolean, also?: Record<string, (row: Row) => Cell>, class?: string }} Column
  *   `name` is the column in files, `label` its header (none: the name); `also` are columns of the files that the page shows within this one;
- *   without `show` the value itself is shown; `text` columns stand at the left
+ *   without `show` the value itself is shown; `find` is searched in the place of the value; `text` columns stand at the left
  * @typedef {{ rows: Row[], columns: Column[], sorting: import('./table.js').Sorting, sql?: HTMLAnchorElement, empty?: string, on?: (row: Row) => boolean }} Props
  */
 
@@ -38,7 +38,7 @@ export function matching(rows, columns, find) {
   if (!words.length) return rows;
   const texts = columns.filter((column) => column.text);
   return rows.filter((row) => {
-    const all = texts.map((column) => String(column.value(row) ?? '').toLowerCase());
+    const all = texts.map((column) => String(column.find?.(row) ?? column.value(row) ?? '').toLowerCase());
     return words.every((word) => all.some((text) => text.includes(word)));
   });
 }

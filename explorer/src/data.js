@@ -7,7 +7,10 @@ import { hasBucket } from './buckets.js';
 import { createDetails } from './details.js';
 import { SiteError } from './errors.js';
 import { createExpansions } from './expand-data.js';
+import { fetchJson } from './fetch-json.js';
 import { createListing } from './listing.js';
+import { createDrafts } from './name-drafts.js';
+import { createNames } from './names.js';
 import edgesSql from './sql/edges.sql?raw';
 import lensSql from './sql/lens.sql?raw';
 import nodesSql from './sql/nodes.sql?raw';
@@ -35,7 +38,8 @@ const KINDS = /** @type {const} */ (['attn', 'resid_attn', 'mlp', 'resid_mlp']);
  *   prompt_pages: import('./listing.js').ListPage[], n_layers: number, n_heads: number, parallel: boolean, floor: number,
  *   targets: any, counts: Record<string, number>, groups: Record<string, number>, n_groups?: number, selection?: import('./selection.js').Selection | null,
  *   tables: Record<string, { rows: number, bytes: number, buckets: import('./buckets.js').Ranges }>, version: string,
- *   maps?: { stored: boolean, floor: number, bucket_size: number }, stats?: import('./stats-data.js').StatsMarker | null, vocab?: import('./vocab-data.js').VocabIndex | null, audit?: import('./stats-data.js').AuditMarker | null, model_tables?: string[], compared?: import('./compared.js').Compared[] }} RunIndex
+ *   maps?: { stored: boolean, floor: number, bucket_size: number }, stats?: import('./stats-data.js').StatsMarker | null, vocab?: import('./vocab-data.js').VocabIndex | null, audit?: import('./stats-data.js').AuditMarker | null, model_tables?: string[], n_names?: number,
+ *   names: import('./names.js').Names, compared?: import('./compared.js').Compared[] }} RunIndex
  * @typedef {{ prompt_id: number, source_id: string, text: string, group: string | null, pair_id: string | null,
  *   role: string | null, n_tokens: number, token_ids: number[], tokens: string[], targets: number[],
  *   answer_text: string | null, foil_text: string | null }} Prompt
@@ -57,32 +61,6 @@ function checkSchema(version, address) {
   const detail = `${address}: schema_version is ${JSON.stringify(version)}, this page reads ${SCHEMA_VERSION}`;
   const newer = typeof version === 'number' && version > SCHEMA_VERSION;
   throw new SiteError(newer ? 'schema-newer' : 'schema-older', detail, { version });
-}
-
-/**
- * @param {string} address
- * @param {import('./errors.js').Kind} absent the kind of error when there is no such file
- */
-async function fetchJson(address, absent) {
-  let response;
-  let text;
-  try {
-    response = await fetch(address, { cache: 'no-cache' });
-    text = await response.text();
-  } catch (error) {
-    throw new SiteError('network', `${address}: ${/** @type {Error} */ (error).message}`, { address });
-  }
-  if (response.status === 404 || response.status === 410) {
-    throw new SiteError(absent, `${address}: the server answered ${response.status}`, { address });
-  }
-  if (!response.ok) throw new SiteError('network', `${address}: the server answered ${response.status}`, { address });
-  try {
-    return JSON.parse(text);
-  } catch {
-    // Some hosts answer a missing file with a page.
-    const kind = /^\s*</.test(text) ? absent : 'damaged';
-    throw new SiteError(kind, `${address}: not JSON, begins with ${JSON.stringify(text.slice(0, 40))}`, { address });
-  }
 }
 
 /** Only the newest few prompts are kept decoded. @template T @param {number} limit */
@@ -129,8 +107,20 @@ export function createData({ base, db }) {
       const index = await fetching;
       checkSchema(index?.schema_version, `${id}/index.json`);
       const compared = (found.compared ?? []).filter((one) => one.a === id || one.b === id);
-      return { ...index, id, compared, title: entry.title ?? id, version: String(index.version ?? entry.created ?? '') };
+      const whole = { ...index, id, compared, title: entry.title ?? id, version: String(index.version ?? entry.created ?? '') };
+      return { ...whole, names: await names(whole) };
     });
+
+  /** What people call its components; a run can be read without them. @param {RunIndex} index */
+  async function names(index) {
+    const options = { published: {}, drafts: createDrafts(base + index.id) };
+    if (!index.n_names) return createNames(options);
+    try {
+      return createNames({ ...options, published: await fetchJson(address(index, 'names.json'), 'network') });
+    } catch (error) {
+      return createNames({ ...options, problem: /** @type {Error} */ (error).message });
+    }
+  }
 
   /** The version keeps a browser from mixing files of a site that was built again. @param {RunIndex} index @param {string} path */
   function address(index, path) {

@@ -10,6 +10,7 @@
 import { AsyncDuckDB, VoidLogger } from '@duckdb/duckdb-wasm';
 import wasmAddress from '@duckdb/duckdb-wasm/dist/duckdb-eh.wasm?url';
 import workerAddress from '@duckdb/duckdb-wasm/dist/duckdb-browser-eh.worker.js?url';
+import { startWorker } from './engine-worker.js';
 import { SiteError } from './errors.js';
 import { fetchParquet } from './files.js';
 import { isTrap, surviving } from './restart.js';
@@ -20,6 +21,8 @@ const BUDGET_BYTES = 96e6;
 
 /** @typedef {import('@duckdb/duckdb-wasm').AsyncDuckDBConnection} Connection */
 
+/** No query changes what the engine may do, nor makes it look for extensions. */
+const SETTINGS = ['SET autoinstall_known_extensions = false', 'SET autoload_known_extensions = false', 'SET lock_configuration = true'];
 const PATIENCE_MS = [3000, 7000, 10000, 20000, 20000, 30000];
 
 /**
@@ -38,7 +41,7 @@ async function watch(address, signal) {
 }
 
 async function startEngine() {
-  const worker = new Worker(new URL(workerAddress, document.baseURI));
+  const { worker, begun } = startWorker(new URL(workerAddress, document.baseURI).href);
   const wasm = new URL(wasmAddress, document.baseURI).href;
   const db = new AsyncDuckDB(new VoidLogger(), worker);
   const over = new AbortController();
@@ -49,7 +52,9 @@ async function startEngine() {
   const started = (async () => {
     await db.instantiate(wasm);
     await db.open({ query: { castBigIntToDouble: true, castDecimalToDouble: true } });
-    return { db, worker, connection: await db.connect() };
+    const connection = await db.connect();
+    for (const setting of SETTINGS) await connection.query(setting);
+    return { db, worker, connection };
   })();
   try {
     const ready = await Promise.race([started, failed, watch(wasm, over.signal)]);
@@ -59,6 +64,7 @@ async function startEngine() {
     throw error;
   } finally {
     over.abort();
+    begun();
   }
 }
 

@@ -30,11 +30,11 @@ export function effectLabel({ layer, component, index }) {
 }
 
 /**
- * @param {{ sql: HTMLAnchorElement, effects: Effect[], nLayers: number, nHeads: number, name: string, width: number, onChoose: (effect: Effect) => void }} props
- *   `name` is what the effects are on
+ * @param {{ sql: HTMLAnchorElement, effects: Effect[], words: (effect: Effect) => (Node | string)[], nLayers: number, nHeads: number, name: string, width: number,
+ *   onChoose: (effect: Effect) => void }} props `words` name a component, `name` is what the effects are on
  * @returns {HTMLElement}
  */
-export function effectsFigure({ sql, effects, nLayers, nHeads, name, width, onChoose }) {
+export function effectsFigure({ sql, effects, words, nLayers, nHeads, name, width, onChoose }) {
   const columns = nHeads + 2;
   const cell = Math.min(WIDEST, (width - LEFT - 4) / columns);
   const tall = Math.min(26, Math.max(9, cell));
@@ -87,7 +87,7 @@ export function effectsFigure({ sql, effects, nLayers, nHeads, name, width, onCh
       cursor.setAttribute('x', String(LEFT + columnOf(effect) * cell - 0.5));
       cursor.setAttribute('y', String(TOP + rowOf(effect) * tall - 0.5));
       cursor.setAttribute('width', String(spanOf(effect) * cell));
-      readout.replaceChildren(`${effectLabel(effect)}: `, h('b', {}, exact(effect.value)), ' logits');
+      readout.replaceChildren(...words(effect), ': ', h('b', {}, exact(effect.value)), ' logits');
     },
     choose: onChoose,
   });

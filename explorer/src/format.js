@@ -43,6 +43,9 @@ export function showText(text) {
   return showControls(text);
 }
 
+/** Half a surrogate pair, which has no UTF-8, as U+FFFD. @param {string} text */
+export const wellFormed = (text) => text.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, '\ufffd');
+
 /**
  * At most `length` characters, cut between code points, with an ellipsis where something is missing.
  * @param {string} text
@@ -53,6 +56,9 @@ export function clip(text, length) {
   const points = [...text.slice(0, 2 * length)];
   return points.length <= length && text.length <= 2 * length ? text : `${points.slice(0, length - 1).join('')}…`;
 }
+
+/** Running text of several lines in one, at most `length` characters of it. @param {string} text @param {number} length */
+export const oneLine = (text, length) => clip(showText(text.replace(/\s+/g, ' ')), length);
 
 /**
  * A share or probability (0..1) with two significant figures; below 0.0001 as a power of ten.

@@ -105,7 +105,7 @@ export function createGraph({ onSelect, onOpen, onZoom, onPart }) {
 
   /** What keeps its size on the screen. */
   function resize() {
-    if (!layout) return;
+    if (!layout || !props) return;
     const { k } = camera.transform();
     sized = k;
     const scale = scaleOf(layout, k);
@@ -117,7 +117,7 @@ export function createGraph({ onSelect, onOpen, onZoom, onPart }) {
     }
     sizedFor = look;
     marks.resize(k);
-    chips.update(layout, opened, k);
+    chips.update(layout, opened, props.index, k);
   }
 
   /** Everything that stands in the graph's own units goes where the camera looks. */

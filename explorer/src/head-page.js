@@ -7,6 +7,7 @@ import { exact, fraction, integer } from './format.js';
 import { createHeadWeights } from './head-weights.js';
 import { estimateOf, exactWords, intervalMark } from './interval.js';
 import { createMemo } from './memo.js';
+import { createNameEditor } from './name-editor.js';
 import { choiceField, createStatsPage, halfOf } from './page-parts.js';
 import { answered } from './panel-parts.js';
 import { promotedLists } from './promoted.js';
@@ -70,6 +71,7 @@ export function createHeadPage({ data, navigate }) {
   const writes = createDataTable({ id: 'writes', name: 'token-pairs-written', first: 10 });
   const weights = createHeadWeights();
   const memo = createMemo();
+  const editor = createNameEditor();
 
   /** @param {import('./component-parts.js').PageProps} page */
   function render(page) {
@@ -77,9 +79,10 @@ export function createHeadPage({ data, navigate }) {
     const props = { ...page, data, of: { component: 'head', layer, expert: -1, index: head } };
     memo.turn();
     const inModel = layer < page.index.n_layers && head < page.index.n_heads;
-    const place = neighbours(page.state.run, props.of, { layers: page.index.n_layers, inside: page.index.n_heads });
+    const place = neighbours(props, page.index.n_heads);
     if (!inModel) return [h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, `This model has no head ${page.state.name}: its layers are L0 to L${page.index.n_layers - 1}, its heads H0 to H${page.index.n_heads - 1}.`)];
     return [
+      editor.update(page, page.state.name),
       place,
       ...standing(props),
       ...strongestRole(props),

@@ -1,6 +1,7 @@
 /** Search by keyword: neurons, and directions of heads, by the tokens that they promote or suppress by their weights alone. */
 
-import { componentAddress, componentName } from './component-names.js';
+import { componentLink } from './component-link.js';
+import { componentName } from './component-names.js';
 import { createDataTable } from './data-table.js';
 import { h } from './dom.js';
 import { exact, integer, plural } from './format.js';
@@ -52,7 +53,7 @@ function columnsOf(props, data, rows, component) {
   const { state } = props;
   const use = useOf(props, data, component, rows);
   return [
-    { name: component, text: true, value: (row) => componentName(partOf(row, component)), show: (row) => h('a', { class: 'found', href: componentAddress(state.run, partOf(row, component)) ?? '', 'data-testid': `keyword-${component}` }, h('b', {}, componentName(partOf(row, component)))) },
+    { name: component, text: true, value: (row) => componentName(partOf(row, component)), show: (row) => componentLink(props.index, partOf(row, component), { class: 'found', 'data-testid': `keyword-${component}` }) },
     ...(component === 'head' ? [{ name: 'direction', label: 'direction', title: 'of its OV circuit; 1 is the strongest', value: (/** @type {Row} */ row) => row.direction }] : []),
     { name: 'sign', label: '', text: true, title: component === 'neuron' ? 'where its activation is positive; the reverse where it is negative' : 'when it reads the tokens of the same sign', value: (row) => (row.sign > 0 ? 'promotes' : 'suppresses') },
     tokensColumn('tokens', 'tokens that match'),

@@ -5,6 +5,7 @@ import { createDataTable } from './data-table.js';
 import { h } from './dom.js';
 import { exact, fraction, integer, plural, quantity } from './format.js';
 import { createMemo } from './memo.js';
+import { createNameEditor } from './name-editor.js';
 import { createStatsPage, halfOf } from './page-parts.js';
 import { answered, factList } from './panel-parts.js';
 import { isBlockLevel } from './places.js';
@@ -77,6 +78,7 @@ function tokensPart(props) {
 export function createNeuronPage({ data, navigate }) {
   const fires = createDataTable({ id: 'fires', name: 'tokens-where-it-fires', first: 10 });
   const memo = createMemo();
+  const editor = createNameEditor();
 
   /** @param {import('./component-parts.js').PageProps} page */
   function render(page) {
@@ -87,7 +89,8 @@ export function createNeuronPage({ data, navigate }) {
     if (layer < page.index.n_layers && neuron >= least) return [h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, least ? `This model has no ${page.state.name}: the neurons there are N0 to N${integer(least - 1)}.` : `This model has no ${page.state.name}: its layer L${layer} ${isBlockLevel(page.index, layer) ? 'is one part, whose neurons cannot be told apart' : expert < 0 ? 'is a mixture of experts' : neuronsIn(page.index, layer, -1) ? 'is no mixture of experts' : 'has no such expert'}.`)];
     if (layer >= page.index.n_layers) return [h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, `This model has no layer ${layer}: its layers are L0 to L${integer(page.index.n_layers - 1)}.`)];
     return [
-      neighbours(page.state.run, props.of, { layers: page.index.n_layers, inside: null }),
+      editor.update(page, page.state.name),
+      neighbours(props, null),
       ...standing(props),
       ...activationPart(props),
       h('div', { class: 'halves' }, h('section', {}, ...groupsPart({ ...props, width: halfOf(props.width) })), h('section', {}, h('h2', {}, 'Where it fires'), pairsPart(props, fires, 'fires', 'Tokens at which it is stored'))),

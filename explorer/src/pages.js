@@ -14,6 +14,7 @@ const LOADERS = {
   clusters: async (options) => (await import('./clusters-page.js')).createClustersPage(options),
   cluster: async (options) => (await import('./cluster-page.js')).createClusterPage(options),
   search: async (options) => (await import('./search.js')).createSearch(options),
+  names: async (options) => (await import('./names-page.js')).createNamesPage(options),
   map: async (options) => (await import('./prompt-map.js')).createPromptMap(options),
   data: async (options) => (await import('./dataset.js')).createDataset(options),
   trust: async (options) => (await import('./trust.js')).createTrust(options),
@@ -21,10 +22,10 @@ const LOADERS = {
   compare: async (options) => (await import('./runs.js')).createRuns(options),
 };
 
-/** In the header: the view that a name leads to, and the views under which it is marked. @type {[string, Exclude<PageView, 'compare' | 'head' | 'neuron' | 'cluster'>, PageView[]][]} */
+/** In the header: the view that a name leads to, and the views under which it is marked. @type {[string, Exclude<PageView, 'compare' | 'head' | 'neuron' | 'clusters' | 'cluster' | 'names'>, PageView[]][]} */
 export const NAVIGATION = [
   ['Corpus', 'corpus', ['corpus', 'contrast']],
-  ['Components', 'search', ['search', 'head', 'neuron', 'clusters', 'cluster']],
+  ['Components', 'search', ['search', 'head', 'neuron', 'clusters', 'cluster', 'names']],
   ['Map', 'map', ['map']],
   ['Data', 'data', ['data']],
   ['SQL', 'sql', ['sql']],

@@ -17,7 +17,7 @@ import { nodeKey } from './routes.js';
 /**
  * @typedef {{ changes: Change[], tokens: string[], others: string[], nodes: { here: Set<string>, there: Set<string> },
  *   nLayers: number, parallel: boolean, selection: string | null, names: [string, string], floor: number,
- *   room: { width: number, height: number }, zoom: number }} PairGraphProps
+ *   index: import('./data.js').RunIndex, room: { width: number, height: number }, zoom: number }} PairGraphProps
  *   `others` are the tokens of the other prompt, `names` what the two are called; at `zoom` 1 the whole is in the room
  */
 
@@ -69,7 +69,7 @@ export function createPairGraph({ onSelect }) {
   const lines = new Map();
 
   /** @param {PairGraphProps} now @param {Layout} made */
-  function drawEdges({ changes, tokens, selection, names, floor }, made) {
+  function drawEdges({ changes, tokens, selection, names, floor, index }, made) {
     const thin = Math.min(1, Math.max(0.5, made.dx / 60));
     const drawn = changes.slice(0, DRAWN).reverse(); // the largest on top
     const chosen = drawn.findIndex((change) => change.key === selection);
@@ -81,7 +81,7 @@ export function createPairGraph({ onSelect }) {
       if (change.kind !== 'mlp') return [path];
       const { x, y } = mlpAt(made, change.layer, change.dst);
       const side = Math.min(10, Math.max(4, made.dx * 0.2));
-      return [path, s('rect', { class: `change-square ${lookOf(change)}${mark}`, x: x - side / 2, y: y - side / 2, width: side, height: side }, s('title', {}, changeWords(change, { names, tokens, floor })))];
+      return [path, s('rect', { class: `change-square ${lookOf(change)}${mark}`, x: x - side / 2, y: y - side / 2, width: side, height: side }, s('title', {}, changeWords(change, { names, tokens, floor, index })))];
     });
   }
 

@@ -107,6 +107,7 @@ export function createPairStage({ onSelect, onGo }) {
       selection,
       names,
       floor: here.index.floor,
+      index: here.index,
       room,
       zoom,
     });

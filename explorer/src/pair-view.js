@@ -5,11 +5,13 @@ import { fill, h, refill } from './dom.js';
 import { SiteError } from './errors.js';
 import { clip, exact, fraction, integer, showText, showToken } from './format.js';
 import { createGraph, hiderOf } from './graph.js';
+import { nameWords } from './name-label.js';
 import { alignable, changesBetween, differingTokens, stepChange } from './pair.js';
 import { createPairStage } from './pair-stage.js';
 import { changeWords, routeWords, shareCells } from './pair-words.js';
 import { figureSql } from './prompt-sql.js';
 import { sortable, tableTools } from './table.js';
+import { headName } from './tabs.js';
 
 /** @typedef {import('./pair.js').Change} Change */
 /** @typedef {import('./graph.js').GraphProps & { target: import('./data.js').Target | undefined }} Side */
@@ -75,7 +77,7 @@ function changeTable(changes, words, { selection, sorting }, onSelect) {
       h('tbody', {}, ...changes.slice(0, LISTED).map((change) => h(
         'tr',
         { class: change.key === selection ? 'chosen' : null },
-        h('td', { 'data-value': `${edgeName(change)}, ${edgeEnds(change, tokens)}` }, h('button', { type: 'button', class: 'link', 'data-go': change.key, 'aria-pressed': change.key === selection ? 'true' : 'false', title: changeWords(change, words), onclick: () => onSelect(change.key) }, edgeName(change)), h('small', {}, ` ${edgeEnds(change, tokens)}`, change.only ? ` · ${routeWords(change, names)}` : '')),
+        h('td', { 'data-value': `${edgeName(change)}, ${edgeEnds(change, tokens)}` }, h('button', { type: 'button', class: 'link', 'data-go': change.key, 'aria-pressed': change.key === selection ? 'true' : 'false', title: changeWords(change, words), onclick: () => onSelect(change.key) }, ...nameWords(words.index, edgeName(change))), h('small', {}, ` ${edgeEnds(change, tokens)}`, change.only ? ` · ${routeWords(change, names)}` : '')),
         ...shareCells(change, floor),
       ))),
     ),
@@ -92,10 +94,10 @@ function detail(change, words, { selection, sorting }) {
     'table',
     { 'data-testid': 'pair-heads' },
     head,
-    h('tbody', {}, ...change.heads.map((one) => h('tr', {}, h('th', { scope: 'row' }, `L${change.layer}H${one.head}`), ...shareCells(one, floor)))),
+    h('tbody', {}, ...change.heads.map((one) => h('tr', {}, h('th', { scope: 'row' }, ...nameWords(words.index, headName(change.layer, one.head))), ...shareCells(one, floor)))),
   );
   const whole = h('table', { 'data-testid': 'pair-edge-shares' }, h('thead', {}, h('tr', {}, h('td', {}), ...[...names, 'difference'].map((word) => h('th', { scope: 'col', class: 'num' }, word)))), h('tbody', {}, h('tr', {}, h('th', { scope: 'row' }, change.kind === 'attn' ? 'all heads' : 'share'), ...shareCells(change, floor))));
-  return h('section', { 'data-testid': 'pair-detail' }, h('h2', {}, `${edgeName(change)}, ${edgeEnds(change, tokens)}`), h('p', { class: 'quiet', role: 'status' }, routeWords(change, names)), whole, change.heads.length ? sortable(table, { id: 'pair-heads', sorting }) : null);
+  return h('section', { 'data-testid': 'pair-detail' }, h('h2', {}, ...nameWords(words.index, edgeName(change)), `, ${edgeEnds(change, tokens)}`), h('p', { class: 'quiet', role: 'status' }, routeWords(change, names)), whole, change.heads.length ? sortable(table, { id: 'pair-heads', sorting }) : null);
 }
 
 /**
@@ -152,7 +154,7 @@ export function createPairView({ onSelect, onClose, onGo }) {
     changes = all.filter((change) => !hidden(/** @type {any} */ (change)));
     if (!left.contains(stage.el)) fill(left, stage.el);
     stage.update({ here, there, all, changes, names, selection, tau, shares });
-    const words = { names, tokens: here.data.prompt.tokens, floor: here.index.floor };
+    const words = { names, tokens: here.data.prompt.tokens, floor: here.index.floor, index: here.index };
     const table = changeTable(changes, words, props, onSelect);
     refill(right, () => [
       detail(changes.find((change) => change.key === selection), words, props),

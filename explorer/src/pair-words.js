@@ -3,10 +3,12 @@
 import { edgeEnds, edgeName } from './describe.js';
 import { h } from './dom.js';
 import { exact, fraction, threshold } from './format.js';
+import { nameText, nameWords } from './name-label.js';
+import { headName } from './tabs.js';
 
 /** @typedef {import('./pair.js').Change} Change */
 /** @typedef {import('./pair.js').Share} Share */
-/** @typedef {{ names: [string, string], tokens: string[], floor: number }} Words `names` are what the two prompts are called */
+/** @typedef {{ names: [string, string], tokens: string[], floor: number, index: import('./name-label.js').Labelled }} Words `names` are what the two prompts are called */
 
 /** A difference with its sign. @param {number} value */
 export const signed = (value) => (Math.abs(value) < 5e-5 ? '0' : `${value > 0 ? '+' : '−'}${fraction(Math.abs(value))}`);
@@ -27,9 +29,9 @@ export const differenceText = ({ difference, exact: known }) => (known ? signed(
 export const routeWords = ({ only }, names) => (only === null ? 'on both routes' : `on the ${only === 'here' ? names[0] : names[1]} route only`);
 
 /** @param {Change} change @param {Words} words */
-export function changeWords(change, { names, tokens, floor }) {
+export function changeWords(change, { names, tokens, floor, index }) {
   const [here, there] = [change.here, change.there].map((share) => (typeof share === 'number' ? exact(share) : shareText(share, floor)));
-  return `${edgeName(change)}, ${edgeEnds(change, tokens)}: ${names[0]} ${here}, ${names[1]} ${there}, difference ${differenceText(change)}; ${routeWords(change, names)}`;
+  return `${nameText(index, edgeName(change))}, ${edgeEnds(change, tokens)}: ${names[0]} ${here}, ${names[1]} ${there}, difference ${differenceText(change)}; ${routeWords(change, names)}`;
 }
 
 /** Cells of both shares and their difference. @param {{ here: Share, there: Share, difference: number, exact: boolean }} of @param {number} floor */
@@ -40,18 +42,18 @@ export function shareCells(of, floor) {
 }
 
 /** What hovering an edge shows. @param {Change} change @param {Words} words */
-export function changePreview(change, { names, tokens, floor }) {
+export function changePreview(change, { names, tokens, floor, index }) {
   const row = (/** @type {string} */ name, /** @type {string} */ value, /** @type {string} */ look = '') => [h('dt', {}, name), h('dd', { class: look }, value)];
   const full = (/** @type {Share} */ share) => (typeof share === 'number' ? exact(share) : shareText(share, floor));
   return [
-    h('p', { class: 'name' }, edgeName(change), ' ', h('b', {}, edgeEnds(change, tokens))),
+    h('p', { class: 'name' }, ...nameWords(index, edgeName(change)), ' ', h('b', {}, edgeEnds(change, tokens))),
     h(
       'dl',
       {},
       row(names[0], full(change.here), 'here'),
       row(names[1], full(change.there), 'there'),
       row('difference', change.exact ? exact(change.difference) : differenceText(change)),
-      change.heads.slice(0, 3).flatMap((head) => row(`L${change.layer}H${head.head}`, `${shareText(head.here, floor)} / ${shareText(head.there, floor)}`)),
+      change.heads.slice(0, 3).flatMap((head) => row(nameText(index, headName(change.layer, head.head)), `${shareText(head.here, floor)} / ${shareText(head.there, floor)}`)),
     ),
     h('p', { class: 'quiet' }, routeWords(change, names)),
   ];

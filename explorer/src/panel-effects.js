@@ -3,6 +3,7 @@
 import { h } from './dom.js';
 import { effectsFigure, effectLabel, effectsOf } from './effects-figure.js';
 import { exact, quantity } from './format.js';
+import { nameWords } from './name-label.js';
 import { answered, at, factList, heading, signed, tokenMark } from './panel-parts.js';
 import { removalsPart } from './panel-removals.js';
 import { figureSql } from './prompt-sql.js';
@@ -49,7 +50,7 @@ function largestList(props, effects) {
         'button',
         { type: 'button', class: 'line', 'data-go': `effect ${effectLabel(effect)}`, 'data-testid': 'effect-row', title: `${exact(effect.value)} logits`, onclick: () => goTo(props, effect) },
         h('span', { class: `swatch ${effect.value < 0 ? 'minus' : 'plus'}`, 'aria-hidden': 'true' }),
-        h('span', { class: 'words' }, effectLabel(effect)),
+        h('span', { class: 'words' }, ...nameWords(props.index, effectLabel(effect))),
         h('span', { class: 'bar', 'aria-hidden': 'true' }, inner),
         h('span', { class: 'num' }, signed(effect.value)),
       ),
@@ -93,7 +94,7 @@ function show(props, rows) {
   const bias = props.ask(`logit bias ${target?.answer_id} ${target?.foil_id}`, () => props.source.details.logitBias(index, target?.answer_id ?? -1, target?.foil_id ?? null));
   return [
     target?.foil_id === null ? null : chooser(props, of),
-    props.memo(`effects ${route.target} ${of}`, () => effectsFigure({ sql: figureSql(props, 'effects', { target: route.target }), effects, nLayers: index.n_layers, nHeads: index.n_heads, name, width: props.width, onChoose: (effect) => goTo(props, effect) })),
+    props.memo(`effects ${route.target} ${of}`, () => effectsFigure({ sql: figureSql(props, 'effects', { target: route.target }), effects, words: (effect) => nameWords(index, effectLabel(effect)), nLayers: index.n_layers, nHeads: index.n_heads, name, width: props.width, onChoose: (effect) => goTo(props, effect) })),
     ...answered(bias, 'The constant of this logit', (found) => sumFacts(props, total, of, found), 1),
     heading('Largest', `direct effects on the ${name === 'answer' ? 'answer' : name}`),
     largestList(props, effects),

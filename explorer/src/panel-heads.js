@@ -6,6 +6,7 @@ import { edgeName, nodeName, shareName } from './describe.js';
 import { h } from './dom.js';
 import { exact, fraction, threshold } from './format.js';
 import { mapFigure } from './map-figure.js';
+import { nameWords, noteOf } from './name-label.js';
 import { answered, at, bar, factList, heading, namedTokens, signed, writesTable } from './panel-parts.js';
 import { figureSql } from './prompt-sql.js';
 import { parseNode } from './routes.js';
@@ -35,7 +36,7 @@ function headTable(props, rows, columns, chosen, id) {
     return h(
       'tr',
       { class: `pickable${row.under ? ' under' : ''}${on ? ' on' : ''}`, 'data-testid': 'head-row', onclick: choose },
-      h('th', { scope: 'row', 'data-value': name }, h('button', { type: 'button', class: 'pick', 'aria-pressed': on ? 'true' : 'false', 'data-go': `head ${name}` }, name)),
+      h('th', { scope: 'row', 'data-value': name }, h('button', { type: 'button', class: 'pick', 'aria-pressed': on ? 'true' : 'false', 'data-go': `head ${name}` }, ...nameWords(props.index, name))),
       h('td', { class: 'bar-cell' }, bar(row.first, 'attn')),
       ...row.cells.map(({ value, show, title }, i) => h('td', { class: typeof show === 'string' ? `num${i ? ' quiet' : ''}` : 'token-cell', title, 'data-value': value ?? '' }, ...(typeof show === 'string' ? [show] : show))),
     );
@@ -137,7 +138,8 @@ function headDetail(props, of, pos) {
   const here = headsInto(props, of.layer, pos).find((row) => row.head === of.head);
   const head = h('section', { class: 'chosen', 'aria-label': `Head ${name}`, 'data-testid': 'head-detail' });
   head.append(
-    h('h2', {}, name, ' ', h('span', { class: 'at' }, 'writing at '), ...at(data.prompt.tokens, pos)),
+    h('h2', {}, ...nameWords(index, name), ' ', h('span', { class: 'at' }, 'writing at '), ...at(data.prompt.tokens, pos)),
+    ...noteOf(index, name),
     corpusLink(props, { component: 'head', layer: of.layer, expert: -1, index: of.head }),
     factList([['share at this token', here ? fraction(here.first) : `under ${threshold(index.floor)}, or not stored`, here ? `sum of its stored edges into this token: ${exact(here.first)}` : '']]),
     ...mapSection(props, of, pos),
@@ -164,7 +166,7 @@ function headDetail(props, of, pos) {
 
 /** What the edge is, above its heads. @param {PanelProps} props @param {import('./routes.js').Part} part */
 export function edgeHeader(props, part) {
-  const { data, route } = props;
+  const { data, route, index } = props;
   const edge = route.edges.get(part.key);
   const tokens = data.prompt.tokens;
   const ends = part.src === part.dst ? ['at ', ...at(tokens, part.dst)] : [...at(tokens, part.src), ' → ', ...at(tokens, part.dst)];
@@ -173,7 +175,8 @@ export function edgeHeader(props, part) {
     return h('button', { type: 'button', class: 'link', 'data-go': key, onclick: () => props.onSelect(key) }, nodeName(node), ' ', ...at(tokens, node.pos));
   };
   return [
-    h('h2', {}, edgeName(part)),
+    h('h2', {}, ...nameWords(index, edgeName(part))),
+    ...noteOf(index, edgeName(part)),
     h('p', { class: 'ends-line' }, ...ends),
     h('p', { class: 'quiet' }, 'from ', go(part.from), ' into ', go(part.to), edge ? '' : ' · not on this route'),
     factList([
@@ -228,7 +231,7 @@ function renderNode(props) {
   if (focus.layer < 0) return [h('h2', {}, 'Heads'), h('p', {}, 'The embedding comes before the first block: no head writes into it.')];
   const rows = headsInto(props, focus.layer, focus.pos);
   const { chosen, note } = chosenOf(props, rows, focus.layer);
-  const title = h('h2', {}, `L${focus.layer} attention `, h('span', { class: 'at' }, 'at '), ...at(data.prompt.tokens, focus.pos));
+  const title = h('h2', {}, ...nameWords(index, `L${focus.layer} attention`), ' ', h('span', { class: 'at' }, 'at '), ...at(data.prompt.tokens, focus.pos));
   if (!rows.length) return [title, h('p', { class: 'quiet' }, 'No head is stored here: the node after attention is on no stored route.'), ...note, ...(chosen ? [headDetail(props, chosen, focus.pos)] : [])];
   const { stored, floor } = mapsOf(index);
   const smaller = `Sums of stored edges, each above the floor ${threshold(index.floor)}${stored && floor < index.floor ? `; a row of the maps below holds smaller ones too, down to ${threshold(floor)}` : ''}.`;

@@ -4,6 +4,7 @@ import { corpusLink } from './corpus-link.js';
 import { inContext } from './details.js';
 import { h } from './dom.js';
 import { exact, fraction, quantity } from './format.js';
+import { nameWords, noteOf } from './name-label.js';
 import { edgeHeader } from './panel-heads.js';
 import { BLOCK_LEVEL, isBlockLevel } from './places.js';
 import { answered, at, bar, factList, heading, namedTokens, writesTable } from './panel-parts.js';
@@ -28,7 +29,7 @@ function neuronTable(props, rows, chosen, placed) {
     return h(
       'tr',
       { class: `pickable${on ? ' on' : ''}`, 'data-testid': 'neuron-row', onclick: choose },
-      h('th', { scope: 'row', 'data-value': name }, h('button', { type: 'button', class: 'pick', 'aria-pressed': on ? 'true' : 'false', 'data-go': `neuron ${name} ${row.pos}` }, name)),
+      h('th', { scope: 'row', 'data-value': name }, h('button', { type: 'button', class: 'pick', 'aria-pressed': on ? 'true' : 'false', 'data-go': `neuron ${name} ${row.pos}` }, ...nameWords(props.index, name))),
       placed ? h('td', { class: 'token-cell', 'data-value': row.pos }, ...at(tokens, row.pos)) : null,
       h('td', { class: 'bar-cell' }, bar(row.share, 'mlp')),
       h('td', { class: 'num', title: exact(row.share), 'data-value': row.share }, fraction(row.share)),
@@ -75,13 +76,14 @@ function askNeuron({ ask, source, index, data }, { layer, expert, neuron }) {
 
 /** @param {PanelProps} props @param {PlacedNeuron} of */
 function neuronDetail(props, of) {
-  const { data } = props;
+  const { data, index } = props;
   const name = neuronName(of);
   const { scores, places } = askNeuron(props, of);
   const turned = of.write_scale < 0;
   const el = h('section', { class: 'chosen', 'aria-label': `Neuron ${name}`, 'data-testid': 'neuron-detail' });
   el.append(
-    h('h2', {}, name, ' ', h('span', { class: 'at' }, 'at '), ...at(data.prompt.tokens, of.pos)),
+    h('h2', {}, ...nameWords(index, name), ' ', h('span', { class: 'at' }, 'at '), ...at(data.prompt.tokens, of.pos)),
+    ...noteOf(index, name),
     corpusLink(props, { component: 'neuron', layer: of.layer, expert: of.expert, index: of.neuron }),
     factList([
       ['share', fraction(of.share), exact(of.share)],
@@ -139,7 +141,7 @@ function renderBlock(props) {
     return rows;
   });
   return [
-    ...(part && kindOf(props.selection) === 'mlp' ? edgeHeader(props, part) : [h('h2', {}, `L${layer} MLP `, h('span', { class: 'at' }, 'at '), ...at(data.prompt.tokens, pos))]),
+    ...(part && kindOf(props.selection) === 'mlp' ? edgeHeader(props, part) : [h('h2', {}, ...nameWords(index, `L${layer} MLP`), ' ', h('span', { class: 'at' }, 'at '), ...at(data.prompt.tokens, pos))]),
     heading('The MLP writes', 'logits it adds, before bias'),
     ...answered(writes, `What L${layer} MLP writes`, (found) =>
       found.up.length || found.down.length ? [writesTable(found, namedTokens(props))] : [h('p', { class: 'quiet' }, 'Not stored: this MLP lies on no stored route.')],
@@ -168,7 +170,7 @@ function mlpList(props, rows) {
           'button',
           { type: 'button', class: 'line', 'data-go': mlpKey(row.layer, pos), title: `share at the last target ${exact(row.target_share)}; mean over positions ${exact(row.mean_share)}`, onclick: () => props.onSelect(mlpKey(row.layer, pos)) },
           h('span', { class: 'swatch mlp b7', 'aria-hidden': 'true' }),
-          h('span', { class: 'words' }, `L${row.layer} MLP`),
+          h('span', { class: 'words' }, ...nameWords(props.index, `L${row.layer} MLP`)),
           bar(row.mean_share, 'mlp'),
           h('span', { class: 'num' }, fraction(row.mean_share)),
         ),

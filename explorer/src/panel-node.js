@@ -4,6 +4,7 @@ import { answerChart } from './answer-chart.js';
 import { answerFrom, edgeName, nodeMeaning, nodeName } from './describe.js';
 import { h } from './dom.js';
 import { exact, fraction, integer, quantity, threshold } from './format.js';
+import { nameText, nameWords } from './name-label.js';
 import { answered, at, bar, edgeList, factList, heading, namedTokens, tokenMark, writesTable } from './panel-parts.js';
 import { figureSql } from './prompt-sql.js';
 import { nodeKey } from './routes.js';
@@ -88,7 +89,7 @@ function writersSection(props) {
     const of = { layer: focus.layer, component, index: 0, pos: focus.pos };
     const answer = props.ask(`writes ${JSON.stringify(of)}`, () => source.details.writes(index, data.prompt.prompt_id, of));
     const name = `L${focus.layer} ${component === 'attn' ? 'attention' : 'MLP'}`;
-    return [heading(`Written by ${name}`, 'logits it adds, before bias'), ...answered(answer, `What ${name} writes`, (writes) => [writesTable(writes, namedTokens(props))])];
+    return [heading(`Written by ${nameText(index, name)}`, 'logits it adds, before bias'), ...answered(answer, `What ${name} writes`, (writes) => [writesTable(writes, namedTokens(props))])];
   });
 }
 
@@ -116,7 +117,7 @@ function renderNode(props) {
   const tokens = data.prompt.tokens;
   const edges = [...route.edges.values()];
   const words = (/** @type {string} */ way, /** @type {'src' | 'dst'} */ end) => (/** @type {import('./routes.js').RouteEdge} */ edge) =>
-    edge.kind === 'attn' ? [edgeName(edge), way, ...at(tokens, edge[end])] : [edgeName(edge)];
+    edge.kind === 'attn' ? [...nameWords(index, edgeName(edge)), way, ...at(tokens, edge[end])] : nameWords(index, edgeName(edge));
   return [
     h('h2', {}, nodeName(focus), ' ', h('span', { class: 'at' }, 'at '), ...at(tokens, focus.pos)),
     h('p', { class: 'quiet' }, nodeMeaning(focus, index.parallel), route.nodes.has(key) ? '' : ' · not on this route'),

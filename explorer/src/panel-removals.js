@@ -2,6 +2,7 @@
 
 import { h } from './dom.js';
 import { exact, fraction, quantity } from './format.js';
+import { nameWords } from './name-label.js';
 import { answered, heading, signed } from './panel-parts.js';
 import { figureSql } from './prompt-sql.js';
 import { effectAgainstShare, REMOVAL_WORDS, removalField } from './removal-words.js';
@@ -28,7 +29,7 @@ function lostMost(props, rows) {
     h(
       'tr',
       { 'data-testid': 'removal-row' },
-      h('th', { scope: 'row' }, h('button', { type: 'button', class: 'pick', 'data-go': `removed ${nameOf(row)}`, onclick: () => goTo(props, row) }, nameOf(row))),
+      h('th', { scope: 'row' }, h('button', { type: 'button', class: 'pick', 'data-go': `removed ${nameOf(row)}`, onclick: () => goTo(props, row) }, ...nameWords(props.index, nameOf(row)))),
       h('td', { class: 'num', 'data-value': row.effect_answer, title: exact(row.effect_answer) }, signed(row.effect_answer)),
       h('td', { class: 'num', title: `${exact(row.effect_logprob)} nats` }, signed(row.effect_logprob)),
       h('td', { class: 'num', title: `Kullback-Leibler divergence ${exact(row.divergence)} nats` }, `#${row.answer_rank}`),

@@ -7,6 +7,7 @@ import { nodeName } from './describe.js';
 import { h } from './dom.js';
 import { exact, fraction } from './format.js';
 import { rowsOf } from './layout.js';
+import { nameWords } from './name-label.js';
 import { headsInto } from './panel-heads.js';
 import { answered, at, tokenMark } from './panel-parts.js';
 import { BLOCK_LEVEL, isBlockLevel } from './places.js';
@@ -39,12 +40,12 @@ function tokenChip(props, row) {
   );
 }
 
-/** A head or neuron between two nodes. @param {string} name @param {number} share @param {{ token: string | null, token_id: number | null, special: boolean } | undefined} top @param {string} kind @param {() => void} go */
-function part(name, share, top, kind, go) {
+/** A head or neuron between two nodes. @param {PanelProps} props @param {string} name @param {number} share @param {{ token: string | null, token_id: number | null, special: boolean } | undefined} top @param {string} kind @param {() => void} go */
+function part({ index }, name, share, top, kind, go) {
   return h(
     'button',
     { type: 'button', class: `trace-part ${kind}`, 'data-go': `trace ${name}`, title: `share ${exact(share)}${top ? '; the token it promotes most' : ''}`, onclick: go },
-    h('b', {}, name),
+    h('b', {}, ...nameWords(index, name)),
     h('span', { class: 'num' }, fraction(share)),
     top && top.token_id !== null ? tokenMark(top.token ?? `#${top.token_id}`, top.special) : null,
   );
@@ -59,7 +60,7 @@ function headParts(props, trace, layer) {
     .map(({ head, first }) => {
       const name = headName(layer, head);
       const top = trace.writes.find((row) => row.component === 'head' && row.layer === layer && row.index === head);
-      return part(name, first, top, 'attn', () => props.onGo({ sel, tab: 'heads', head: name }));
+      return part(props, name, first, top, 'attn', () => props.onGo({ sel, tab: 'heads', head: name }));
     });
 }
 
@@ -68,7 +69,7 @@ function neuronParts(props, trace, layer) {
   const pos = columnOf(props);
   return (trace.neurons ?? [])
     .filter((row) => row.layer === layer)
-    .map((row) => part(neuronName(row), row.share, row, 'mlp', () => props.onGo({ sel: `${layer}.mlp.${pos}`, tab: null, neuron: neuronName(row) })));
+    .map((row) => part(props, neuronName(row), row.share, row, 'mlp', () => props.onGo({ sel: `${layer}.mlp.${pos}`, tab: null, neuron: neuronName(row) })));
 }
 
 /** @param {PanelProps} props @param {Trace} trace @param {number} layer */

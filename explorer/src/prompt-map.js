@@ -54,7 +54,7 @@ export function createPromptMap({ data, navigate }) {
   function tools({ state }, points, svg) {
     const columns = ['prompt_id', 'x', 'y', 'cluster', 'placed', 'group', 'text'];
     const table = () => ({ columns, rows: points.map((point) => columns.map((name) => /** @type {any} */ (point)[name])) });
-    return figureTools({ name: 'map-of-prompts', svg: () => svg, table, sql: sqlLink(state.run, asked(pointsSql, { most: MOST_POINTS }, NAMES), 'the map of prompts') });
+    return figureTools({ name: 'map-of-prompts', svg: () => svg, table, sql: sqlLink(state.run, asked(pointsSql, { most: MOST_POINTS }, { ...NAMES, text: 'left(text, 240)' }), 'the map of prompts') });
   }
 
   /** @param {Point[]} points @param {Props} of */
@@ -89,8 +89,8 @@ export function createPromptMap({ data, navigate }) {
       heading,
       ...answered(answer, 'The comparison', (rows) => {
         const sql = () => sqlLink(state.run, asked(compareSql, values, NAMES), 'the comparison');
-        differences.update({ rows, columns: compareColumns(state.run), sorting, sql: sql() });
-        return [...groupWords(state.run, group, rows), h('div', { class: 'beside-table' }, compareFigure({ rows, width: Math.min(width, width > NARROW ? width * 0.48 : width), sql: sql() }), differences.el)];
+        differences.update({ rows, columns: compareColumns(index), sorting, sql: sql() });
+        return [...groupWords(state.run, group, rows), h('div', { class: 'beside-table' }, compareFigure({ index, rows, width: Math.min(width, width > NARROW ? width * 0.48 : width), sql: sql() }), differences.el)];
       }, 8),
     ];
   }

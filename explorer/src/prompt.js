@@ -62,7 +62,7 @@ export function createPrompt({ data, navigate }) {
   let latest = 0;
 
   /** What stays when another prompt is opened. @param {PromptState} of */
-  const keptFrom = ({ tau, mode, faint, hide }) => ({ tau, mode, faint, hide });
+  const keptFrom = ({ tau, mode, faint, hide, embed }) => ({ tau, mode, faint, hide, embed });
 
   /** @param {number} id @param {number} from */
   function arrive(id, from) {
@@ -223,7 +223,7 @@ export function createPrompt({ data, navigate }) {
     const details = () => panel.update({ ...props, target: asked, source: data, state: /** @type {PromptState} */ (state), onSelect: select, onGo: go });
     settle(JSON.stringify([index.id, found.prompt.prompt_id, view, rest, notes, around, props.tops === null]), () => {
       about();
-      details();
+      if (state?.embed !== 'graph') details();
       jump.update(panel.el, selection === null ? '' : `Details of ${placeName(selection)}`);
     });
   }

@@ -1,13 +1,15 @@
 /** The rows of a query as a table: sorts by its headers, shows a part at a time, links prompts, heads and neurons to their pages. */
 
-import { componentAddress } from './component-names.js';
+import { componentAddress, componentName } from './component-names.js';
 import { h } from './dom.js';
 import { clip, exact, integer, showText } from './format.js';
+import { nameText } from './name-label.js';
 import { format, promptState } from './state.js';
 import { ordered } from './table.js';
 
 /** @typedef {import('./figure.js').Cell} Cell */
 /** @typedef {import('./figure.js').Numbers} Numbers */
+/** @typedef {import('./data.js').RunIndex} RunIndex */
 
 const AT_ONCE = 100;
 const LONGEST = 160;
@@ -20,27 +22,29 @@ export function plainNumber(value) {
   return text.replace(/-/g, '−');
 }
 
-/** Where a cell leads. @param {string} run @param {Numbers} numbers @param {Cell[]} row @param {string} name of the column */
-function addressOf(run, { columns }, row, name) {
+/** Where a cell leads, and what is there. @param {RunIndex} index @param {Numbers} numbers @param {Cell[]} row @param {string} name of the column */
+function linkOf(index, { columns }, row, name) {
   const value = (/** @type {string} */ column) => row[columns.indexOf(column)];
   const number = value(name);
   if (typeof number !== 'number' || !Number.isInteger(number) || number < 0) return null;
-  if (name === 'prompt_id') return format(promptState(run, number));
+  if (name === 'prompt_id') return { href: format(promptState(index.id, number)), title: `prompt ${number}` };
   const layer = value('layer');
   if (typeof layer !== 'number' || layer < 0) return null;
   const component = name === 'index' ? String(value('component')) : name;
   const expert = Number(value('expert') ?? -1);
-  return componentAddress(run, { component, layer, expert, index: number });
+  const of = { component, layer, expert, index: number };
+  const href = componentAddress(index.id, of);
+  return href && { href, title: nameText(index, componentName(of)) };
 }
 
-/** @param {string} run @param {Numbers} numbers @param {Cell[]} row */
-function rowOf(run, numbers, row) {
+/** @param {RunIndex} index @param {Numbers} numbers @param {Cell[]} row */
+function rowOf(index, numbers, row) {
   const cells = row.map((value, at) => {
     if (value === null || value === undefined) return h('td', { class: 'quiet' }, '–');
-    const href = addressOf(run, numbers, row, numbers.columns[at]);
+    const link = linkOf(index, numbers, row, numbers.columns[at]);
     if (typeof value === 'number') {
       const words = plainNumber(value);
-      return h('td', { class: 'num', title: exact(value) }, href ? h('a', { href }, words) : words);
+      return h('td', { class: 'num', title: exact(value) }, link ? h('a', link, words) : words);
     }
     const text = showText(String(value));
     return h('td', { title: text.length > LONGEST ? clip(text, 1000) : null }, h('bdi', {}, clip(text, LONGEST)));
@@ -48,8 +52,8 @@ function rowOf(run, numbers, row) {
   return h('tr', { 'data-testid': 'sql-row' }, ...cells);
 }
 
-/** @param {{ run: string, numbers: Numbers, label: string }} props `label` names the table to screen readers */
-export function resultTable({ run, numbers, label }) {
+/** @param {{ index: RunIndex, numbers: Numbers, label: string }} props `label` names the table to screen readers */
+export function resultTable({ index, numbers, label }) {
   const { columns } = numbers;
   const body = h('tbody', {});
   const more = h('button', { type: 'button', class: 'button', hidden: true, onclick: () => grow() });
@@ -59,7 +63,7 @@ export function resultTable({ run, numbers, label }) {
 
   function grow() {
     const from = body.rows.length;
-    body.append(...rows.slice(from, from + AT_ONCE).map((row) => rowOf(run, numbers, row)));
+    body.append(...rows.slice(from, from + AT_ONCE).map((row) => rowOf(index, numbers, row)));
     const left = rows.length - body.rows.length;
     more.hidden = left <= 0;
     more.textContent = `Show ${integer(Math.min(AT_ONCE, left))} more of ${integer(left)}`;

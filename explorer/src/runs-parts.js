@@ -1,13 +1,14 @@
 /** Tables and figures of two runs compared. */
 
 import { xyChart } from './chart.js';
-import { componentAddress, componentName } from './component-names.js';
+import { componentColumn } from './component-link.js';
 import { corpusFigure } from './corpus-figure.js';
 import { h } from './dom.js';
 import { figureTools } from './figure.js';
 import { clip, exact, fraction, integer, quantity, showText } from './format.js';
 import { estimateOf, exactWords, intervalMark, intervalWords, written } from './interval.js';
 import { MEASURES } from './measures.js';
+import { rowWords } from './name-label.js';
 import { halfOf } from './page-parts.js';
 import { signed } from './panel-parts.js';
 import { signedShare } from './signed.js';
@@ -16,27 +17,19 @@ import { spanOf } from './ticks.js';
 
 /** @typedef {import('./rows.js').Row} Row */
 /** @typedef {import('./compared.js').Compared} Compared */
+/** @typedef {import('./data.js').RunIndex} RunIndex */
 /** @typedef {import('./state.js').CompareState} CompareState */
 
 /** How a difference of a measure is written. @param {string} measure */
 const shower = (measure) => (MEASURES[measure].signed ? signed : signedShare);
 
-/** @param {CompareState} state @param {Compared} pair @param {Row[]} rows @returns {import('./data-table.js').Column[]} */
-export function componentColumns({ measure }, pair, rows) {
+/** @param {RunIndex} index of the first run @param {CompareState} state @param {Compared} pair @param {Row[]} rows @returns {import('./data-table.js').Column[]} */
+export function componentColumns(index, { measure }, pair, rows) {
   const show = shower(measure);
   const span = spanOf(rows.flatMap((row) => [row.difference, row.difference_low, row.difference_high]));
   const mean = (/** @type {'a' | 'b'} */ side) => ({ name: `mean_${side}`, label: showText(pair[side]), class: 'secondary', title: `mean in ${pair[side]}`, value: (/** @type {Row} */ row) => row[`mean_${side}`], show: (/** @type {Row} */ row) => written(measure, row[`mean_${side}`]), hint: (/** @type {Row} */ row) => exact(row[`mean_${side}`]) });
   return [
-    {
-      name: 'component',
-      text: true,
-      value: (row) => componentName(/** @type {any} */ (row)),
-      show: (row) => {
-        const href = componentAddress(pair.a, /** @type {any} */ (row));
-        const name = componentName(/** @type {any} */ (row));
-        return href ? h('a', { href }, name) : name;
-      },
-    },
+    componentColumn(index),
     { name: 'difference', value: (row) => row.difference, show: (row) => show(row.difference), hint: (row) => exactWords(estimateOf(row, 'difference')) },
     { name: 'difference_low', label: '95% interval', class: 'interval-cell', value: (row) => row.difference_low, show: (row) => intervalMark(estimateOf(row, 'difference'), span, { kind: 'signed' }), hint: (row) => exactWords(estimateOf(row, 'difference')), also: { difference_high: (row) => row.difference_high } },
     { name: 'q', title: 'Benjamini-Hochberg', value: (row) => row.q, show: (row) => fraction(row.q), hint: (row) => exact(row.q) },
@@ -48,7 +41,7 @@ export function componentColumns({ measure }, pair, rows) {
 }
 
 /**
- * @param {{ rows: Row[], index: import('./data.js').RunIndex, state: CompareState, pair: Compared, width: number, title: string,
+ * @param {{ rows: Row[], index: RunIndex, state: CompareState, pair: Compared, width: number, title: string,
  *   sql: HTMLAnchorElement, onChoose: (row: Row) => void }} props
  */
 export function differenceFigure({ rows, index, state, pair, width, title, sql, onChoose }) {
@@ -64,7 +57,7 @@ export function differenceFigure({ rows, index, state, pair, width, title, sql, 
     title,
     sql,
     onChoose,
-    words: (row) => [h('b', {}, componentName(/** @type {any} */ (row))), ` ${written(measure, row.mean_a)} in ${showText(pair.a)}, ${written(measure, row.mean_b)} in ${showText(pair.b)}: `, h('b', { title: exactWords(estimateOf(row, 'difference')) }, show(row.difference)), ` (95%: ${intervalWords(estimateOf(row, 'difference'), show)}), q ${fraction(row.q)}, over ${integer(row.n)} prompts`],
+    words: (row) => [h('b', {}, ...rowWords(index, row)), ` ${written(measure, row.mean_a)} in ${showText(pair.a)}, ${written(measure, row.mean_b)} in ${showText(pair.b)}: `, h('b', { title: exactWords(estimateOf(row, 'difference')) }, show(row.difference)), ` (95%: ${intervalWords(estimateOf(row, 'difference'), show)}), q ${fraction(row.q)}, over ${integer(row.n)} prompts`],
     rest: ['Point at a cell, or walk with the arrow keys, for both means and the difference; Enter or a click opens a head.'],
   });
 }

@@ -97,7 +97,7 @@ export function createRuns({ data, navigate }) {
         choiceField({ label: 'of', value: state.list, options: [['parts', 'heads and MLPs'], ['neuron', 'neurons']], onChange: (next) => go({ list: /** @type {any} */ (next), order: '', find: '' }), testid: 'list' }),
       ),
       ...answered(answer, 'The comparison of components', (rows) => {
-        table.update({ rows, columns: componentColumns(state, pair, rows), sorting, find: state.find, sql: sql(), empty: 'Nothing is stored for this choice.' });
+        table.update({ rows, columns: componentColumns(index, state, pair, rows), sorting, find: state.find, sql: sql(), empty: 'Nothing is stored for this choice.' });
         const figure = neurons || !rows.length ? null : differenceFigure({ rows, index, state, pair, width, title, sql: sql(), onChoose: open });
         return [h('div', { class: figure ? 'halves' : null }, figure ? h('section', {}, figure) : null, h('section', {}, table.el))];
       }, 10),

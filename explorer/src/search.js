@@ -3,8 +3,9 @@
 import { componentLink } from './component-link.js';
 import { componentAddress, componentName, componentState, typedComponent } from './component-names.js';
 import { h } from './dom.js';
-import { clip, exact, fraction, integer, plural, showText } from './format.js';
+import { clip, exact, fraction, integer, oneLine, plural, showText } from './format.js';
 import { createKeywordPart } from './keyword-part.js';
+import { nameWords } from './name-label.js';
 import { createStatsPage } from './page-parts.js';
 import { answered, tokenMark } from './panel-parts.js';
 import { asked, sqlLink } from './sql-link.js';
@@ -19,10 +20,10 @@ import { hasAtlas } from './vocab-data.js';
 const PROMPTS = 12;
 const FIRST = 20;
 
-/** @param {string} run @param {import('./component-names.js').Component} of @param {(Node | string)[]} words @param {string} title */
-function componentLine(run, of, words, title) {
-  const href = componentAddress(run, of) ?? format(pageState('corpus', run, { list: of.component === 'mlp' ? 'mlp' : 'attn' }));
-  return h('li', {}, h('a', { class: 'found', href, title, 'data-testid': `found-${of.component}` }, h('b', {}, componentName(of)), ...words));
+/** @param {Props['index']} index @param {import('./component-names.js').Component} of @param {(Node | string)[]} words @param {string} title */
+function componentLine(index, of, words, title) {
+  const href = componentAddress(index.id, of) ?? format(pageState('corpus', index.id, { list: of.component === 'mlp' ? 'mlp' : 'attn' }));
+  return h('li', {}, h('a', { class: 'found', href, title, 'data-testid': `found-${of.component}` }, h('b', {}, ...nameWords(index, componentName(of))), ...words));
 }
 
 /** The component whose name was typed, if the model has it. @param {Props} props */
@@ -31,7 +32,20 @@ function namedPart({ index, state }) {
   if (!of) return [];
   const there = of.layer < index.n_layers && (of.component !== 'head' || of.index < index.n_heads);
   if (!there) return [h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, `This model has no ${componentName(of)}: its layers are L0 to L${index.n_layers - 1}, each with ${plural(index.n_heads, 'head')}.`)];
-  return [h('ul', { class: 'found-list' }, componentLine(state.run, of, [' ', h('span', { class: 'quiet' }, of.component === 'head' || of.component === 'neuron' ? 'its page over all prompts' : 'in the ranking')], ''))];
+  return [h('ul', { class: 'found-list' }, componentLine(index, of, [' ', h('span', { class: 'quiet' }, of.component === 'head' || of.component === 'neuron' ? 'its page over all prompts' : 'in the ranking')], ''))];
+}
+
+/** What people called by these words, and the way to all names. @param {Props} props */
+function calledPart({ index, state: { q, run } }) {
+  const found = index.names.find(q);
+  const names = (/** @type {string} */ words) => h('p', {}, h('a', { href: format(pageState('names', run, { q })), 'data-testid': 'all-names' }, words));
+  if (!found.length) return q ? [] : [names('Give names to heads, neurons and MLPs')];
+  const line = (/** @type {import('./names.js').Entry} */ { name, label, note }) => {
+    const of = typedComponent(name);
+    const href = (of && componentAddress(run, of)) ?? format(pageState('names', run, { of: name }));
+    return h('li', {}, h('a', { class: 'found', href, 'data-testid': 'found-name' }, h('b', {}, name), ' ', h('bdi', { class: 'called' }, showText(label)), note ? h('small', {}, ' ', oneLine(note, 100)) : null));
+  };
+  return [h('section', { 'aria-label': 'Names' }, h('h2', {}, q ? 'Named with these words' : 'Named'), h('ul', { class: 'found-list' }, ...found.slice(0, FIRST).map(line)), names(found.length > FIRST ? `all ${plural(found.length, 'name')}` : 'all names'))];
 }
 
 /** @param {Props} props @param {import('./data.js').Data} data */
@@ -77,7 +91,7 @@ function headsPart({ index, state, ask }, data) {
     ...answered(answer, 'The heads by token', (rows) => {
       const of = (/** @type {Row} */ row) => ({ component: row.component, layer: row.layer, expert: -1, index: row.index });
       const lines = bestPerComponent(rows, of).slice(0, FIRST).map(({ row, more }) =>
-        componentLine(run, of(row), [...tokenWords(row, more), h('span', { class: 'num quiet' }, ` ${fraction(row.n / row.n_all)}`)], `among its stored tokens at ${integer(row.n)} of ${plural(row.n_all, 'position')}, in ${plural(row.n_prompts, 'prompt')}; ${exact(row.score)} logits there on average`));
+        componentLine(index, of(row), [...tokenWords(row, more), h('span', { class: 'num quiet' }, ` ${fraction(row.n / row.n_all)}`)], `among its stored tokens at ${integer(row.n)} of ${plural(row.n_all, 'position')}, in ${plural(row.n_prompts, 'prompt')}; ${exact(row.score)} logits there on average`));
       return [lines.length ? h('ul', { class: 'found-list' }, ...lines) : h('p', { class: 'empty' }, 'None is known for such a token: listed are the 20 tokens of each sign that a component promotes most often.'), sqlLink(run, asked(componentsSql, { q }, { promoted: 'stats.promoted' }), 'heads by token')];
     }, 6),
   );
@@ -91,7 +105,7 @@ function topPart({ index, state, ask }, data, component) {
     {},
     h('h2', {}, component === 'head' ? 'Heads that carry most' : 'Neurons that carry most'),
     ...answered(answer, 'The largest', (rows) => [
-      h('p', { class: 'pills' }, ...rows.map((row) => componentLink(state.run, row, { class: 'pill', title: `mean share ${exact(row.mean_share)}` }))),
+      h('p', { class: 'pills' }, ...rows.map((row) => componentLink(index, row, { class: 'pill', title: `mean share ${exact(row.mean_share)}` }))),
       h('p', {}, h('a', { href: format(pageState('corpus', state.run, { list: component })) }, 'the whole ranking')),
     ], 3),
   );
@@ -135,8 +149,8 @@ export function createSearch({ data, navigate }) {
     now = props;
     if (document.activeElement !== field) field.value = props.state.q;
     const { q } = props.state;
-    if (!q) return [field, h('p', { class: 'quiet' }, 'A head as L1H2, L1.H2, 1.2 or 1:2; a neuron as L3N44; a token for what promotes it; any words for the prompts that have them.'), topPart(props, data, 'head'), topPart(props, data, 'neuron'), clustersLink(props)];
-    return [field, ...namedPart(props), keywordPart(props), h('div', { class: 'columns' }, promptsPart(props, data), headsPart(props, data))];
+    if (!q) return [field, h('p', { class: 'quiet' }, 'A head as L1H2, L1.H2, 1.2 or 1:2; a neuron as L3N44; a token for what promotes it; any words for the prompts that have them.'), topPart(props, data, 'head'), topPart(props, data, 'neuron'), ...calledPart(props), clustersLink(props)];
+    return [field, ...namedPart(props), ...calledPart(props), keywordPart(props), h('div', { class: 'columns' }, promptsPart(props, data), headsPart(props, data))];
   }
 
   const view = createStatsPage({ data, navigate, heading: () => 'Components', lead: 'Heads and neurons by name or by the tokens they promote, and prompts by their text.', render });

@@ -12,6 +12,8 @@ import { tablesIn, wordsOf } from './sql-words.js';
 
 /** @typedef {import('@codemirror/autocomplete').Completion} Completion */
 
+/** The editor writes its styles into the page; the page's policy (vite.config.js) lets styles of this mark, and no script. */
+const STYLE_NONCE = 'flowatlas-editor';
 const NEEDS_QUOTES = ['group', 'index']; // words of SQL among the columns
 
 /** @param {import('./sql-plan.js').ColumnNote} column @returns {Completion} */
@@ -80,6 +82,7 @@ export function createEditor({ value, onRun }) {
         language.language.data.of({ autocomplete: ownColumns }),
         syntaxHighlighting(colours),
         EditorView.lineWrapping,
+        EditorView.cspNonce.of(STYLE_NONCE),
         EditorView.contentAttributes.of({ 'aria-label': 'SQL', 'data-testid': 'sql-editor', spellcheck: 'false' }),
       ],
     }),

@@ -10,7 +10,7 @@
  * @typedef {{ view: 'prompt', run: string, id: number, t: number | null, tau: number | null,
  *   mode: import('./routes.js').Mode, sel: string | null, faint: boolean, tab: import('./tabs.js').TabName | null,
  *   head: string | null, neuron: string | null, of: import('./tabs.js').Outcome, raw: boolean,
- *   hide: string, open: string, zoom: string | null, pair: number | null, removal: Removal, order: string }} PromptState `hide`, `open` and `order`
+ *   hide: string, open: string, zoom: string | null, pair: number | null, removal: Removal, order: string, embed?: Embed | null }} PromptState `hide`, `open` and `order`
  *   are lists with commas, `zoom` is as in `camera.js`, `order` as in `table.js`
  * @typedef {{ view: 'corpus', run: string, measure: string, group: string | null, tau: number | null,
  *   list: import('./measures.js').Part, find: string, removal: Removal, share: Share, side: Side, order: string }} CorpusState null
@@ -27,17 +27,20 @@
  *   x: string | null, y: string | null, with: string | null }} SqlState null: what suits the result; `with` is the run that `compared` compares it with
  * @typedef {{ view: 'map', run: string, clusters: string, lasso: string, zoom: string | null, template: number | null, least: number,
  *   order: string }} MapState `clusters` and `lasso` (as in `lasso.js`) are lists with commas
+ * @typedef {{ view: 'names', run: string, q: string, of: string | null, order: string }} NamesState `of` is the component that is being named
  * @typedef {{ view: 'trust', run: string, group: string | null, measure: typeof AUDITED[number], order: string }} TrustState `group` and `measure` of the audit
  * @typedef {{ view: 'data', run: string, group: string | null, order: string }} DataState
  * @typedef {{ view: 'compare', run: string, other: string, measure: string, group: string | null, list: 'parts' | 'neuron', find: string,
  *   order: string }} CompareState
- * @typedef {CorpusState | ContrastState | ComponentState | SearchState | ClustersState | ClusterState | SqlState | MapState | TrustState | DataState | CompareState} PageState
- * @typedef {PromptsState | PromptState | PageState} RunState
+ * @typedef {CorpusState | ContrastState | ComponentState | SearchState | ClustersState | ClusterState | SqlState | MapState | NamesState | TrustState | DataState | CompareState} PageState
+ * @typedef {(PromptsState | PromptState | PageState) & { embed?: Embed | null }} RunState
+ * @typedef {'page' | 'graph' | 'panel'} Embed in a frame of another page: the view alone, or of a prompt only its graph or its panel
  * @typedef {RunState['view']} RunView
  * @typedef {CatalogueState | RunState} State
  */
 
 import { KINDS } from './chart-choice.js';
+import { wellFormed } from './format.js';
 import { SIGNS } from './keywords.js';
 import { readLasso } from './lasso.js';
 import { AUDITED, COMPARED, CONTRASTS, LEAST, MEASURES, PARTS, PICKS, REMOVALS, SHARES, SIDES, SOURCES } from './measures.js';
@@ -55,6 +58,7 @@ const TAU = /^\d?(\.\d{1,12})?(e-\d{1,2})?$/;
 const ZOOM = /^-?\d(\.\d{1,3})?,-?\d(\.\d{1,3})?,\d{1,3}(\.\d{1,3})?$/;
 const ORDER = /^[a-z-]{1,24}\.\d{1,2}[ad]$/;
 const INTEGER = /^\d{1,10}$/;
+const WHOLE = /^(L\d{1,4} (MLP|attention)|cluster \d{1,6})$/; // what has a name beside heads and neurons
 
 /** @param {string} text @returns {number | undefined} */
 const toInt = (text) => (INTEGER.test(text) && Number(text) <= MAX_INT ? Number(text) : undefined);
@@ -100,8 +104,8 @@ export function toggled(list, word, order) {
  * @typedef {{ default: any, read: (text: string) => any, write?: (value: any) => string }} Param
  */
 
-/** @param {number} most @returns {(text: string) => string} */
-const upTo = (most) => (text) => text.slice(0, most);
+/** The first characters, none cut in two. @param {number} most @returns {(text: string) => string} */
+const upTo = (most) => (text) => text.slice(0, most).replace(/[\ud800-\udbff]$/, '');
 /** @param {readonly string[]} values the first is the default @returns {Param} */
 const choice = (values) => ({ default: values[0], read: oneOf(values) });
 
@@ -118,7 +122,7 @@ const COMMON = {
 const COMPONENT = { measure: choice(Object.keys(MEASURES)), tau: COMMON.tau, source: choice(SOURCES), pick: choice(PICKS), order: COMMON.order };
 
 /** @type {Record<RunView, Record<string, Param>>} */
-const PARAMS = {
+const OWN = {
   prompts: {
     q: COMMON.words,
     group: COMMON.group,
@@ -170,10 +174,14 @@ const PARAMS = {
     order: COMMON.order,
   },
   data: { group: COMMON.group, order: COMMON.order },
+  names: { q: COMMON.words, of: { default: null, read: (text) => (parseHead(text) || parseNeuron(text) || WHOLE.test(text) ? text : undefined) }, order: COMMON.order },
   trust: { group: COMMON.group, measure: choice(AUDITED), order: COMMON.order },
   sql: { q: { default: '', read: upTo(MAX_SQL) }, as: choice(['table', 'chart']), kind: { default: null, read: oneOf(KINDS) }, x: COMMON.group, y: COMMON.group, with: COMMON.group },
   compare: { measure: choice(COMPARED), group: COMMON.group, list: choice(['parts', 'neuron']), find: COMMON.words, order: COMMON.order },
 };
+
+/** @type {Record<RunView, Record<string, Param>>} */
+const PARAMS = /** @type {any} */ (Object.fromEntries(Object.entries(OWN).map(([view, own]) => [view, { ...own, embed: { default: null, read: oneOf(view === 'prompt' ? ['page', 'graph', 'panel'] : ['page']) } }])));
 
 /** The views of one thing: what follows the view's name in the address, and its key in the state. @type {Partial<Record<RunView, { key: string, read: (text: string) => any }>>} */
 const THINGS = {
@@ -217,7 +225,7 @@ export const pageState = (view, run, rest = {}) => /** @type {any} */ ({ view, r
 /** @param {string} text */
 function decode(text) {
   try {
-    return decodeURIComponent(text.replaceAll('+', ' '));
+    return decodeURIComponent(wellFormed(text).replaceAll('+', ' '));
   } catch {
     return null; // a stray %
   }
@@ -279,11 +287,8 @@ function findView(run, word, rest) {
   return null;
 }
 
-/** Readable where it may be: spaces as +; half a surrogate pair, which has no UTF-8, as U+FFFD. @param {string} text */
-function encode(text) {
-  const whole = text.replace(/[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g, '\ufffd');
-  return encodeURIComponent(whole).replaceAll('%20', '+').replaceAll('%2C', ',');
-}
+/** Readable where it may be: spaces as +. @param {string} text */
+const encode = (text) => encodeURIComponent(wellFormed(text)).replaceAll('%20', '+').replaceAll('%2C', ',');
 
 /**
  * @param {State} state

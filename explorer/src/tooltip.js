@@ -3,7 +3,9 @@
 import { edgeEnds, edgeName, nodeMeaning, nodeName, shareName, tokenAt } from './describe.js';
 import { fill, h } from './dom.js';
 import { exact, fraction, quantity, showToken } from './format.js';
+import { nameText, nameWords } from './name-label.js';
 import { parseNode } from './routes.js';
+import { headName } from './tabs.js';
 
 /** @typedef {import('./graph.js').GraphProps} GraphProps */
 
@@ -32,19 +34,19 @@ function ofNode(key, { data, route, tops, index }) {
 }
 
 /** @param {string} key @param {GraphProps} props */
-function ofEdge(key, { data, route, graph }) {
+function ofEdge(key, { data, route, graph, index }) {
   const edge = route.edges.get(key);
   const part = graph.parts.find((one) => one.key === key);
   if (!part) return [];
   const heads = edge ? (route.mode === 'summed' ? edge.heads : edge.on) : part.heads;
   return [
-    h('p', { class: 'name' }, edgeName(part), ' ', h('b', {}, edgeEnds(part, data.prompt.tokens))),
+    h('p', { class: 'name' }, ...nameWords(index, edgeName(part)), ' ', h('b', {}, edgeEnds(part, data.prompt.tokens))),
     h(
       'dl',
       {},
       row(shareName(part.kind, route.mode), exact(edge ? edge.shown : part.share)),
       edge && edge.shown !== part.share ? row('sum of all heads', exact(part.share)) : [],
-      heads.slice(0, 4).map((head) => row(`L${part.layer}H${head.head}`, exact(head.share))).flat(),
+      heads.slice(0, 4).map((head) => row(nameText(index, headName(part.layer, head.head)), exact(head.share))).flat(),
     ),
     edge ? null : h('p', { class: 'quiet' }, 'not on this route'),
   ];

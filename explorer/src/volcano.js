@@ -24,7 +24,8 @@ export const RATE = 0.05;
  * @typedef {import('./rows.js').Row} Row a row of `contrast.sql`
  * @typedef {{ row: Row, x: number, y: number }} Point
  * @typedef {{ rows: Row[], y: 'p' | 'q', width: number, title: string, unit: string, sides: [string, string], sql: HTMLAnchorElement,
- *   words: (row: Row) => (Node | string)[], onChoose: (row: Row) => void }} VolcanoProps `sides` are the sets with less and more
+ *   words: (row: Row) => (Node | string)[], call: (row: Row) => string, onChoose: (row: Row) => void }} VolcanoProps `sides` are the sets with
+ *   less and more; `call` is what stands beside a mark
  */
 
 /** @param {Row} row */
@@ -38,13 +39,13 @@ function shapeOf(component) {
   return `M${-r},0a${r},${r} 0 1,0 ${2 * r},0a${r},${r} 0 1,0 ${-2 * r},0z`;
 }
 
-/** The names that find room, the most telling first. @param {Point[]} points @param {number} width */
-function labelsOf(points, width) {
+/** The names that find room, the most telling first. @param {Point[]} points @param {number} width @param {(row: Row) => string} call */
+function labelsOf(points, width, call) {
   const telling = points.filter(({ row }) => classOf(row) !== 'even').sort((a, b) => Math.abs(b.row.standardised ?? 0) - Math.abs(a.row.standardised ?? 0));
   /** @type {{ left: number, right: number, y: number }[]} */
   const taken = [];
   return telling.slice(0, 4 * LABELS).flatMap(({ row, x, y }) => {
-    const words = componentName(/** @type {any} */ (row));
+    const words = call(row);
     const long = words.length * GLYPH + 8;
     const flip = x + long + 8 > width;
     const box = { left: flip ? x - long - 6 : x + 6, right: flip ? x - 6 : x + 6 + long, y };
@@ -89,7 +90,7 @@ export function volcano(props) {
     s('text', { class: 'axis-name', x: (LEFT + right) / 2, y: height - 18, 'text-anchor': 'middle' }, `difference (${unit})`),
     s('text', { class: 'axis-name', x: 0, y: 11 }, `−log₁₀ ${by}`),
     ...drawn.map(({ row, x: px, y: py }) => s('path', { class: `point ${classOf(row)}${row.specific ? ' specific' : ''}`, transform: `translate(${px.toFixed(1)},${py.toFixed(1)})`, d: shapeOf(row.component), 'data-name': componentName(/** @type {any} */ (row)), 'data-difference': row.difference, 'data-q': row.q })),
-    ...labelsOf(points, right),
+    ...labelsOf(points, right, props.call),
     cursor,
   );
   const rest = ['Point at a mark, or walk with the arrow keys, for its numbers; Enter or a click opens a head or neuron.'];

@@ -21,6 +21,7 @@ from flowatlas.check_stats import check_stats
 from flowatlas.check_vocab import check_vocab
 from flowatlas.files import hash_file
 from flowatlas.manifest import find_manifest, read_plan, summary
+from flowatlas.names_file import read_names
 from flowatlas.plan import Plan
 from flowatlas.schema import LATER_TABLES, MODEL_TABLES, TABLES
 from flowatlas.schema_audit import MEANS
@@ -46,6 +47,7 @@ def check(run_dir: Path) -> list[str]:
             problems += _rows(connection, run_dir, plan, shard, model)
         problems += _vocabulary(connection, run_dir, sound)
         connection.close()
+    problems += read_names(run_dir, (manifest or {}).get("model", {}))[1]
     problems += _means(run_dir, [marker for marker in markers.values() if marker])
     if len(sound) == len(markers):
         problems += [*check_stats(run_dir), *_audit(run_dir)]

@@ -34,6 +34,17 @@ MIME = {
     ".webmanifest": "application/manifest+json",
     ".woff2": "font/woff2",
 }
+# The page says the same of itself (explorer/vite.config.js), for hosts that send no such header.
+POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'nonce-flowatlas-editor';"
+    " img-src 'self' blob: data:; connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'"
+)
+ALWAYS = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": POLICY,
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 COMPRESSIBLE = {".css", ".html", ".js", ".json", ".map", ".md", ".mjs", ".svg", ".txt", ".wasm", ".webmanifest"}
 COMPRESS_FROM = 1_000
 CACHE_BYTES = 64_000_000
@@ -189,7 +200,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _head(self, code: HTTPStatus, fields: dict[str, str]) -> None:
         self.send_response(code)
-        for name, value in {**fields, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}.items():
+        for name, value in (fields | ALWAYS).items():
             self.send_header(name, value)
         self.end_headers()
 

@@ -23,7 +23,7 @@ from flowatlas.selected import SelectedReader
 from flowatlas.selection import read_selection, refuse_unknown_runs
 from flowatlas.site_check import HASHES
 from flowatlas.site_data import RunReader
-from flowatlas.site_run import SiteRun, write
+from flowatlas.site_run import SiteRun, names_of, write
 from flowatlas.site_stats import write_compared
 from flowatlas.stats import Stats, ensure
 
@@ -66,6 +66,8 @@ def build_site(
     explorer = explorer_dir()
     _recover(out)
     _refuse_foreign(out, readers)
+    for reader in readers:
+        names_of(reader)  # what is wrong with them is said before minutes of work
     new = temporary_path(out)
     with unfinished(out):
         try:

@@ -17,6 +17,7 @@ from flowatlas.audit_store import current
 from flowatlas.bucket_sizes import bucket_size, maps_bucket_size, sample_of
 from flowatlas.files import hash_json, json_text
 from flowatlas.hosts import Part
+from flowatlas.names_file import published_names
 from flowatlas.schema import MODEL_TABLES, SCHEMA_VERSION, TABLES
 from flowatlas.seal import sealed
 from flowatlas.selection import OPTIONAL
@@ -46,6 +47,7 @@ class SiteRun:
         self.audit = current(reader) if reader.has("stats") else None
         self.n, self.n_maps = bucket_size(reader), maps_bucket_size(reader)
         self.parts: dict[str, Part] = {}
+        self.names: dict[str, dict[str, str]] = {}
         self._index: dict[str, Any] = {}
 
     def write_small(self) -> None:
@@ -53,6 +55,9 @@ class SiteRun:
         pages, groups = self._write_pages()
         self._write("rejects", "rejects.parquet", encode(self._rejects()))
         model_tables = self._write_model()
+        self.names = names_of(self.reader)
+        if self.names:
+            self._write("names", "names.json", json_text(self.names))
         self._index = {
             "prompt_pages": pages,
             "groups": dict(groups.most_common(MOST_GROUPS)),
@@ -61,6 +66,7 @@ class SiteRun:
             "stats": self._write_stats(),
             "vocab": self._write_vocab(),
             "audit": self._write_audit(),
+            "n_names": len(self.names),
         }
 
     def foretell(self) -> dict[str, Part]:
@@ -109,7 +115,8 @@ class SiteRun:
         n_layers, n_heads, parallel = _shape(reader)
         maps = reader.maps_config
         of_corpus = [made and made.marker["tables"] for made in (self.stats, self.audit)]
-        made_of = [manifest["shards"], self._index["model_tables"], *of_corpus, self._index["vocab"]]
+        of_model = [self._index["model_tables"], self._index["vocab"]]
+        made_of = [manifest["shards"], *of_model, *of_corpus, self.names]
         index = {
             **self._index,
             "schema_version": SCHEMA_VERSION,
@@ -203,6 +210,11 @@ class SiteRun:
 
     def _count(self, part: str, n_bytes: int) -> None:
         self.parts[part] = self.parts.get(part, Part()) + Part(n_bytes, 1, n_bytes, part in OPTIONAL)
+
+
+def names_of(reader: RunReader) -> dict[str, dict[str, str]]:
+    """What people call the run's components (names.yaml). Raises RunError for a file that is wrong."""
+    return published_names(reader.run_dir, reader.manifest.get("model") or {})
 
 
 def ranges(numbers: list[int]) -> list[list[int]]:

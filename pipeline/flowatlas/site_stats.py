@@ -76,14 +76,14 @@ def write_compared(runs: Mapping[str, RunReader], data: Path) -> list[dict[str, 
     return entries
 
 
-def write_cut(table: pa.Table, folder: Path, name: str, cut: Sequence[str], most: int = FILE_BYTES) -> dict[str, Any]:
-    """Write a sorted table as `folder/<name>.parquet`, or as `<name>-0.parquet`, ... of about `most` bytes each.
+def write_cut(table: pa.Table, folder: Path, name: str, cut: Sequence[str], most: int | None = None) -> dict[str, Any]:
+    """Write a sorted table as `folder/<name>.parquet`, or as `<name>-0.parquet`, ... of about `most` (FILE_BYTES) bytes each.
 
     Cuts lie where the columns `cut` change (anywhere, when there are none), so a file is larger when rows that are alike
     in these are. Returns its entry of an index: rows, bytes, cut and the files, with the keys each holds when several.
     """
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    table = bare(table.combine_chunks())
+    most, table = most or FILE_BYTES, bare(table.combine_chunks())
     whole = encode(table)
     rows = max(1, table.num_rows * most // max(1, len(whole)))
     ranges = [(0, table.num_rows)] if len(whole) <= most else list(_ranges(table, cut, rows))

@@ -20,7 +20,7 @@ from typing import Any
 import duckdb
 from meter import Line, fresh, in_order, kilobytes, milliseconds
 from playwright.sync_api import Browser, Page
-from stage import chromium, flowatlas, long_prompt, serving, wide_model, write_between
+from stage import chromium, flowatlas, long_prompt, serving, until, wide_model, write_between
 
 PAINT_MS, FIRST_BYTES, NEXT_BYTES, CLICK_MS = 1500, 1_000_000, 500_000, 100
 OTHERS = (100, 200, 300, 400, 500, 600)  # prompts in buckets of their own
@@ -33,7 +33,7 @@ def first_paint(browser: Browser, url: str, repeats: int) -> list[Line]:
     for _ in range(repeats):
         with fresh(browser) as (page, traffic):
             page.goto(f"{url}#/demo/p/0")
-            page.wait_for_function("measure.drawnAt !== null")
+            until(page, "measure.drawnAt !== null")
             times.append(page.evaluate("measure.drawnAt"))
             page.wait_for_load_state("networkidle")
             engine, rest = traffic.take()
@@ -50,7 +50,7 @@ def next_prompts(browser: Browser, url: str) -> list[Line]:
     times, sizes = [], []
     with fresh(browser) as (page, traffic):
         page.goto(f"{url}#/demo/p/0")
-        page.wait_for_function("measure.drawnAt !== null")
+        until(page, "measure.drawnAt !== null")
         page.wait_for_load_state("networkidle")
         traffic.take()
         for prompt in OTHERS:
@@ -82,7 +82,7 @@ def clicks(browser: Browser, url: str, run: Path) -> list[Line]:
         for plan in click_plans(url, run):
             page.goto("about:blank")
             page.goto(plan.start)
-            page.wait_for_function("measure.drawnAt !== null")
+            until(page, "measure.drawnAt !== null")
             page.wait_for_load_state("networkidle")
             times = [timed(page, plan, js) for js in plan.actions][1:]
             lines.append(Line(f"Click: {plan.what}", statistics.median(times), milliseconds(times), CLICK_MS, "100 ms"))
@@ -145,7 +145,7 @@ def wide(browser: Browser, url: str) -> list[Line]:
     """64 tokens x 32 layers: frames while the threshold moves, the graph is dragged and zoomed, the pointer moves."""
     with fresh(browser) as (page, _):
         page.goto(f"{url}#/wide/p/0?tau={WIDE_FLOOR}")
-        page.wait_for_function("measure.drawnAt !== null")
+        until(page, "measure.drawnAt !== null")
         painted = page.evaluate("measure.drawnAt")
         page.wait_for_load_state("networkidle")
         most = edges(page)

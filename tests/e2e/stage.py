@@ -6,15 +6,17 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "data" / "models" / "demo"
 DOCUMENT = ROOT / "docs" / "explorer.md"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE_SECONDS = 40.0  # speed is measured elsewhere: a slow machine fails no test
 _FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -59,6 +61,14 @@ def chromium() -> Iterator[Browser]:
         launched = playwright.chromium.launch(executable_path=path, args=list(_FLAGS))
         yield launched
         launched.close()
+
+
+def until(page: Page, script: str, arg: object = None) -> None:
+    """Wait for what no locator says. (`wait_for_function` needs eval in the page, which the page's policy forbids.)"""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not page.evaluate(script, arg):
+        assert time.monotonic() < end, f"waited in vain for {script}"
+        page.wait_for_timeout(20)
 
 
 def wide_model(folder: Path, layers: int = 32, tokens: int = 64) -> Path:

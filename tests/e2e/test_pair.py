@@ -5,7 +5,7 @@ import re
 
 import pytest
 from playwright.sync_api import Page, expect
-from stage import flowatlas, serving
+from stage import flowatlas, serving, until
 from test_explorer import WALK, displayed
 
 LIGHT = pytest.mark.parametrize("scheme", ["light"], indirect=True)
@@ -137,12 +137,13 @@ def test_the_layers_stay_in_view_on_a_phone(page: Page, site):
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto(f"{site.url}#/routes/p/0?pair=1&sel=1.attn.14-2")
     # Late data draws the labels anew, so the page is asked until they stand still.
-    page.wait_for_function(
+    until(
+        page,
         """() => ["emb", "L3"].every((label) => {
           const texts = [...document.querySelectorAll("[data-testid=pair-graph] text")];
           const box = texts.find((el) => el.textContent === label)?.getBoundingClientRect();
           return box && box.left >= 0 && box.right <= 60;
-        })"""
+        })""",
     )
     # The answer to a tap is one tap away.
     page.get_by_test_id("jump").click()

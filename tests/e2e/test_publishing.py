@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
-from stage import flowatlas, serving
+from stage import flowatlas, serving, until
 from test_accessibility import failures
 
 PART = "20 of its 60 prompts (prompt_id % 3 = 1); without components, writes, maps"
@@ -75,9 +75,10 @@ def test_a_list_of_many_pages_is_searched_sorted_and_filtered(site, page: Page):
     def expect_listed(query: str, wanted: list[int]) -> None:
         page.goto(f"{site.url}#/routes/prompts{query}")
         expect(page.get_by_test_id("prompt-count")).to_contain_text(f"{len(wanted)} prompt")
-        page.wait_for_function(
+        until(
+            page,
             "wanted => `${[...document.querySelectorAll('[data-testid=prompt-row]')].map((row) => row.dataset.id)}` === wanted",
-            arg=",".join(map(str, wanted[:50])),
+            ",".join(map(str, wanted[:50])),
         )
 
     expect_listed("", [row[0] for row in prompts])

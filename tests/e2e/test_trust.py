@@ -6,7 +6,7 @@ import re
 import duckdb
 import pytest
 from playwright.sync_api import Page, expect
-from stage import flowatlas, serving
+from stage import flowatlas, serving, until
 
 from flowatlas.guard import TOLERANCE
 
@@ -101,10 +101,11 @@ def test_the_figures_of_the_dataset(page: Page, site):
     page.get_by_test_id("group").select_option(label=group)
     expect(page).to_have_url(re.compile("group="))
     expect(page.get_by_test_id("spread-n_tokens").locator("svg")).to_be_visible()
-    page.wait_for_function(
+    until(
+        page,
         """n => [...document.querySelectorAll('[data-testid=spread-n_tokens] .bin')]
             .reduce((sum, bin) => sum + Number(bin.dataset.n), 0) === n""",
-        arg=answer[1]["n"],
+        answer[1]["n"],
     )
 
 
