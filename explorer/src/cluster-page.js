@@ -2,10 +2,11 @@
 
 import { componentLink } from './component-link.js';
 import { componentName } from './component-names.js';
-import { layersOf } from './clusters-page.js';
+import { clusterName, layersOf } from './clusters-page.js';
 import { createDataTable } from './data-table.js';
 import { h } from './dom.js';
 import { exact, fraction, integer, plural, quantity } from './format.js';
+import { createNameEditor } from './name-editor.js';
 import { createStatsPage } from './page-parts.js';
 import { answered, factList, signed, tokenMark } from './panel-parts.js';
 import { asked, sqlLink } from './sql-link.js';
@@ -34,6 +35,7 @@ const neighbours = (run, cluster) =>
 
 /** @param {import('./pages.js').Options} options */
 export function createClusterPage({ data, navigate }) {
+  const editor = createNameEditor();
   const members = createDataTable({ id: 'members', name: 'neurons-of-the-cluster' });
   const tokens = { 1: createDataTable({ id: 'shared-promoted', name: 'tokens-promoted', first: 12 }), [-1]: createDataTable({ id: 'shared-suppressed', name: 'tokens-suppressed', first: 12 }) };
 
@@ -84,7 +86,7 @@ export function createClusterPage({ data, navigate }) {
       ...answered(answer, 'The cluster', ([found]) => {
         if (!found) return [h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, `This model has no cluster ${state.cluster}: `, h('a', { href: format(pageState('clusters', state.run)) }, 'all there are'))];
         const facts = factList([['neurons', integer(found.n)], ['layers', layersOf(/** @type {any} */ (found))], ['alike', fraction(found.cosine), `mean cosine with the cluster’s mean: ${exact(found.cosine)}`]]);
-        return [facts, ...tokensPart(props, found.n), ...membersPart(props)];
+        return [editor.update(props, clusterName(state.cluster)), facts, ...tokensPart(props, found.n), ...membersPart(props)];
       }, 3),
     ];
   }

@@ -3,6 +3,7 @@
 import { createDataTable } from './data-table.js';
 import { h } from './dom.js';
 import { exact, fraction, integer } from './format.js';
+import { nameWords } from './name-label.js';
 import { createStatsPage } from './page-parts.js';
 import { answered } from './panel-parts.js';
 import { asked, sqlLink } from './sql-link.js';
@@ -16,9 +17,12 @@ import { noAtlas, tokensColumn } from './vocab-parts.js';
 /** @param {{ layer_least: number, layer_most: number }} row */
 export const layersOf = ({ layer_least, layer_most }) => (layer_least === layer_most ? `L${layer_least}` : `L${layer_least} to L${layer_most}`);
 
-/** @param {string} run @returns {import('./data-table.js').Column[]} */
-const columnsOf = (run) => [
-  { name: 'cluster', text: true, value: (row) => row.cluster, show: (row) => h('a', { href: format(pageState('cluster', run, { cluster: row.cluster })), 'data-testid': 'to-cluster' }, `cluster ${row.cluster}`) },
+/** Its name in names.yaml, and on the pages. @param {number} cluster */
+export const clusterName = (cluster) => `cluster ${cluster}`;
+
+/** @param {import('./data.js').RunIndex} index @returns {import('./data-table.js').Column[]} */
+const columnsOf = (index) => [
+  { name: 'cluster', text: true, value: (row) => row.cluster, show: (row) => h('a', { href: format(pageState('cluster', index.id, { cluster: row.cluster })), 'data-testid': 'to-cluster' }, ...nameWords(index, clusterName(row.cluster))) },
   { name: 'n', label: 'neurons', value: (row) => row.n, show: (row) => integer(row.n) },
   { name: 'layer_least', label: 'layers', title: 'lowest and highest of their blocks', value: (row) => row.layer_least, show: (row) => layersOf(/** @type {any} */ (row)), also: { layer_most: (row) => row.layer_most } },
   { name: 'cosine', label: 'alike', title: 'mean cosine of their value vectors with the cluster’s mean: 1 where all are parallel', value: (row) => row.cosine, show: (row) => fraction(row.cosine), hint: (row) => exact(row.cosine) },
@@ -39,7 +43,7 @@ export function createClustersPage({ data, navigate }) {
     if (!hasAtlas(index)) return [noAtlas(index)];
     const answer = ask('clusters', () => data.vocab.rows(index, clustersSql, { clusters: {} }, {}));
     return answered(answer, 'The clusters', (rows) => {
-      table.update({ rows, columns: columnsOf(state.run), sorting, find: state.find, sql: sqlLink(state.run, asked(clustersSql, {}, { clusters: 'vocab.clusters' }), 'the clusters'), empty: 'This model has no neurons that can be told apart.' });
+      table.update({ rows, columns: columnsOf(index), sorting, find: state.find, sql: sqlLink(state.run, asked(clustersSql, {}, { clusters: 'vocab.clusters' }), 'the clusters'), empty: 'This model has no neurons that can be told apart.' });
       return [table.el];
     }, 12);
   }

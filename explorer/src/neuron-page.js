@@ -1,10 +1,12 @@
 /** One neuron over the corpus: what it carries for whom, where it fires, what it promotes, and where to see it at work. */
 
 import { askAbout, examplesPart, groupsPart, neighbours, pairsPart, standing } from './component-parts.js';
+import { clusterName } from './clusters-page.js';
 import { createDataTable } from './data-table.js';
 import { h } from './dom.js';
 import { exact, fraction, integer, plural, quantity } from './format.js';
 import { createMemo } from './memo.js';
+import { nameWords } from './name-label.js';
 import { createNameEditor } from './name-editor.js';
 import { createStatsPage, halfOf } from './page-parts.js';
 import { answered, factList } from './panel-parts.js';
@@ -46,7 +48,7 @@ function clusterLine({ index, ask, of, data, state }) {
   const [found] = answer.value ?? [];
   if (!found) return '';
   return factList([
-    ['cluster', h('a', { href: format(pageState('cluster', state.run, { cluster: found.cluster })), 'data-testid': 'its-cluster' }, `cluster ${found.cluster}`), 'neurons of the model whose value vectors point alike'],
+    ['cluster', h('a', { href: format(pageState('cluster', state.run, { cluster: found.cluster })), 'data-testid': 'its-cluster' }, ...nameWords(index, clusterName(found.cluster))), 'neurons of the model whose value vectors point alike'],
     ['alike', fraction(found.cosine), `cosine with the cluster’s mean: ${exact(found.cosine)}`],
     ['norm', quantity(found.norm), `length of its value vector: ${exact(found.norm)}`],
   ]);
