@@ -126,7 +126,11 @@ export function createSearch({ data, navigate }) {
 
   field.addEventListener('input', () => {
     clearTimeout(typing);
-    typing = window.setTimeout(() => now?.go({ q: field.value.trim(), full: false }, true), 180);
+    const q = field.value.trim();
+    typing = window.setTimeout(() => {
+      typing = 0;
+      now?.go({ q, full: false }, true);
+    }, 180);
   });
   field.addEventListener('keydown', (event) => {
     if (event.key === 'ArrowDown') step(event, 1);
@@ -147,7 +151,7 @@ export function createSearch({ data, navigate }) {
   /** @param {Props} props */
   function render(props) {
     now = props;
-    if (document.activeElement !== field) field.value = props.state.q;
+    if (document.activeElement !== field && !typing) field.value = props.state.q; // what is being typed is not in the address yet
     const { q } = props.state;
     if (!q) return [field, h('p', { class: 'quiet' }, 'A head as L1H2, L1.H2, 1.2 or 1:2; a neuron as L3N44; a token for what promotes it; any words for the prompts that have them.'), topPart(props, data, 'head'), topPart(props, data, 'neuron'), ...calledPart(props), clustersLink(props)];
     return [field, ...namedPart(props), ...calledPart(props), keywordPart(props), h('div', { class: 'columns' }, promptsPart(props, data), headsPart(props, data))];
