@@ -210,6 +210,12 @@ class _Prompt:
                  token_ids=self.ids, tokens=[token(i) for i in self.ids], targets=self.targets, answer_text=" t2",
                  foil_text=" t3" if foil else None, answer_token_ids=[2], foil_token_ids=[3] if foil else None,
                  extra='{"k": 1}' if row.prompt_id % 4 == 0 else None)  # fmt: skip
+        if row.prompt_id % 5 == 0:  # the answer and a second one that is accepted
+            for number, answer in enumerate([4, 2], start=1):
+                self.add("answers", number=number, text=token(answer), token_ids=[answer], prob=0.25 / (3 - number),
+                         rank=4 - number, explained=answer == 2)  # fmt: skip
+        if row.prompt_id % 7 == 3:  # its context is full: continued by nothing
+            self.add("generated", n_given=self.n, text="", ended=False)
         for t in self.targets:
             last = t == self.targets[-1]
             has_foil = last and foil is not None

@@ -173,6 +173,15 @@ def _set_map_of_an_edge(tables: Rows) -> None:
     _one(tables["maps"], **{key: edge[key] for key in keys})["share"] = edge["share"] - 0.01
 
 
+def _continued(n_given: int) -> Callable[[Rows], None]:
+    """The first prompt, of which only the last two positions are targets, as one that a model continued."""
+
+    def change(tables: Rows) -> None:
+        tables["generated"].append({"prompt_id": 0, "n_given": n_given, "text": "", "ended": False})
+
+    return change
+
+
 REJECT = {"source_id": "x", "reason": "r", "detail": "d"}
 BROKEN: dict[str, tuple[Callable[[Rows], None], str]] = {
     "prompt twice": (_copy("prompts"), "prompts/part-00000.parquet: 1 rows are there twice"),
@@ -209,6 +218,10 @@ BROKEN: dict[str, tuple[Callable[[Rows], None], str]] = {
     "map above 1": (_set("maps", "share", 0.999, prompt_id=0, dst=2), "are of a query whose shares sum to more than 1"),
     "attends above 1": (_too_attentive, "are of a head that attends by more than 1 in all"),
     "map and edge": (_set_map_of_an_edge, "disagree with the head's edge"),
+    "likeliest answer": (_set("answers", "explained", False, number=2), "are of a prompt without a likeliest one"),
+    "another answer": (_set("answers", "token_ids", [5], number=2), "are of a prompt without a likeliest one"),
+    "given more": (_continued(n_given=9), "say that more was given than the prompt has"),
+    "token unexplained": (_continued(n_given=1), "or that a token was written at a position that is no target"),
     "targets": (_drop("targets", prompt_id=0), "disagrees with their lists"),
     "n_tokens": (_set("prompts", "n_tokens", 30), "have a number of tokens or targets"),
     "after the end": (_set("neurons", "pos", 12), "neurons/part-00000.parquet: 1 rows have a pos after the prompt's end"),

@@ -15,6 +15,7 @@ from flowatlas.front_page import read_front_page
 from flowatlas.hosts import HOST_NAMES
 from flowatlas.schema_audit import AUDIT_TABLES
 from flowatlas.schema_compared import COMPARED_TABLES
+from flowatlas.schema_interventions import INTERVENTION_TABLES
 from flowatlas.schema_stats import STATS_TABLES
 from flowatlas.schema_vocab import VOCAB_TABLES
 from flowatlas.selection import OPTIONAL, read_selection
@@ -25,8 +26,8 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_tables_of_columns_are_the_schemas():
     assert docs.with_tables(README) == README, "run: python -m flowatlas.docs"
-    made = len(STATS_TABLES) + len(VOCAB_TABLES) + len(COMPARED_TABLES) + len(AUDIT_TABLES)
-    assert README.count("<details>") == 14 + made
+    made = (*STATS_TABLES, *VOCAB_TABLES, *COMPARED_TABLES, *AUDIT_TABLES, *INTERVENTION_TABLES)
+    assert README.count("<details>") == 16 + len(made)
 
 
 def test_the_consoles_tables_are_the_schemas():
@@ -78,7 +79,8 @@ def test_the_keys_it_names_exist():
     prose = README.split("<!-- tables")[0] + README.split("<!-- /tables -->")[1]
     named = set(
         re.findall(
-            r"\b(?:model|dataset|run|routes|lens|writes|neurons|maps|knockouts)\.[a-z_]+(?:\.[a-z_]+)?(?==|`)", prose
+            r"\b(?:model|dataset|run|routes|lens|writes|neurons|generate|maps|knockouts)\.[a-z_]+(?:\.[a-z_]+)?(?==|`)",
+            prose,
         )
     )
     unknown = {key for key in named if key not in known_keys()}
@@ -119,17 +121,19 @@ def test_modules_import_only_downwards(module):
 
 LAYERS = (
     "errors schema schema_stats schema_compared schema_vocab config validation clock files families inference kinds_of_tokens"
-    " signals hosts seal front_page component_names edits schema_audit names_file",
+    " signals hosts seal front_page component_names edits edit_lists schema_audit schema_interventions names_file",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
-    " stream activations interventions shards plan manifest memory workers claims"
+    " stream activations interventions greedy generation shards plan manifest memory workers claims"
     " means",
     "kernels attention_kernel contributions circuits neuron_clusters",
-    "routes components attention lens guard target_routes under_edits",
-    "columns vocabulary block_rows extract writer stored_prompts knockouts",
+    "routes components attention lens guard before_after target_routes under_edits",
+    "columns answers vocabulary block_rows extract writer stored_prompts knockouts",
     "compose overrides neuron_tokens job fitting progress poison task finish run dry dry_stats sbatch local submit activity"
     " status check check_rules check_stats site site_data server cli bench docs stats corpus sums importance contrasts pairs"
     " positions roles by_kind examples part_tokens consensus prompt_map dataset_figures fidelity site_stats atlas compare"
     " run_means run_model removals audit audit_sets audit_trials audit_curves audit_store"
+    " intervention_store intervention_stats site_interventions intervene intervene_prompt intervene_command"
+    " live_request live_model live_jobs live_site live_server live_command"
     " selection selected bucket_sizes site_run site_check publish cli_site notebook"
     " vocab_heads vocab_clusters vocab_files vocab vocab_command site_vocab check_vocab",
 )

@@ -158,3 +158,20 @@ def test_a_very_long_text_with_markup():
     item = prompt(byte_level(), text, max_tokens=100_000)
     assert len(text) > 20_000
     assert item.text == text
+
+
+def test_several_accepted_answers_are_matched_one_by_one():
+    tokenizer = byte_level()
+    item = prompt(tokenizer, "The capital of France is", answer=["Paris", " John", "7"])
+    each = [prompt(tokenizer, "The capital of France is", answer=one) for one in ("Paris", " John", "7")]
+    assert [(one.text, one.token_ids) for one in item.accepted] == [(p.answer_text, p.answer_token_ids) for p in each]
+    assert (item.answer_text, item.answer_token_ids) == (each[0].answer_text, each[0].answer_token_ids)
+    assert each[0].accepted == ()
+
+
+def test_a_token_of_any_accepted_answer_must_be_the_models():
+    tokenizer = byte_level()
+    tight = Encoder(tokenizer, None, 64, "last", vocab_size=1)
+    found = tight.encode(Row(0, "0", "The", answer=["Paris", "7"]))
+    assert isinstance(found, Reject)
+    assert found.reason == "unknown_token"

@@ -128,6 +128,21 @@ def test_the_distribution_of_all_splits_is_what_permutations_count():
     assert found == pytest.approx(inference.permutation_p(rng, a, b, 5000), abs=0.02)
 
 
+def test_a_change_of_a_proportion_covers_the_truth():
+    """Simulated: units of which a tenth is lost and a twentieth gained; where nothing changes the interval has a width."""
+    rng = np.random.default_rng(0)
+    for n in (20, 60, 400):
+        cells = rng.multinomial(n, [0.6, 0.25, 0.1, 0.05], size=4000)
+        found = inference.change_of_proportion("c", cells[:, 3], cells[:, 2], n)
+        covered = np.mean((found["c_low"] <= -0.05) & (found["c_high"] >= -0.05))
+        assert 0.93 < covered < 0.985, n
+        assert np.allclose(found["c"], (cells[:, 3] - cells[:, 2]) / n)
+    none = inference.change_of_proportion("c", np.zeros(1), np.zeros(1), 64)
+    assert none["c"] == 0
+    assert none["c_high"] == -none["c_low"] > 0.02
+    assert np.isnan(inference.change_of_proportion("c", np.ones(1), np.zeros(1), 1)["c_low"]).all()
+
+
 def test_frequencies_have_wilsons_interval():
     hits, n = np.array([0, 1, 7, 30, 30]), np.array([12, 12, 30, 30, 31])
     found = inference.proportion("f", hits, n)

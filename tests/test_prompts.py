@@ -75,6 +75,14 @@ def test_parquet_types(tmp_path):
     assert [rows[0].extra, rows[2].extra] == [{"day": "1970-01-01", "odd": "nan"}, {"day": "1970-01-03", "odd": None}]
 
 
+def test_an_answer_may_be_a_list_of_those_that_are_accepted(tmp_path):
+    given = [["a", 7.0, "a"], ["b"], [], "c", ["", None]]
+    rows = read(write(tmp_path / "a.jsonl", lines([{"text": "x", "answer": one} for one in given])))
+    assert [row.answer for row in rows] == [["a", "7"], "b", None, "c", None]
+    pq.write_table(pa.table({"text": ["x", "y"], "answer": [["a", "b"], ["c"]]}), tmp_path / "a.parquet")
+    assert [row.answer for row in read(tmp_path / "a.parquet")] == [["a", "b"], "c"]
+
+
 def test_renamed_columns(tmp_path):
     path = write(tmp_path / "a.jsonl", lines([{"prompt": "a", "key": "k", "id": "other"}]))
     (row,) = read(path, text="prompt", id="key")
@@ -101,7 +109,8 @@ def test_a_column_that_first_appears_late_is_found(tmp_path):
         (b'{"text": " \\n"}', "no_text"),
         (b'{"text": null}', "no_text"),
         (b'{"text": 7}', "no_text"),
-        (b'{"text": "a", "answer": ["b"]}', "bad_row"),
+        (b'{"text": "a", "answer": [["b"]]}', "bad_row"),
+        (b'{"text": "a", "foil": ["b"]}', "bad_row"),
         (b'{"text": "a", "targets": "last"}', "bad_targets"),
         (b'{"text": "a", "targets": [1.5]}', "bad_targets"),
         (b'{"text": "a", "targets": [true]}', "bad_targets"),

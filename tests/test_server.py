@@ -205,7 +205,7 @@ def test_serve_prints_its_address_once_and_ends_quietly_on_ctrl_c(
     def interrupt(self: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(server_module._Server, "serve_forever", interrupt)
+    monkeypatch.setattr(server_module.SiteServer, "serve_forever", interrupt)
     serve(site, 0)
     printed = capsys.readouterr()
     assert printed.out.count("http://127.0.0.1:") == 1

@@ -40,8 +40,7 @@ def take_away(hf: Any, component: Component, n_heads: int) -> None:
             rows = _rows(_module(hf, _ATTENTION, component.layer))
             rows.view(n_heads, -1, rows.shape[1])[component.index] = 0
         elif component.kind == "mlp":
-            module = _module(hf, _MLP, component.layer)
-            for parameter in module.parameters():
+            for parameter in _mlp_outputs(hf, component.layer):
                 parameter.zero_()
         elif component.expert < 0:
             _rows(_module(hf, _MLP, component.layer))[component.index] = 0
@@ -56,6 +55,14 @@ def _module(hf: Any, pattern: re.Pattern[str], layer: int) -> nn.Module:
         if "vision" not in name and (match := pattern.search(name)) and int(match[1]) == layer
     ]
     return min(found, key=lambda pair: pair[0])[1]
+
+
+def _mlp_outputs(hf: Any, layer: int) -> list[Tensor]:
+    """Weights and bias of an MLP's output, or those of a mixture's experts."""
+    mlp = getattr(hf.model.layers[layer], "mlp", None) if hasattr(getattr(hf, "model", None), "layers") else None
+    if hasattr(mlp, "experts"):
+        return [mlp.experts.down_proj]
+    return list(_module(hf, _MLP, layer).parameters())
 
 
 def _rows(module: nn.Module) -> Tensor:

@@ -6,19 +6,20 @@ import { attr, fill, h } from './dom.js';
 import { createEmbedLine, embedOf, leadBeside, openBeside } from './embed.js';
 import { clip, showText } from './format.js';
 import { createKeySheet, keyOf } from './keys.js';
+import { createLater } from './later.js';
 import { messageFor } from './messages.js';
 import { createPage, NAVIGATION } from './pages.js';
 import { createPrompt } from './prompt.js';
 import { createPrompts } from './prompts.js';
-import { format, pageState, parse, promptsState, promptState } from './state.js';
+import { format, isOfRun, pageState, parse, promptsState, promptState } from './state.js';
 import { createThemeSwitch } from './theme.js';
 
 /** @typedef {import('./state.js').State} State */
 /** @typedef {{ el: HTMLElement, update: (state: any) => Promise<void>, title: () => string,
  *   onKey?: (key: string, event: KeyboardEvent) => boolean, search?: () => void, leave?: () => void }} View */
 
-/** @param {{ data: import('./data.js').Data }} options */
-export function createApp({ data }) {
+/** @param {{ data: import('./data.js').Data, live?: import('./live.js').Live | null }} options `live`: a server runs prompts of the reader's own */
+export function createApp({ data, live = null }) {
   const sheet = createKeySheet();
   const theme = createThemeSwitch();
   const runLink = h('a', { class: 'run-name' });
@@ -27,6 +28,7 @@ export function createApp({ data }) {
   const find = h('input', { type: 'search', class: 'find', placeholder: 'Find a prompt, head, neuron  /', 'aria-label': 'Find a prompt, head or neuron', maxlength: 500, spellcheck: 'false', autocomplete: 'off', hidden: true, 'data-testid': 'find' });
   const seek = h('button', { type: 'button', class: 'icon seek', 'aria-label': 'Find a prompt, head or neuron', title: 'Find a prompt, head or neuron  /', hidden: true, onclick: searchAnywhere }, '⌕'); // where there is no room for the field
   const nav = h('nav', { class: 'run-nav', 'aria-label': 'Run', hidden: true }, runLink, promptsLink, ...pageLinks);
+  const tryLink = h('a', { class: 'nav', href: '#/try', hidden: live === null, 'data-testid': 'try-link' }, 'Try a prompt');
   const strange = h('p', { class: 'banner', role: 'status', 'data-testid': 'banner', hidden: true });
   const stage = h('div', { class: 'view' });
   const header = h(
@@ -35,6 +37,7 @@ export function createApp({ data }) {
     h('a', { class: 'skip', href: '#main', onclick: skip }, 'Skip to the content'),
     h('a', { class: 'brand', href: '#/' }, 'flowatlas'),
     nav,
+    tryLink,
     h('span', { class: 'space' }),
     find,
     seek,
@@ -83,7 +86,8 @@ export function createApp({ data }) {
   function create(name) {
     if (name === 'catalogue') return createCatalogue({ data, onOpen: (run) => void openFirst(run) });
     if (name === 'prompts') return createPrompts({ data, navigate });
-    return name === 'prompt' ? createPrompt({ data, navigate }) : createPage(name, { data, navigate });
+    if (name === 'try') return createLater(async () => (await import('./try-page.js')).createTry({ data, live, navigate }), { searches: false });
+    return name === 'prompt' ? createPrompt({ data, live, navigate }) : createPage(name, { data, navigate });
   }
 
   /** @param {State} next @param {string[]} problems @param {boolean} [back] along the history: the list stands where it was */
@@ -127,10 +131,11 @@ export function createApp({ data }) {
 
   /** @param {State} next */
   function drawHeader(next) {
-    nav.hidden = next.view === 'catalogue';
-    find.hidden = seek.hidden = next.view === 'catalogue' || next.view === 'prompts' || next.view === 'search';
+    attr(tryLink, 'aria-current', next.view === 'try' ? 'page' : null);
+    nav.hidden = !isOfRun(next);
+    find.hidden = seek.hidden = !isOfRun(next) || next.view === 'prompts' || next.view === 'search';
     find.value = '';
-    if (next.view === 'catalogue') return;
+    if (!isOfRun(next)) return;
     const list = format(promptsState(next.run));
     attr(runLink, 'href', list);
     attr(promptsLink, 'href', list);
@@ -154,14 +159,14 @@ export function createApp({ data }) {
     if (state && embedOf(state)) return; // there is no room for it
     if (view?.search) view.search();
     else if (!find.hidden && find.offsetParent) find.focus();
-    else if (state && state.view !== 'catalogue') {
+    else if (state && isOfRun(state)) {
       navigate(pageState('search', state.run));
       view?.search?.();
     }
   }
 
   find.addEventListener('keydown', (event) => {
-    if (event.key === 'Enter' && state && state.view !== 'catalogue') navigate(pageState('search', state.run, { q: find.value.trim() }));
+    if (event.key === 'Enter' && state && isOfRun(state)) navigate(pageState('search', state.run, { q: find.value.trim() }));
     else if (event.key === 'Escape') find.blur();
   });
   el.addEventListener('click', (event) => state && embedOf(state) && leadBeside(event), { capture: true });

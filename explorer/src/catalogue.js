@@ -74,11 +74,12 @@ export function createCatalogue({ data, onOpen }) {
     name = found.title ? showText(found.title) : 'Runs';
     fill(title, name);
     fill(front, frontSection(found.front));
-    if (!found.runs.length) {
+    const runs = found.runs.filter(({ live }) => !live);
+    if (!runs.length) {
       fill(body, h('p', { class: 'empty' }, 'This site holds no run yet. Add one with “flowatlas site RUN --out SITE”.'));
       return;
     }
-    fill(body, ...found.runs.map((run) => card(run, onOpen)), comparisons(found));
+    fill(body, ...runs.map((run) => card(run, onOpen)), comparisons(found));
     data.warm();
   }
 

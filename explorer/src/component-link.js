@@ -1,6 +1,6 @@
-/** A component's name and label: as a link where it has a page, and as the column of a table. */
+/** A component's name and label: as a link where it has a page, as the column of a table, and in an edit. */
 
-import { componentAddress, componentName } from './component-names.js';
+import { componentAddress, componentName, typedComponent } from './component-names.js';
 import { h } from './dom.js';
 import { rowWords } from './name-label.js';
 
@@ -19,4 +19,13 @@ export function componentColumn(index) {
   const name = (/** @type {Row} */ row) => componentName(/** @type {any} */ (row));
   const label = (/** @type {Row} */ row) => index.names.label(name(row));
   return { name: 'component', text: true, value: name, show: (row) => componentLink(index, row), find: (row) => `${name(row)} ${label(row)}`, also: index.names.all().length ? { label } : {} };
+}
+
+/** Edits as they were written, their components linked. @param {RunIndex} index @param {string[]} edits @returns {(Node | string)[]} */
+export function editLinks(index, edits) {
+  return edits.flatMap((edit, i) => {
+    const [name, ...action] = edit.split('=');
+    const component = typedComponent(name);
+    return [i ? ', ' : '', component ? componentLink(index, component) : name, `=${action.join('=')}`];
+  });
 }

@@ -7,11 +7,13 @@ import { hasBucket } from './buckets.js';
 import { createDetails } from './details.js';
 import { SiteError } from './errors.js';
 import { createExpansions } from './expand-data.js';
+import answersSql from './sql/answers.sql?raw';
 import { fetchJson } from './fetch-json.js';
 import { createListing } from './listing.js';
 import { createDrafts } from './name-drafts.js';
 import { createNames } from './names.js';
 import edgesSql from './sql/edges.sql?raw';
+import generatedSql from './sql/generated.sql?raw';
 import lensSql from './sql/lens.sql?raw';
 import nodesSql from './sql/nodes.sql?raw';
 import promptSql from './sql/prompt.sql?raw';
@@ -20,6 +22,7 @@ import specialSql from './sql/special_tokens.sql?raw';
 import targetsSql from './sql/targets.sql?raw';
 import topsSql from './sql/tops.sql?raw';
 import { nodeKey } from './routes.js';
+import { createInterventions } from './interventions-data.js';
 import { demand } from './selection.js';
 import { createStats } from './stats-data.js';
 import { createVocab } from './vocab-data.js';
@@ -27,18 +30,18 @@ import { checkWhole } from './whole.js';
 
 /** The schema this page reads (`schema.py`, SCHEMA_VERSION). */
 export const SCHEMA_VERSION = 1;
-const EAGER = ['prompts', 'targets', 'nodes', 'edges', 'tokens', 'lens'];
+const EAGER = ['prompts', 'targets', 'nodes', 'edges', 'tokens', 'lens', 'generated', 'answers'];
 const KINDS = /** @type {const} */ (['attn', 'resid_attn', 'mlp', 'resid_mlp']);
 
 /**
  * @typedef {{ id: string, title: string, model: string, dataset: string, n_prompts: number, n_rejects: number,
- *   created: string, bytes: number, groups: string[], n_groups?: number, complete: boolean, n_selected_from?: number | null }} CatalogueRun
+ *   created: string, bytes: number, groups: string[], n_groups?: number, complete: boolean, n_selected_from?: number | null, live?: boolean }} CatalogueRun `live`: a prompt that a reader tried
  * @typedef {{ schema_version: number, title: string, front?: import('./front-page.js').Front, runs: CatalogueRun[], compared?: import('./compared.js').Compared[] }} Catalogue
  * @typedef {{ schema_version: number, id: string, title: string, manifest: any, bucket_size: number,
  *   prompt_pages: import('./listing.js').ListPage[], n_layers: number, n_heads: number, parallel: boolean, floor: number,
  *   targets: any, counts: Record<string, number>, groups: Record<string, number>, n_groups?: number, selection?: import('./selection.js').Selection | null,
  *   tables: Record<string, { rows: number, bytes: number, buckets: import('./buckets.js').Ranges }>, version: string,
- *   maps?: { stored: boolean, floor: number, bucket_size: number }, stats?: import('./stats-data.js').StatsMarker | null, vocab?: import('./vocab-data.js').VocabIndex | null, audit?: import('./stats-data.js').AuditMarker | null, model_tables?: string[], n_names?: number,
+ *   maps?: { stored: boolean, floor: number, bucket_size: number }, stats?: import('./stats-data.js').StatsMarker | null, vocab?: import('./vocab-data.js').VocabIndex | null, audit?: import('./stats-data.js').AuditMarker | null, interventions?: import('./interventions-data.js').Intervention[], model_tables?: string[], n_names?: number,
  *   names: import('./names.js').Names, compared?: import('./compared.js').Compared[] }} RunIndex
  * @typedef {{ prompt_id: number, source_id: string, text: string, group: string | null, pair_id: string | null,
  *   role: string | null, n_tokens: number, token_ids: number[], tokens: string[], targets: number[],
@@ -49,8 +52,10 @@ const KINDS = /** @type {const} */ (['attn', 'resid_attn', 'mlp', 'resid_mlp']);
  * @typedef {{ layer: number, point: 'mid' | 'post', pos: number, stored_share: number, bias_share: number,
  *   norm: number, entropy: number, logsumexp: number, answer_rank: number | null, answer_logit: number | null,
  *   foil_rank: number | null, foil_logit: number | null }} NodeRow
- * @typedef {{ prompt: Prompt, targets: Target[], nodes: Map<string, NodeRow>,
- *   edges: import('./routes.js').EdgeRow[], special: Set<number> }} PromptData
+ * @typedef {{ n_given: number, text: string, ended: boolean }} Generated tokens from `n_given` on are the model's own
+ * @typedef {{ number: number, text: string, prob: number, rank: number, explained: boolean }} Accepted
+ * @typedef {{ prompt: Prompt, targets: Target[], nodes: Map<string, NodeRow>, edges: import('./routes.js').EdgeRow[],
+ *   special: Set<number>, generated: Generated | null, answers: Accepted[] }} PromptData `answers` where several are accepted
  * @typedef {{ rank: number, token_id: number, token: string, special: boolean, logit: number, prob: number,
  *   prev_rank: number | null }} LensRow
  */
@@ -68,7 +73,7 @@ function recent(limit) {
   /** @type {Map<string, Promise<T>>} */
   const kept = new Map();
   /** @param {string} key @param {() => Promise<T>} make */
-  return (key, make) => {
+  const get = (key, make) => {
     const value = kept.get(key) ?? make();
     kept.delete(key);
     kept.set(key, value);
@@ -76,6 +81,7 @@ function recent(limit) {
     if (kept.size > limit) kept.delete(/** @type {string} */ (kept.keys().next().value));
     return value;
   };
+  return Object.assign(get, { forget: (/** @type {string} */ key) => void kept.delete(key) });
 }
 
 /** @typedef {ReturnType<typeof createData>} Data */
@@ -172,11 +178,13 @@ export function createData({ base, db }) {
       const values = { id };
       const [found] = await rows(index, promptSql, ['prompts'], values);
       if (!found) return refuse(index, id);
-      const [targets, nodes, edges, special] = await Promise.all([
+      const [targets, nodes, edges, special, [generated = null], answers] = await Promise.all([
         rows(index, targetsSql, ['targets', 'tokens'], values),
         rows(index, nodesSql, ['nodes'], values),
         rows(index, edgesSql, ['edges'], values),
         rows(index, specialSql, ['tokens'], values),
+        rows(index, generatedSql, ['generated'], values),
+        rows(index, answersSql, ['answers'], values),
       ]);
       for (const edge of edges) edge.kind = KINDS[edge.kind];
       checkWhole(index, found, { targets, nodes, edges });
@@ -186,6 +194,8 @@ export function createData({ base, db }) {
         nodes: new Map(nodes.map((node) => [nodeKey(node.layer, node.point, node.pos), node])),
         edges,
         special: new Set(special.map((row) => row.token_id)),
+        generated,
+        answers,
       });
     });
 
@@ -223,9 +233,13 @@ export function createData({ base, db }) {
   /** Fetches what a search of the list will read. @param {RunIndex} index */
   const fetchWords = (index) => listing.fetchWords(index, db.prefetch);
 
+  /** There are new runs: the catalogue is to be read again. */
+  const renew = () => json.forget('catalogue');
+
   const details = createDetails({ query: db.query, rows, address });
   const expansion = createExpansions({ rows, address });
   const stats = createStats({ query: db.query, address });
   const vocab = createVocab({ query: db.query, address });
-  return { warm, first, catalogue, run, list, neighbours, pair, listing, fetchWords, prompt, fetchAhead, lens, tops, details, expansion, stats, vocab, ask: db.ask, address };
+  const interventions = createInterventions({ query: db.query, address });
+  return { renew, warm, first, catalogue, run, list, neighbours, pair, listing, fetchWords, prompt, fetchAhead, lens, tops, details, expansion, stats, vocab, interventions, ask: db.ask, address };
 }

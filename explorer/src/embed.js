@@ -3,12 +3,12 @@
 import './embed.css';
 import { attr, fill, h } from './dom.js';
 import { showText } from './format.js';
-import { format, parse } from './state.js';
+import { format, isOfRun, parse } from './state.js';
 
 /** @typedef {import('./state.js').State} State */
 
 /** @param {State} state @returns {import('./state.js').Embed | null} */
-export const embedOf = (state) => (state.view === 'catalogue' ? null : (state.embed ?? null));
+export const embedOf = (state) => (isOfRun(state) ? (state.embed ?? null) : null);
 
 /** Opens a view in a tab of its own. @param {State} state */
 export const openBeside = (state) => void window.open(format(state), '_blank', 'noopener');
@@ -28,7 +28,7 @@ export function createEmbedLine() {
     el,
     update(state) {
       el.hidden = !embedOf(state);
-      if (state.view === 'catalogue') return;
+      if (!isOfRun(state)) return;
       fill(el, h('span', { class: 'quiet' }, showText(state.run)), h('a', { href: format({ ...state, embed: null }), 'data-testid': 'embed-open' }, 'Open in flowatlas ↗'));
     },
   };

@@ -1,5 +1,6 @@
 /** Examples of a component as a list: the prompt with the two tokens marked, its route in small, the way to its page. Prompts are read as they come into view. */
 
+import { askedAt } from './asked.js';
 import { fill, h } from './dom.js';
 import { exact, fraction, showText, showToken } from './format.js';
 import { miniRoute } from './mini-route.js';
@@ -43,7 +44,7 @@ function tokensOf({ prompt }, example) {
  * @param {Component} of @param {import('./data.js').RunIndex} index @param {Example} example @param {import('./data.js').PromptData} data
  */
 function filled(of, index, example, data) {
-  const last = data.targets.at(-1);
+  const asked = data.targets.find(({ target }) => target === askedAt(data));
   /** @type {import('./mini-route.js').Pointed} */
   const pointed = { layer: of.layer, kind: of.component === 'head' ? 'attn' : 'mlp', dst: example.dst, src: example.src };
   return [
@@ -52,7 +53,7 @@ function filled(of, index, example, data) {
       'div',
       { class: 'example-words' },
       h('p', { class: 'example-text', dir: 'auto' }, h('bdi', {}, ...tokensOf(data, example))),
-      h('p', { class: 'quiet' }, 'share ', h('b', { class: 'num', title: exact(example.share) }, fraction(example.share)), of.component === 'head' ? ['  ', tokenMark(data.prompt.tokens[example.src]), ' → ', tokenMark(data.prompt.tokens[example.dst])] : ['  at ', tokenMark(data.prompt.tokens[example.dst])], last ? ['  ·  predicts ', tokenMark(last.predicted ?? '?'), ` ${fraction(last.predicted_prob)}`] : null, data.prompt.group === null ? null : `  ·  ${showText(data.prompt.group)}`),
+      h('p', { class: 'quiet' }, 'share ', h('b', { class: 'num', title: exact(example.share) }, fraction(example.share)), of.component === 'head' ? ['  ', tokenMark(data.prompt.tokens[example.src]), ' → ', tokenMark(data.prompt.tokens[example.dst])] : ['  at ', tokenMark(data.prompt.tokens[example.dst])], asked ? ['  ·  predicts ', tokenMark(asked.predicted ?? '?'), ` ${fraction(asked.predicted_prob)}`] : null, data.prompt.group === null ? null : `  ·  ${showText(data.prompt.group)}`),
     ),
   ];
 }

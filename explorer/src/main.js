@@ -23,7 +23,9 @@ if (missing.length) {
   );
 } else {
   const db = createDb();
-  const app = createApp({ data: createData({ base: new URL('data/', document.baseURI).href, db }) });
+  // Only a server that keeps a model loaded marks its page; a static site asks for nothing.
+  const live = document.documentElement.hasAttribute('data-live') ? await (await import('./live.js')).connect(document.baseURI) : null;
+  const app = createApp({ data: createData({ base: new URL('data/', document.baseURI).href, db }), live });
   root.replaceChildren(app.el);
   // A prompt's page needs the engine at once; the catalogue starts it after its own first paint.
   if (/^#\/[^/]/.test(location.hash)) void db.start().catch(() => {});

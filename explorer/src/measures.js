@@ -46,3 +46,18 @@ export const AUDITED = /** @type {const} */ (['logprob', 'logit', 'gap']);
 
 /** How examples are chosen. */
 export const PICKS = /** @type {const} */ (['top', 'decile', 'random']);
+
+/**
+ * What an intervention may change. `word` is for a choice; `sides`: it has a value before and after, and a change between them.
+ * @type {Record<string, { word: string, title: string, unit: string, note: string, sides: boolean }>}
+ */
+export const CHANGES = {
+  answer_logprob: { word: 'log p of the answer', title: 'Change of the answer’s log probability', unit: 'nats', note: 'Log probability of the run’s answer with the edits, less that without.', sides: true },
+  accuracy: { word: 'accuracy', title: 'Change of accuracy', unit: 'part of prompts', note: 'Part of the prompts in which the answer is the most probable token, with the edits less without. Prompts whose answer is what the model predicts anyway are left out.', sides: true },
+  answer_logit: { word: 'logit of the answer', title: 'Change of the answer’s logit', unit: 'logits', note: 'Logit of the run’s answer with the edits, less that without.', sides: true },
+  foil_logprob: { word: 'log p of the foil', title: 'Change of the foil’s log probability', unit: 'nats', note: 'Log probability of the foil with the edits, less that without, over the prompts that have one.', sides: true },
+  foil_logit: { word: 'logit of the foil', title: 'Change of the foil’s logit', unit: 'logits', note: 'Logit of the foil with the edits, less that without, over the prompts that have one.', sides: true },
+  gap: { word: 'answer less foil', title: 'Change of answer less foil', unit: 'logits', note: 'Logit of the answer less that of the foil (of log probabilities it is the same), over the prompts that have one.', sides: true },
+  kl: { word: 'divergence', title: 'Divergence of the predictions', unit: 'nats', note: 'Kullback-Leibler divergence of the whole prediction with the edits from the one without.', sides: false },
+  flipped: { word: 'other predictions', title: 'Other predictions', unit: 'part of prompts', note: 'Part of the prompts in which another token is the most probable one.', sides: false },
+};

@@ -1,5 +1,6 @@
 /** A route small enough for a list: where the prediction came through, with one edge or square pointed out. */
 
+import { askedAt } from './asked.js';
 import { s } from './dom.js';
 import { curvesOf, layoutFor, mlpAt, pathOf, xOf, yOf } from './layout.js';
 import { buildGraph, reachFrom, routeAt } from './routes.js';
@@ -18,7 +19,7 @@ const FAINT = 160; // edges behind the route, at most
  */
 export function miniRoute(data, shape, { tau, pointed }) {
   const graph = buildGraph(data.edges, shape);
-  const target = data.prompt.targets.at(-1) ?? data.prompt.n_tokens - 1;
+  const target = askedAt(data);
   const route = routeAt(graph, reachFrom(graph, target, 'summed'), tau);
   const layout = layoutFor({ nTokens: data.prompt.n_tokens, nLayers: shape.nLayers, parallel: shape.parallel, width: WIDTH, height: HEIGHT + 20 });
   const lines = (/** @type {{ key: string }[]} */ edges) => edges.map((edge) => pathOf(curvesOf(layout, /** @type {any} */ (edge)))).join('');

@@ -1,6 +1,6 @@
 /** The panel's MLP: its neurons by share, what one of them promotes here, and where else it is stored. */
 
-import { corpusLink } from './corpus-link.js';
+import { corpusLink, withoutLink } from './corpus-link.js';
 import { inContext } from './details.js';
 import { h } from './dom.js';
 import { exact, fraction, quantity } from './format.js';
@@ -142,6 +142,7 @@ function renderBlock(props) {
   });
   return [
     ...(part && kindOf(props.selection) === 'mlp' ? edgeHeader(props, part) : [h('h2', {}, ...nameWords(index, `L${layer} MLP`), ' ', h('span', { class: 'at' }, 'at '), ...at(data.prompt.tokens, pos))]),
+    h('p', { class: 'corpus-link' }, ...withoutLink(props.without, `L${layer} MLP`).slice(1)),
     heading('The MLP writes', 'logits it adds, before bias'),
     ...answered(writes, `What L${layer} MLP writes`, (found) =>
       found.up.length || found.down.length ? [writesTable(found, namedTokens(props))] : [h('p', { class: 'quiet' }, 'Not stored: this MLP lies on no stored route.')],

@@ -5,6 +5,7 @@
 
 import { attr, fill, h, perFrame, refill } from './dom.js';
 import { createMemo } from './memo.js';
+import { editsTab } from './panel-edits.js';
 import { effectsTab } from './panel-effects.js';
 import { headsTab } from './panel-heads.js';
 import { mlpTab } from './panel-mlp.js';
@@ -18,15 +19,16 @@ import { focusOf, naturalTab } from './tabs.js';
  * @typedef {import('./state.js').PromptState} PromptState
  * @typedef {import('./graph.js').GraphProps & { target: import('./data.js').Target | undefined, source: import('./data.js').Data,
  *   state: PromptState, onSelect: (key: string | null) => void,
- *   onGo: (change: Partial<PromptState>, replace?: boolean) => void }} Given `onGo` changes the state, `onSelect` as a click on the graph does
+ *   onGo: (change: Partial<PromptState>, replace?: boolean) => void, without: import('./live.js').Without }} Given `onGo` changes the state, `onSelect` as a click on the graph does
  * @typedef {Given & { ask: import('./resources.js').Ask, memo: (key: string, make: () => Element) => Element, width: number,
  *   focus: import('./tabs.js').Focus, sorting: import('./table.js').Sorting }} PanelProps `ask` and `memo` keys are of this
  *   prompt; `width` is the room in pixels; `focus` is the node that the selection is about
- * @typedef {{ id: import('./tabs.js').TabName, label: (props: PanelProps) => string, render: (props: PanelProps) => Node[] }} Tab
+ * @typedef {{ id: import('./tabs.js').TabName, label: (props: PanelProps) => string, render: (props: PanelProps) => Node[],
+ *   offered?: (props: PanelProps) => boolean }} Tab `offered`: not in every run
  */
 
 /** @type {Tab[]} in the order in which they are offered */
-const TABS = [nodeTab, headsTab, mlpTab, traceTab, effectsTab];
+const TABS = [nodeTab, headsTab, mlpTab, traceTab, effectsTab, editsTab];
 
 /** @param {{ onRetry: () => void }} options `onRetry`: a reader tries again what could not be read */
 export function createPanel({ onRetry }) {
@@ -49,7 +51,7 @@ export function createPanel({ onRetry }) {
   // In a list, up and down move along the list, not along the graph; on the tabs, left and right.
   el.addEventListener('keydown', (event) => {
     const onTab = bar.contains(document.activeElement);
-    const group = onTab ? buttons : [...body.querySelectorAll('.line, .pick')];
+    const group = onTab ? buttons.filter((button) => !button.hidden) : [...body.querySelectorAll('.line, .pick')];
     const at = group.indexOf(/** @type {any} */ (document.activeElement));
     const by = { [onTab ? 'ArrowRight' : 'ArrowDown']: 1, [onTab ? 'ArrowLeft' : 'ArrowUp']: -1 }[event.key];
     if (at < 0 || by === undefined) return;
@@ -84,9 +86,13 @@ export function createPanel({ onRetry }) {
       sorting: sortingOf(state.order, (order) => next.onGo({ order }, true)),
     };
     const natural = naturalTab(selection);
-    const current = TABS.find((tab) => tab.id === state.tab) ?? TABS.find((tab) => tab.id === natural) ?? TABS[0];
+    const offered = TABS.filter((tab) => tab.offered?.(props) ?? true);
+    const current = offered.find((tab) => tab.id === state.tab) ?? TABS.find((tab) => tab.id === natural) ?? TABS[0];
     bar.hidden = false;
-    TABS.forEach((tab, i) => drawTab(buttons[i], tab.label(props), tab === current));
+    TABS.forEach((tab, i) => {
+      buttons[i].hidden = !offered.includes(tab);
+      drawTab(buttons[i], tab.label(props), tab === current);
+    });
     attr(body, 'aria-labelledby', `tab-${current.id}`);
     refill(body, () => current.render(props));
     const about = `${prefix}${selection} ${current.id}`;

@@ -1,5 +1,6 @@
 /** The other prompt of a comparison, with its own route at the same threshold. */
 
+import { askedAt } from './asked.js';
 import { createResources } from './resources.js';
 import { buildGraph, reachFrom, routeAt, sharesOf } from './routes.js';
 
@@ -30,8 +31,8 @@ export function createPartner({ data, onSettled }) {
     const { targets, n_tokens: length } = other.data.prompt;
     const wanted = here.route.target;
     const same = length === here.data.prompt.n_tokens;
-    const target = same && targets.includes(wanted) ? wanted : (targets.at(-1) ?? wanted);
-    const note = same && target !== wanted ? `Position ${wanted} is no stored target of the other prompt; its last one, ${target}, is shown.` : '';
+    const target = same && targets.includes(wanted) ? wanted : askedAt(other.data);
+    const note = same && target !== wanted ? `Position ${wanted} is no stored target of the other prompt; ${target} is shown.` : '';
     const key = `${index.id} ${id} ${target} ${mode}`;
     if (kept?.key !== key) {
       const reach = reachFrom(other.graph, target, mode);

@@ -1,5 +1,6 @@
 /** Above the graph: which prompt this is, its neighbours and partners, the tokens, and what the model predicts. */
 
+import { askedAt } from './asked.js';
 import { answerFrom } from './describe.js';
 import { attr, fill, h, text } from './dom.js';
 import { clip, exact, fraction, integer, showText } from './format.js';
@@ -13,9 +14,10 @@ import { createStrip } from './strip.js';
  *   partners: import('./rows.js').Row[] }} Around place in the run, and the other prompts of the pair
  * @typedef {{ index: import('./data.js').RunIndex, data: import('./data.js').PromptData, target: number,
  *   outcome: import('./data.js').Target | undefined, around: Around | null, notes: Note[],
- *   kept: Partial<import('./state.js').PromptState>, comparing: boolean }} HeadProps `kept` is what stays when another prompt is opened
+ *   kept: Partial<import('./state.js').PromptState>, comparing: boolean, change: string | null }} HeadProps `change` is the way to the form of a prompt of one's own; `kept` is what stays when another prompt is opened
  */
 
+const MOST_ACCEPTED = 6;
 const PART_OF_CHARACTER = /<0x[0-9A-F]{2}>/;
 
 /** @param {string} name @param {string | null} token @param {number | null} prob @param {number | null} rank @param {string} [title] */
@@ -30,6 +32,17 @@ function result(name, token, prob, rank, title) {
     h('span', { class: 'num', title: exact(prob) }, fraction(prob)),
     rank === null ? null : h('span', { class: 'quiet' }, ` rank ${integer(rank)}`),
   );
+}
+
+/** The other answers that count as right, and what the model went on to write. @param {import('./data.js').PromptData} data */
+function besides({ answers, generated }) {
+  const others = answers.filter(({ explained }) => !explained);
+  return [
+    others.length
+      ? h('span', { class: 'result accepted', 'data-testid': 'accepted' }, h('span', { class: 'quiet' }, 'also accepted '), ...others.slice(0, MOST_ACCEPTED).flatMap(({ text: said, prob, rank }) => [tokenMark(said), h('span', { class: 'num', title: `first token: probability ${exact(prob)}` }, ` ${fraction(prob)}`), h('span', { class: 'quiet' }, ` rank ${integer(rank)} `)]), others.length > MOST_ACCEPTED ? `and ${others.length - MOST_ACCEPTED} more` : null)
+      : null,
+    generated ? h('span', { class: 'result continued', 'data-testid': 'continued', title: generated.ended ? 'The model ended its text here.' : 'Greedily continued; cut off at generate.max_new_tokens or at the end of the context.' }, h('span', { class: 'quiet' }, 'wrote '), h('bdi', {}, clip(showText(generated.text), 400)), generated.ended ? '' : h('span', { class: 'quiet' }, ' …')) : null,
+  ];
 }
 
 /** @param {{ onTarget: (pos: number) => void }} options */
@@ -70,7 +83,7 @@ export function createHead({ onTarget }) {
 
   /** @param {HeadProps} props */
   function drawAbout(props) {
-    const { index, data: { prompt }, around, kept, comparing } = props;
+    const { index, data: { prompt }, around, kept, comparing, change } = props;
     const word = (/** @type {string} */ given, length = 24) => h('bdi', {}, clip(showText(given), length));
     const links = (around?.partners ?? []).map((row) =>
       h('a', { href: format(promptState(index.id, row.prompt_id, kept)) }, word(row.role ?? `prompt ${row.prompt_id}`)),
@@ -81,7 +94,8 @@ export function createHead({ onTarget }) {
       prompt.pair_id === null ? null : h('span', {}, word(prompt.role ?? 'one'), ' of pair ', word(prompt.pair_id)),
       links.length ? h('span', {}, 'other: ', ...links.flatMap((link, i) => (i ? [', ', link] : [link]))) : null,
       ...(comparing ? [] : (around?.partners ?? []).slice(0, 2).map((row) =>
-        h('a', { class: 'button compare', 'data-testid': 'pair-open', title: 'Compare the two routes  p', href: format(promptState(index.id, prompt.prompt_id, { ...kept, t: props.target === prompt.targets.at(-1) ? null : props.target, pair: row.prompt_id })) }, 'Compare with ', word(row.role ?? `prompt ${row.prompt_id}`)))),
+        h('a', { class: 'button compare', 'data-testid': 'pair-open', title: 'Compare the two routes  p', href: format(promptState(index.id, prompt.prompt_id, { ...kept, t: props.target === askedAt(props.data) ? null : props.target, pair: row.prompt_id })) }, 'Compare with ', word(row.role ?? `prompt ${row.prompt_id}`)))),
+      change === null ? null : h('a', { class: 'button', href: change, 'data-testid': 'change-prompt' }, 'Change this prompt'),
       prompt.source_id === String(prompt.prompt_id)
         ? null
         : h('span', { class: 'quiet', title: clip(showText(prompt.source_id), 400) }, word(prompt.source_id, 32)),
@@ -105,6 +119,7 @@ export function createHead({ onTarget }) {
         result('prediction', found.predicted, found.predicted_prob, null),
         result('answer', found.answer, found.answer_prob, found.answer_rank, answerFrom(found.answer_from)),
         found.foil_id === null ? null : result('foil', found.foil, found.foil_prob, found.foil_rank),
+        ...besides(data),
       );
     } else fill(outcome, 'No prediction is stored for this prompt.');
     const words = JSON.stringify(notes);

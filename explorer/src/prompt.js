@@ -1,5 +1,6 @@
 /** One prediction: tokens, route graph, threshold, panel. Holds what is loaded; everything shown follows from the state. */
 
+import { askedAt } from './asked.js';
 import { edgeName, nodeName } from './describe.js';
 import { h } from './dom.js';
 import { clip, showText, threshold } from './format.js';
@@ -28,9 +29,9 @@ const HOW_TO_STORE =
 /** @typedef {{ index: import('./data.js').RunIndex, data: import('./data.js').PromptData, graph: import('./routes.js').Graph }} Loaded */
 
 /**
- * @param {{ data: import('./data.js').Data, navigate: (state: import('./state.js').State, options?: { replace?: boolean }) => void }} options
+ * @param {{ data: import('./data.js').Data, live?: import('./live.js').Live | null, navigate: (state: import('./state.js').State, options?: { replace?: boolean }) => void }} options
  */
-export function createPrompt({ data, navigate }) {
+export function createPrompt({ data, live = null, navigate }) {
   const head = createHead({ onTarget: chooseTarget });
   const stage = createStage({ go, onSelect: select, onOpen: toggleOpen, onPart: choosePart });
   const surroundings = createSurroundings({ data, onChange: () => draw() });
@@ -135,8 +136,7 @@ export function createPrompt({ data, navigate }) {
     if (!loaded) return;
     if (loaded.data.prompt.targets.includes(pos)) {
       said = '';
-      const last = loaded.data.prompt.targets.at(-1);
-      go({ t: pos === last ? null : pos, sel: null });
+      go({ t: pos === askedAt(loaded.data) ? null : pos, sel: null });
     } else {
       said = `This target was not stored. ${HOW_TO_STORE}`;
       draw();
@@ -167,9 +167,9 @@ export function createPrompt({ data, navigate }) {
   /** The target to explain, and what to say about it. @param {PromptState} now @param {Loaded} of */
   function resolve(now, of) {
     const { targets } = of.data.prompt;
-    const last = targets.at(-1) ?? of.data.prompt.n_tokens - 1;
-    const wanted = now.t ?? last;
-    const target = targets.includes(wanted) ? wanted : last;
+    const asked = askedAt(of.data);
+    const wanted = now.t ?? asked;
+    const target = targets.includes(wanted) ? wanted : asked;
     const { floor } = of.index;
     const tau = now.tau ?? Math.max(floor, DEFAULT_TAU);
     const open = now.open.split(',').filter(Boolean);
@@ -179,7 +179,7 @@ export function createPrompt({ data, navigate }) {
       said,
       ...surroundings.failures().map(({ what, error }) => ({ text: `${what} could not be read: ${error.message}.`, retry: surroundings.retry })),
       failed ? { text: `What ${failed} opens into could not be read: ${lost.get(failed)?.error?.message}.`, retry: () => lost.get(failed)?.retry() } : '',
-      target === wanted ? '' : `Position ${wanted} is no stored target, so the last one is shown. ${HOW_TO_STORE}`,
+      target === wanted ? '' : `Position ${wanted} is no stored target, so ${target} is shown. ${HOW_TO_STORE}`,
       now.sel !== null && known(now.sel) === null ? `There is no ${now.sel} in this prompt, so nothing is selected.` : '',
       ...openNotes(open, { index: of.index, nTokens: of.data.prompt.n_tokens }),
       tau < floor ? `Shares under the floor ${threshold(floor)} were not stored, so the floor is shown.` : '',
@@ -211,7 +211,7 @@ export function createPrompt({ data, navigate }) {
     const props = { data: found, index, graph: loaded.graph, route, selection, tops: surroundings.tops(), faint: state.faint, hide: state.hide, open: state.open, zoom: state.zoom, expansion };
     const kept = keptFrom(state);
     const around = surroundings.around();
-    const about = () => head.update({ comparing, index, data: found, target, outcome: asked, around, notes, kept });
+    const about = () => head.update({ comparing, index, data: found, target, outcome: asked, around, notes, kept, change: live?.change(index, found.prompt) ?? null });
     if (comparing) {
       clearTimeout(settling);
       about();
@@ -220,7 +220,7 @@ export function createPrompt({ data, navigate }) {
     }
     stage.update({ ...props, tau, shares, mode: state.mode });
     const { view, tau: _, zoom: __, ...rest } = state; // what moves often and changes nothing beside the graph
-    const details = () => panel.update({ ...props, target: asked, source: data, state: /** @type {PromptState} */ (state), onSelect: select, onGo: go });
+    const details = () => panel.update({ ...props, target: asked, source: data, without: live?.without(index, found.prompt) ?? (() => null), state: /** @type {PromptState} */ (state), onSelect: select, onGo: go });
     settle(JSON.stringify([index.id, found.prompt.prompt_id, view, rest, notes, around, props.tops === null]), () => {
       about();
       if (state?.embed !== 'graph') details();

@@ -2,6 +2,7 @@
 
 import { bucketNumbers, countBuckets } from './buckets.js';
 import { comparedFiles, comparisonOf } from './compared.js';
+import { interventionsOf } from './interventions-data.js';
 import { filesOf, statsOf } from './stats-data.js';
 import { promptsIn, tablesIn, wordsOf } from './sql-words.js';
 import tables from './tables.json';
@@ -22,24 +23,37 @@ export const MOST_BYTES = 64e6;
 /** @type {TableNote[]} */
 export const TABLES = tables;
 /** Those of the tables that have one in their names. */
-export const SCHEMAS = ['model', 'stats', 'vocab', 'compared', 'audit'];
+export const SCHEMAS = ['model', 'stats', 'vocab', 'compared', 'audit', 'interventions'];
 const NAMES = TABLES.map(({ name }) => name);
 
 /** @param {RunIndex} index @param {string} name */
 const bucketSize = (index, name) => (name === 'maps' ? (index.maps?.bucket_size ?? 1) : index.bucket_size);
 
+/**
+ * The places where a table lies in buckets of prompts: one, or a folder of each intervention; none of another table.
+ * @param {RunIndex} index @param {string} name @returns {{ folder: string, buckets: import('./buckets.js').Ranges, bytes: number }[]}
+ */
+function cutInto(index, name) {
+  if (index.tables?.[name]) return [{ folder: name, ...index.tables[name] }];
+  const short = /** @type {'predictions'} */ (name.replace('interventions.', ''));
+  if (short === name) return [];
+  return interventionsOf(index).flatMap(({ folder, tables: of }) => (of[short].buckets ? [{ folder: `interventions/${folder}/${short}`, ...of[short] }] : []));
+}
+
 /** Tables cut into buckets of prompts. @param {RunIndex} index */
-const byPrompt = (index) => NAMES.filter((name) => index.tables?.[name]);
+const byPrompt = (index) => NAMES.filter((name) => cutInto(index, name).length);
 
 /** @param {RunIndex} index @param {string} name @param {import('./sql-words.js').Range[] | null} prompts */
 function bucketsOf(index, name, prompts) {
-  const { buckets: listed, bytes } = index.tables[name];
-  const buckets = bucketNumbers(listed);
   const n = bucketSize(index, name);
-  const needed = prompts === null ? buckets : buckets.filter((k) => prompts.some(([low, high]) => low < (k + 1) * n && high >= k * n));
-  // Of a table of which nothing is needed one file is taken all the same: it knows the columns' types.
-  const taken = needed.length ? needed : buckets.slice(0, 1);
-  return { files: taken.map((k) => `${name}/bucket-${k}.parquet`), bytes: buckets.length ? (bytes * taken.length) / buckets.length : 0 };
+  const parts = cutInto(index, name).map(({ folder, buckets: listed, bytes }) => {
+    const buckets = bucketNumbers(listed);
+    const needed = prompts === null ? buckets : buckets.filter((k) => prompts.some(([low, high]) => low < (k + 1) * n && high >= k * n));
+    // Of a table of which nothing is needed one file is taken all the same: it knows the columns' types.
+    const taken = needed.length ? needed : buckets.slice(0, 1);
+    return { files: taken.map((k) => `${folder}/bucket-${k}.parquet`), bytes: buckets.length ? (bytes * taken.length) / buckets.length : 0 };
+  });
+  return { files: parts.flatMap(({ files }) => files), bytes: parts.reduce((sum, part) => sum + part.bytes, 0) };
 }
 
 /** The comparison that `compared` stands for: with a run that is named, else the first. @param {RunIndex} index @param {string | null} [other] */
@@ -67,13 +81,17 @@ export function sourceOf(index, name, { prompts = null, other = null } = {}) {
     const files = vocabFiles(index, short);
     return { table, files: files.map(({ file }) => file), bytes: files.reduce((sum, one) => sum + one.bytes, 0) };
   }
+  if (schema === 'interventions' && !cutInto(index, name).length) {
+    const whole = interventionsOf(index).map(({ tables: of }) => of[/** @type {'summary'} */ (short)]);
+    return { table, files: whole.flatMap(({ files = [] }) => files.map(({ file }) => file)), bytes: whole.reduce((sum, { bytes }) => sum + bytes, 0) };
+  }
   if (schema === 'compared') return { table, ...comparedSource(index, short, other) };
   if (schema === 'model') {
     const there = index.model_tables?.includes(short);
     return { table, files: there ? [`model/${short}.parquet`] : [], bytes: there ? (index.manifest?.model_tables?.[short]?.bytes ?? 0) : 0 };
   }
   if (name === 'rejects') return { table, files: ['rejects.parquet'], bytes: index.manifest?.tables?.rejects?.bytes ?? 0 };
-  return { table, ...(index.tables?.[name] ? bucketsOf(index, name, prompts) : { files: [], bytes: 0 }) };
+  return { table, ...bucketsOf(index, name, prompts) };
 }
 
 /** @param {RunIndex} index @param {string} sql @param {string | null} [other] the run that `compared` compares with @returns {Plan} */
@@ -83,7 +101,7 @@ export function planOf(index, sql, other = null) {
   const prompts = promptsIn(words, cut);
   const sources = tablesIn(words, NAMES).map((name) => sourceOf(index, name, { prompts, other }));
   const bytes = sources.reduce((sum, one) => sum + one.bytes, 0);
-  const partly = prompts !== null && sources.some(({ table, files }) => cut.includes(table.name) && files.length < countBuckets(index.tables[table.name].buckets));
+  const partly = prompts !== null && sources.some(({ table, files }) => cut.includes(table.name) && files.length < cutInto(index, table.name).reduce((sum, { buckets }) => sum + countBuckets(buckets), 0));
   return { sources, bytes, prompts, partly, tooLarge: bytes > MOST_BYTES };
 }
 

@@ -36,6 +36,13 @@ export function wordsOf(sql) {
 /** @param {Word | undefined} word */
 const isName = (word) => word?.kind === 'word' || word?.kind === 'name';
 
+/** The name that ends at a word, with its schema where it has one, and what stands before it. @param {Word[]} words @param {number} at */
+function nameAt(words, at) {
+  const qualified = words[at - 1]?.text === '.' && isName(words[at - 2]);
+  const schema = qualified && words[at - 2].text !== 'main' ? `${words[at - 2].text}.` : '';
+  return { name: `${schema}${words[at].text.toLowerCase()}`, before: words[at - (qualified ? 3 : 1)]?.text ?? '' };
+}
+
 /**
  * The known tables that stand where a query may name one.
  * @param {Word[]} words @param {string[]} known names, with their schema where they have one
@@ -50,10 +57,7 @@ export function tablesIn(words, known) {
     else if (word.kind === 'word' && CLAUSES.includes(word.text)) clauses[word.depth] = word.text;
     else if (word.text === 'join' || (word.text === ',' && ['using', 'on'].includes(clause))) clauses[word.depth] = 'from';
     else if (isName(word)) {
-      const qualified = words[at - 1]?.text === '.' && isName(words[at - 2]);
-      const before = words[at - (qualified ? 3 : 1)]?.text ?? '';
-      const schema = qualified && words[at - 2].text !== 'main' ? `${words[at - 2].text}.` : '';
-      const name = `${schema}${word.text.toLowerCase()}`;
+      const { name, before } = nameAt(words, at);
       const place = (clause === 'from' && BEFORE_TABLE.includes(before)) || ABOUT_TABLE.includes(before);
       if (place && known.includes(name)) found.add(name);
     }
@@ -91,7 +95,10 @@ function conditionAt(words, at) {
 export function promptsIn(words, byPrompt) {
   const plain = words.filter((word) => word.kind === 'word').map((word) => word.text);
   if (plain.filter((word) => word === 'select').length > 1 || UNSURE.some((word) => plain.includes(word))) return null;
-  const tables = words.filter((word, at) => isName(word) && byPrompt.includes(word.text.toLowerCase()) && BEFORE_TABLE.includes(words[at - 1]?.text ?? ''));
+  const tables = words.filter((word, at) => {
+    const { name, before } = nameAt(words, at);
+    return isName(word) && byPrompt.includes(name) && BEFORE_TABLE.includes(before);
+  });
   const joined = words.filter((word, at) => word.text === 'using' && words.slice(at, at + 8).some((one, i, next) => one.text === 'prompt_id' && !next.slice(0, i).some(({ text }) => text === ')')));
   if (tables.length - 1 > joined.length) return null;
   const where = words.findIndex((word) => word.text === 'where' && word.depth === 0);

@@ -6,11 +6,12 @@
  * @typedef {typeof SHARES[number]} Share
  * @typedef {typeof SIDES[number]} Side
  * @typedef {{ view: 'catalogue' }} CatalogueState
+ * @typedef {{ view: 'try', text: string, answer: string, foil: string, edits: string, n: number }} TryState `edits` is a list with semicolons
  * @typedef {{ view: 'prompts', run: string, q: string, group: string | null, sort: string, page: number }} PromptsState
  * @typedef {{ view: 'prompt', run: string, id: number, t: number | null, tau: number | null,
  *   mode: import('./routes.js').Mode, sel: string | null, faint: boolean, tab: import('./tabs.js').TabName | null,
  *   head: string | null, neuron: string | null, of: import('./tabs.js').Outcome, raw: boolean,
- *   hide: string, open: string, zoom: string | null, pair: number | null, removal: Removal, order: string, embed?: Embed | null }} PromptState `hide`, `open` and `order`
+ *   hide: string, open: string, zoom: string | null, pair: number | null, removal: Removal, edit: string | null, order: string, embed?: Embed | null }} PromptState `hide`, `open` and `order`
  *   are lists with commas, `zoom` is as in `camera.js`, `order` as in `table.js`
  * @typedef {{ view: 'corpus', run: string, measure: string, group: string | null, tau: number | null,
  *   list: import('./measures.js').Part, find: string, removal: Removal, share: Share, side: Side, order: string }} CorpusState null
@@ -29,21 +30,22 @@
  *   order: string }} MapState `clusters` and `lasso` (as in `lasso.js`) are lists with commas
  * @typedef {{ view: 'names', run: string, q: string, of: string | null, order: string }} NamesState `of` is the component that is being named
  * @typedef {{ view: 'trust', run: string, group: string | null, measure: typeof AUDITED[number], order: string }} TrustState `group` and `measure` of the audit
+ * @typedef {{ view: 'interventions', run: string, name: string | null, measure: string, group: string | null, order: string }} InterventionsState `name` is its folder
  * @typedef {{ view: 'data', run: string, group: string | null, order: string }} DataState
  * @typedef {{ view: 'compare', run: string, other: string, measure: string, group: string | null, list: 'parts' | 'neuron', find: string,
  *   order: string }} CompareState
- * @typedef {CorpusState | ContrastState | ComponentState | SearchState | ClustersState | ClusterState | SqlState | MapState | NamesState | TrustState | DataState | CompareState} PageState
+ * @typedef {CorpusState | ContrastState | ComponentState | SearchState | ClustersState | ClusterState | SqlState | MapState | NamesState | TrustState | InterventionsState | DataState | CompareState} PageState
  * @typedef {(PromptsState | PromptState | PageState) & { embed?: Embed | null }} RunState
  * @typedef {'page' | 'graph' | 'panel'} Embed in a frame of another page: the view alone, or of a prompt only its graph or its panel
  * @typedef {RunState['view']} RunView
- * @typedef {CatalogueState | RunState} State
+ * @typedef {CatalogueState | TryState | RunState} State
  */
 
 import { KINDS } from './chart-choice.js';
 import { wellFormed } from './format.js';
 import { SIGNS } from './keywords.js';
 import { readLasso } from './lasso.js';
-import { AUDITED, COMPARED, CONTRASTS, LEAST, MEASURES, PARTS, PICKS, REMOVALS, SHARES, SIDES, SOURCES } from './measures.js';
+import { AUDITED, CHANGES, COMPARED, CONTRASTS, LEAST, MEASURES, PARTS, PICKS, REMOVALS, SHARES, SIDES, SOURCES } from './measures.js';
 import { MODES } from './routes.js';
 import { OUTCOMES, parseHead, parseNeuron, TAB_NAMES } from './tabs.js';
 
@@ -69,6 +71,7 @@ const oneOf = (values) => (/** @type {string} */ text) => (values.includes(text)
 /** Kinds of edges that a reader may hide: residual, MLP, attention of a token to itself. */
 export const HIDEABLE = ['resid', 'mlp', 'self'];
 export const MOST_OPEN = 24;
+export const MOST_NEW = 64; // tokens that a prompt of one's own may be continued by
 
 /** A list of some of the words, in their own order. @param {string[]} words @param {string} text */
 function someOf(words, text) {
@@ -144,6 +147,7 @@ const OWN = {
     open: { default: '', read: readNodes },
     zoom: { default: null, read: (text) => (ZOOM.test(text) ? text : undefined) },
     pair: { default: null, read: toInt },
+    edit: COMMON.group,
     removal: choice(REMOVALS),
     order: COMMON.order,
   },
@@ -176,10 +180,19 @@ const OWN = {
   data: { group: COMMON.group, order: COMMON.order },
   names: { q: COMMON.words, of: { default: null, read: (text) => (parseHead(text) || parseNeuron(text) || WHOLE.test(text) ? text : undefined) }, order: COMMON.order },
   trust: { group: COMMON.group, measure: choice(AUDITED), order: COMMON.order },
+  interventions: { name: COMMON.group, measure: choice(Object.keys(CHANGES)), group: COMMON.group, order: COMMON.order },
   sql: { q: { default: '', read: upTo(MAX_SQL) }, as: choice(['table', 'chart']), kind: { default: null, read: oneOf(KINDS) }, x: COMMON.group, y: COMMON.group, with: COMMON.group },
   compare: { measure: choice(COMPARED), group: COMMON.group, list: choice(['parts', 'neuron']), find: COMMON.words, order: COMMON.order },
 };
 
+/** A prompt of one's own, which belongs to no run yet. @type {Record<string, Param>} */
+const TRY = {
+  text: { default: '', read: upTo(MAX_SQL) },
+  answer: COMMON.words,
+  foil: COMMON.words,
+  edits: { default: '', read: (text) => (text.length <= MAX_WORDS ? text.split(';').filter(Boolean).join(';') : undefined) },
+  n: { default: 0, read: (text) => { const n = toInt(text); return n !== undefined && n <= MOST_NEW ? n : undefined; } },
+};
 /** @type {Record<RunView, Record<string, Param>>} */
 const PARAMS = /** @type {any} */ (Object.fromEntries(Object.entries(OWN).map(([view, own]) => [view, { ...own, embed: { default: null, read: oneOf(view === 'prompt' ? ['page', 'graph', 'panel'] : ['page']) } }])));
 
@@ -202,10 +215,16 @@ export function selectionKind(sel) {
   return NODE.test(sel) ? 'node' : 'edge';
 }
 
+/** @param {Record<string, Param>} params */
+const defaultsOf = (params) => Object.fromEntries(Object.entries(params).map(([name, param]) => [name, param.default]));
 /** @param {RunView} view */
-function defaults(view) {
-  return Object.fromEntries(Object.entries(PARAMS[view]).map(([name, param]) => [name, param.default]));
-}
+const defaults = (view) => defaultsOf(PARAMS[view]);
+
+/** @param {State} state @returns {state is RunState} whether it is of a run */
+export const isOfRun = (state) => state.view !== 'catalogue' && state.view !== 'try';
+
+/** @param {Partial<TryState>} [rest] @returns {TryState} */
+export const tryState = (rest = {}) => /** @type {TryState} */ ({ view: 'try', ...defaultsOf(TRY), ...rest });
 
 /** @param {string} run @param {Partial<PromptsState>} [rest] @returns {PromptsState} */
 export const promptsState = (run, rest = {}) =>
@@ -232,18 +251,18 @@ function decode(text) {
 }
 
 /**
- * @param {string} query @param {RunView} view
+ * @param {string} query @param {Record<string, Param>} params
  * @returns {{ values: Record<string, any>, problems: string[] }}
  */
-function readParams(query, view) {
+function readParams(query, params) {
   /** @type {Record<string, any>} */
-  const values = defaults(view);
+  const values = defaultsOf(params);
   const problems = [];
   for (const piece of query.split('&').filter(Boolean)) {
     const cut = piece.indexOf('=');
     const name = decode(cut < 0 ? piece : piece.slice(0, cut));
     const text = decode(cut < 0 ? '' : piece.slice(cut + 1));
-    const param = name !== null && Object.hasOwn(PARAMS[view], name) ? PARAMS[view][name] : null;
+    const param = name !== null && Object.hasOwn(params, name) ? params[name] : null;
     const value = param && text !== null ? param.read(text) : undefined;
     if (name !== null && param && value !== undefined) values[name] = value;
     else problems.push(piece.slice(0, 80));
@@ -264,11 +283,15 @@ export function parse(hash) {
   const nowhere = { state: /** @type {State} */ ({ view: 'catalogue' }), problems: [text.slice(0, 120)] };
   if (parts.length === 0) return { ...nowhere, problems: query ? [query.slice(0, 80)] : [] };
   if (!parts.every((part) => part !== null && part.length <= MAX_NAME)) return nowhere;
+  if (parts.length === 1 && parts[0] === 'try') {
+    const { values, problems } = readParams(query, TRY);
+    return { state: tryState(values), problems };
+  }
   const [run, word = 'prompts', ...rest] = /** @type {string[]} */ (parts);
   const found = findView(run, word, rest);
   // The run is known, so the reader stays in it.
   if (!found) return { state: promptsState(run), problems: [text.slice(0, 120)] };
-  const { values, problems } = readParams(query, found.view);
+  const { values, problems } = readParams(query, PARAMS[found.view]);
   return { state: /** @type {State} */ ({ view: found.view, run: found.run, ...values, ...found.thing }), problems: [...found.beyond, ...problems] };
 }
 
@@ -296,12 +319,18 @@ const encode = (text) => encodeURIComponent(wellFormed(text)).replaceAll('%20', 
  */
 export function format(state) {
   if (state.view === 'catalogue') return '#/';
+  if (state.view === 'try') return `#/try${written(state, TRY)}`;
   const path = state.view === 'compare' ? ['compare', state.run, state.other] : [state.run, wordOf(state.view), ...thingOf(state)];
-  const query = Object.entries(PARAMS[state.view])
+  return `#/${path.map(encodeURIComponent).join('/')}${written(state, PARAMS[state.view])}`;
+}
+
+/** What differs from the default, with its question mark. @param {State} state @param {Record<string, Param>} params */
+function written(state, params) {
+  const query = Object.entries(params)
     .map(([name, param]) => ({ name, param, value: /** @type {any} */ (state)[name] }))
     .filter(({ value, param }) => value !== param.default && value !== undefined)
     .map(({ name, param, value }) => `${name}=${encode(param.write ? param.write(value) : String(value))}`);
-  return `#/${path.map(encodeURIComponent).join('/')}${query.length ? `?${query.join('&')}` : ''}`;
+  return query.length ? `?${query.join('&')}` : '';
 }
 
 /** @param {RunState} state @returns {string[]} */

@@ -1,5 +1,6 @@
 /** The prompt's tokens as chips: a stored target is chosen by click, or by arrow keys and Enter. */
 
+import { isGenerated } from './asked.js';
 import { attr, fill, h, perFrame, text } from './dom.js';
 import { clip, showToken } from './format.js';
 
@@ -14,12 +15,13 @@ export function createStrip({ onTarget }) {
   let drawn = null;
 
   /** @param {import('./data.js').PromptData} data */
-  function build({ prompt, special }) {
+  function build({ prompt, special, generated }) {
     const stored = new Set(prompt.targets);
     chips = prompt.tokens.map((token, pos) => {
       const shown = showToken(token);
       const isStored = stored.has(pos);
-      const kind = `${special.has(prompt.token_ids[pos]) ? ' special' : ''}${isStored ? '' : ' unstored'}`;
+      const written = isGenerated({ generated }, pos);
+      const kind = `${special.has(prompt.token_ids[pos]) ? ' special' : ''}${isStored ? '' : ' unstored'}${written ? ' written' : ''}`;
       return h(
         'button',
         {
@@ -27,7 +29,7 @@ export function createStrip({ onTarget }) {
           class: `chip${kind}`,
           tabindex: '-1',
           'data-testid': `token-${pos}`,
-          title: `${shown}\nposition ${pos}, token id ${prompt.token_ids[pos]}${isStored ? '\nexplain the prediction made here' : '\nnot stored as a target'}`,
+          title: `${shown}\nposition ${pos}, token id ${prompt.token_ids[pos]}${written ? '\nwritten by the model' : ''}${isStored ? '\nexplain the prediction made here' : '\nnot stored as a target'}`,
           onclick: () => onTarget(pos),
         },
         h('bdi', {}, clip(shown, 40)),

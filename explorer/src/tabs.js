@@ -2,7 +2,7 @@
 
 import { parseNode } from './routes.js';
 
-export const TAB_NAMES = /** @type {const} */ (['node', 'heads', 'mlp', 'trace', 'effects', 'pair']);
+export const TAB_NAMES = /** @type {const} */ (['node', 'heads', 'mlp', 'trace', 'effects', 'edits', 'pair']);
 export const OUTCOMES = /** @type {const} */ (['answer', 'foil', 'difference']);
 
 const HEAD = /^L(\d{1,4})H(\d{1,4})$/;

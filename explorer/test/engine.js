@@ -24,8 +24,16 @@ export async function startEngine() {
   const connection = db.connect();
   const registered = new Set();
 
-  /** The same signature as `db.js`; files are paths in the golden site. */
-  async function query(text, values = {}, parts = {}) {
+  let queue = Promise.resolve();
+
+  /** The same signature as `db.js`, and one at a time as there; files are paths in the golden site. */
+  function query(...asked) {
+    const answer = queue.then(() => ask(...asked));
+    queue = answer.catch(() => {});
+    return answer;
+  }
+
+  async function ask(text, values = {}, parts = {}) {
     for (const file of Object.values(parts).filter(Array.isArray).flat()) {
       if (registered.has(file)) continue;
       db.registerFileBuffer(file, new Uint8Array(readFileSync(golden(file))));

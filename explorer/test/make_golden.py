@@ -26,7 +26,7 @@ FLOOR = 0.01
 TOP_K = 10
 EAGER = ["prompts", "targets", "nodes", "edges", "lens", "tokens"]
 ON_CLICK = ["components", "neurons", "writes", "logit_effects"]
-BUCKETED = [*EAGER, *ON_CLICK]
+BUCKETED = [*EAGER, *ON_CLICK, "answers", "generated"]
 MAPS_FLOOR = 0.005
 MAPS_BUCKET = 2  # prompts in a bucket of maps: not the size of the others
 NEURONS = 12  # of an MLP; each run stores the first few by share
@@ -45,6 +45,8 @@ PROMPTS = [
     ("bad-2", "long " * 4000, "hostile", None, None, None, None),
     ("<img src=x onerror=alert(1)>", "No group here, and an id that is markup", None, None, None, " either", None),
 ]  # fmt: skip
+N_NEW = {"seq-0": 3}  # tokens by which the model continued a prompt
+ACCEPTED = {"cap-0": [" Rome", " Paris"]}  # where more than one answer counts
 EXTRA_WORDS = [
     " Mary",
     " John",
@@ -102,7 +104,7 @@ def shares(rng: np.random.Generator, n: int, sharpness: float) -> np.ndarray:
 class Model:
     """Random shares and lenses of one prompt: what the extraction would have computed."""
 
-    def __init__(self, shape: Shape, n_tokens: int, seed: int, answer: int):
+    def __init__(self, shape: Shape, n_tokens: int, seed: int, answer: int, asked: int):
         self.shape, self.n = shape, n_tokens
         rng = np.random.default_rng(seed)
         self.edges: list[tuple[int, str, int, int, int, float, float | None]] = []
@@ -119,7 +121,7 @@ class Model:
             state = rng.normal(0, 1.5, len(VOCAB))
             for height, (layer, point) in enumerate(rows):
                 state = 0.8 * state + 0.6 * rng.normal(0, 1.5, len(VOCAB))
-                if pos == n_tokens - 1:
+                if pos == asked:
                     state[answer] += 6 * (height / len(rows)) ** 2
                 self.logits[layer, point, pos] = state.copy()
         self.rows = rows
@@ -180,11 +182,14 @@ def extract(shape: Shape, prompt_id: int, row: tuple, targets: list[int] | None)
     """All rows of one prompt, per table."""
     source_id, text, group, pair_id, role, answer_text, foil_text = row
     tokens = ["<|bos|>", *split(text)]
-    ids = [VOCAB[token] for token in tokens]
-    n = len(ids)
-    targets = list(range(n)) if targets is None else [target % n for target in targets]
+    asked, n_new = len(tokens) - 1, N_NEW.get(source_id, 0)
+    n = len(tokens) + n_new
+    targets = list(range(n - (n_new > 0))) if targets is None else [target % n for target in targets]
     answer, foil = VOCAB.get(answer_text or ""), VOCAB.get(foil_text or "")
-    model = Model(shape, n, shape.seed * 1000 + prompt_id, answer if answer is not None else 6)
+    model = Model(shape, n, shape.seed * 1000 + prompt_id, answer if answer is not None else 6, asked)
+    texts = list(VOCAB)
+    tokens += [texts[int(model.logits[shape.layers - 1, "post", pos].argmax())] for pos in range(asked, n - 1)]
+    ids = [VOCAB[token] for token in tokens]
     out: dict[str, list[dict]] = {name: [] for name in [*BUCKETED, "partners", "maps"]}
     out["prompts"].append({
         "prompt_id": prompt_id, "source_id": source_id, "text": text, "group": group, "pair_id": pair_id, "role": role,
@@ -196,27 +201,41 @@ def extract(shape: Shape, prompt_id: int, row: tuple, targets: list[int] | None)
     for target in targets:
         last = model.logits[shape.layers - 1, "post", target]
         lse, predicted = logsumexp(last), int(last.argmax())
-        at_end = target == n - 1
-        given = answer if at_end and answer is not None else None
-        answer_id = given if given is not None else (predicted if at_end else ids[target + 1])
-        foil_id = foil if at_end else None
+        given = answer if target == asked and answer is not None else None
+        answer_id = given if given is not None else (predicted if target >= asked else ids[target + 1])
+        foil_id = foil if target == asked else None
         answers[target] = (answer_id, foil_id)
         out["targets"].append({
             "prompt_id": prompt_id, "target": target, "predicted_id": predicted, "predicted_prob": np.exp(last[predicted] - lse),
-            "answer_id": answer_id, "answer_from": "dataset" if given is not None else ("prediction" if at_end else "next_token"),
+            "answer_id": answer_id, "answer_from": "dataset" if given is not None else ("prediction" if target >= asked else "next_token"),
             "answer_prob": np.exp(last[answer_id] - lse), "answer_rank": rank_of(last, answer_id), "foil_id": foil_id,
             "foil_prob": None if foil_id is None else np.exp(last[foil_id] - lse),
             "foil_rank": None if foil_id is None else rank_of(last, foil_id), "logsumexp": lse,
         })  # fmt: skip
+    add_said(model, prompt_id, source_id, asked, tokens, out)
     add_route(model, prompt_id, targets, answers, out)
-    add_details(model, prompt_id, targets, answers, out)
+    add_details(model, prompt_id, asked, answers, out)
     return out
 
 
-def add_details(model: Model, prompt_id: int, targets: list[int], answers: dict, out: dict[str, list[dict]]) -> None:
+def add_said(model: Model, prompt_id: int, source_id: str, asked: int, tokens: list[str], out: dict) -> None:
+    """What the model wrote after the prompt, and the answers that are accepted."""
+    if source_id in N_NEW:
+        text = "".join(tokens[asked + 1 :])
+        out["generated"].append({"prompt_id": prompt_id, "n_given": asked + 1, "text": text, "ended": False})
+    logits = model.logits[model.shape.layers - 1, "post", asked]
+    ids = [VOCAB[text] for text in ACCEPTED.get(source_id, [])]
+    for number, id_ in enumerate(ids, 1):
+        out["answers"].append({
+            "prompt_id": prompt_id, "number": number, "text": ACCEPTED[source_id][number - 1], "token_ids": [id_],
+            "prob": np.exp(logits[id_] - logsumexp(logits)), "rank": rank_of(logits, id_), "explained": id_ == max(ids, key=lambda i: logits[i]),
+        })  # fmt: skip
+
+
+def add_details(model: Model, prompt_id: int, asked: int, answers: dict, out: dict[str, list[dict]]) -> None:
     """What the page fetches on click: components, neurons, writes, effects and maps, consistent with the stored edges."""
     shape, rng = model.shape, np.random.default_rng(900 + prompt_id)
-    last = targets[-1]
+    last = asked
     for layer in range(shape.layers):
         for head in range(shape.heads):
             of = [edge for edge in model.edges if edge[0] == layer and edge[1] == "attn" and edge[4] == head]
@@ -253,7 +272,7 @@ def add_details(model: Model, prompt_id: int, targets: list[int], answers: dict,
                 "prompt_id": prompt_id, "layer": layer, "pos": pos, "expert": -1, "neuron": int(neuron), "share": 0.5 * share[neuron],
                 "activation": activation[neuron], "write_scale": 0.5 * activation[neuron],
             })  # fmt: skip
-    for target in targets:
+    for target in answers:
         parts = [(-1, "embed", 0)]
         for layer in range(shape.layers):
             parts += [(layer, "head", head) for head in range(shape.heads)] + [(layer, "mlp", 0), (layer, "bias", 0)]
@@ -380,8 +399,10 @@ def tokens_table(tables: dict[str, list[dict]]) -> pa.Table:
 def slim(tables: dict[str, list[dict]]) -> pa.Table:
     texts = list(VOCAB)
     rows = []
+    n_given = {row["prompt_id"]: row["n_given"] for row in tables["generated"]}
     for prompt in tables["prompts"]:
-        last = [row for row in tables["targets"] if row["prompt_id"] == prompt["prompt_id"]][-1]
+        of_prompt = [row for row in tables["targets"] if row["prompt_id"] == prompt["prompt_id"]]
+        last = [row for row in of_prompt if row["target"] < n_given.get(prompt["prompt_id"], prompt["n_tokens"])][-1]
         keep = ("prompt_id", "source_id", "text", "group", "pair_id", "role", "n_tokens", "answer_text", "foil_text")
         rows.append({name: prompt[name] for name in keep} | {
             "n_targets": len(prompt["targets"]), "target": last["target"], "predicted": texts[last["predicted_id"]],
@@ -436,6 +457,8 @@ def write_run(
         tables = join([rows for prompt_id, rows in everything.items() if prompt_id // bucket_size == bucket])
         for name in BUCKETED:
             content = tokens_table(tables) if name == "tokens" else table(name, tables[name])
+            if not content.num_rows:
+                continue
             info[name]["rows"] += content.num_rows
             info[name]["bytes"] += write(folder / name / f"bucket-{bucket}.parquet", content)
             info[name]["buckets"].append(bucket)

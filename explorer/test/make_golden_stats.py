@@ -1,7 +1,6 @@
 """Makes the statistics and the vocabulary that the explorer's tests read, from 40 prompts of the demo.
 
-Beside them the run's audit, and what was knocked out of its prompts.
-
+Beside them the run's audit, what was knocked out of its prompts, and an intervention as a site has it.
 
 Run it as `python explorer/test/make_golden_stats.py`.
 """
@@ -14,7 +13,9 @@ import tempfile
 from pathlib import Path
 
 from flowatlas.schema_stats import STATS_TABLES
-from flowatlas.site_data import RunReader
+from flowatlas.site_data import RunReader, encode
+from flowatlas.site_interventions import SiteInterventions
+from flowatlas.site_run import write
 from flowatlas.site_vocab import write_vocab
 
 DEMO = Path(__file__).parent / "golden" / "site" / "data" / "demo"
@@ -40,6 +41,16 @@ def main() -> None:
         shutil.rmtree(VOCAB, ignore_errors=True)
         entry = write_vocab(RunReader(run), DEMO)
         (VOCAB / "index.json").write_text(json.dumps(entry, indent=1) + "\n")
+        edits = ("L1H1=off", "L2N5=on", "--name", "golden", "--generate", "5")
+        subprocess.run([sys.executable, "-m", "flowatlas.cli", "intervene", str(run), *edits], check=True)
+        _write_buckets(SiteInterventions(RunReader(run), n=20), STATS.parent)
+
+
+def _write_buckets(interventions: SiteInterventions, folder: Path) -> None:
+    interventions.write_whole(folder)
+    for k in range(2):
+        for place, table in interventions.bucket(k).items():
+            write(folder / place / f"bucket-{k}.parquet", encode(table))
 
 
 if __name__ == "__main__":

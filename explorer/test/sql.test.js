@@ -76,6 +76,13 @@ describe('one prompt', () => {
     expect(rows.every((row) => typeof row.token === 'string')).toBe(true);
   });
 
+  it('generated and answers: of the prompts that have any', async () => {
+    expect(await run('generated', { id: 6 }, { generated: file('generated', 1) })).toMatchObject([{ n_given: 4, ended: false }]);
+    expect(await run('generated', { id: 7 }, { generated: file('generated', 1) })).toEqual([]);
+    const accepted = await run('answers', { id: 3 }, { answers: file('answers') });
+    expect(accepted.map((row) => [row.number, row.text, row.explained])).toEqual([[1, ' Rome', false], [2, ' Paris', true]]);
+  });
+
   it('special_tokens: the BOS', async () => {
     expect(await run('special_tokens', { id: 0 }, { tokens: file('tokens') })).toEqual([{ token_id: 0 }]);
   });

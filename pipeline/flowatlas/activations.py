@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from flowatlas.weights import LayerWeights, NeuronBlock
 
 @dataclass(frozen=True)
 class Batch:
-    """Prompts padded on the right to one length.
+    """Prompts padded to one length, on the right but for generation.
 
     ids, mask [batch, pos]; lengths [batch]. With causal attention nothing before the padding can see it; the mask is
     given all the same, because some families derive positions from it.
@@ -26,13 +26,24 @@ class Batch:
     lengths: Tensor
 
     @classmethod
-    def of(cls, prompts: list[tuple[int, ...]], device: torch.device | str = "cpu") -> "Batch":
+    def of(cls, prompts: list[tuple[int, ...]], device: torch.device | str = "cpu", left: bool = False) -> "Batch":
+        """`left`: padded on that side, so that all rows end at the last column and tokens can be added there."""
         lengths = torch.tensor([len(ids) for ids in prompts])
-        ids = torch.zeros(len(prompts), int(lengths.max()), dtype=torch.long)
+        width = int(lengths.max())
+        ids = torch.zeros(len(prompts), width, dtype=torch.long)
+        first = (width - lengths if left else torch.zeros_like(lengths)).tolist()
         for row, tokens in enumerate(prompts):
-            ids[row, : len(tokens)] = torch.tensor(tokens)
-        mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
+            ids[row, first[row] : first[row] + len(tokens)] = torch.tensor(tokens)
+        columns = torch.arange(width)
+        mask = (columns >= width - lengths[:, None] if left else columns < lengths[:, None]).long()
         return cls(ids.to(device), mask.to(device), lengths.to(device))
+
+
+class Multiples(NamedTuple):
+    """What edits multiply parts by: by layer heads [batch, pos, head] and MLPs [batch, pos, 1]; 1 where absent."""
+
+    heads: dict[int, Tensor]
+    mlps: dict[int, Tensor]
 
 
 class Activations:
@@ -45,8 +56,8 @@ class Activations:
     scaled_pattern * (v @ w_o), the MLP's the activation * w_out of `neuron_blocks`, and what is shown is `pattern`.
     """
 
-    def __init__(self, model: Model):
-        self._model = model
+    def __init__(self, model: Model, multiples: Multiples | None = None):
+        self._model, self._multiples = model, multiples or Multiples({}, {})
         self._cache: dict[str, Tensor] = {}
         self.resid: list[Tensor] = []
 
@@ -92,7 +103,12 @@ class Activations:
 
     def mlp_factor(self, l: int) -> Tensor | None:
         """What a neuron's output is taken times, [batch, pos, 1]; None for 1."""
-        return self._factor(l, self._model.located.family.post_norms[1])
+        factor, edited = self._factor(l, self._model.located.family.post_norms[1]), self._multiples.mlps.get(l)
+        return factor if edited is None else edited if factor is None else factor * edited
+
+    def edited_heads(self, l: int) -> Tensor | None:
+        """What each head's parts are taken times, [batch, query, head]; None for 1."""
+        return self._multiples.heads.get(l)
 
     def pattern(self, l: int) -> Tensor:
         """Attention weights A [batch, head, query, key]."""
@@ -100,8 +116,9 @@ class Activations:
 
     def scaled_pattern(self, l: int) -> Tensor:
         """What each v @ w_o is multiplied by in the residual stream: A times the query's factor."""
-        factor = self.attention_factor(l)
-        return self.pattern(l) if factor is None else self.pattern(l) * factor[:, None]
+        pattern, factor, edited = self.pattern(l), self.attention_factor(l), self.edited_heads(l)
+        pattern = pattern if factor is None else pattern * factor[:, None]
+        return pattern if edited is None else pattern * edited.transpose(1, 2)[..., None]
 
     def v(self, l: int) -> Tensor:
         """Values [batch, key, head, d_head], bias included, grouped heads expanded."""
@@ -190,14 +207,18 @@ def _neuron_hooks(model: Model, l: int) -> tuple[str, ...]:
 
 
 def run(
-    model: Model, batch: Batch, after_block: Callable[[int, Activations], None] | None = None
+    model: Model,
+    batch: Batch,
+    after_block: Callable[[int, Activations], None] | None = None,
+    multiples: Multiples | None = None,
 ) -> tuple[Activations, Tensor]:
     """Run the model once; returns its activations and the bridge's own logits at the last column [batch, 1, token].
 
-    `after_block(l, acts)` is called when block l is through, with all that came by so far. Raises GuardError when a hook
-    that the family must have does not fire.
+    `after_block(l, acts)` is called when block l is through, with all that came by so far. `multiples` are those of edits
+    that are done meanwhile. Raises GuardError when a hook that the family must have does not fire.
     """
-    acts, depths = Activations(model), {name: depth for depth, name in enumerate(_residual_hooks(model))}
+    acts = Activations(model, multiples)
+    depths = {name: depth for depth, name in enumerate(_residual_hooks(model))}
     waiting = _by_block(model)
     through = iter(range(model.n_layers))
     block = next(through)

@@ -5,10 +5,12 @@ from types import TracebackType
 
 import duckdb
 
+from flowatlas import intervention_store
 from flowatlas.corpus import quoted, views
 from flowatlas.errors import RunError
 from flowatlas.schema import MODEL_TABLES, TABLES
 from flowatlas.schema_audit import AUDIT_TABLES
+from flowatlas.schema_interventions import INTERVENTION_TABLES
 from flowatlas.schema_stats import STATS_TABLES
 from flowatlas.schema_vocab import VOCAB_TABLES
 from flowatlas.site_data import RunReader
@@ -17,7 +19,8 @@ from flowatlas.stats import ensure
 
 class Atlas:
     """A run's tables under their names, the model's under `model.`, the statistics under `stats.` (made when missing or stale),
-    an audit's, where there is one, under `audit.`, and the vocabulary atlas, likewise, under `vocab.`.
+    an audit's, where there is one, under `audit.`, those of all interventions together under `interventions.`, and the vocabulary
+    atlas, where there is one, under `vocab.`.
 
     Nothing is read before it is asked for. Raises RunError when made from what is no run with a done shard.
     """
@@ -28,7 +31,7 @@ class Atlas:
         self.connection = duckdb.connect()
         views(self.connection, self._reader)
         self._statistics = False
-        self.connection.execute("CREATE SCHEMA model; CREATE SCHEMA audit")
+        self.connection.execute("CREATE SCHEMA model; CREATE SCHEMA audit; CREATE SCHEMA interventions")
         for name in MODEL_TABLES:
             if (path := self.run_dir / "model" / f"{name}.parquet").exists():
                 self.connection.execute(f"CREATE VIEW model.{name} AS SELECT * FROM read_parquet({quoted(path)})")
@@ -40,6 +43,10 @@ class Atlas:
         for name in self._vocab:
             parts = quoted(self.run_dir / "vocab" / name / "*.parquet")
             self.connection.execute(f"CREATE VIEW vocab.{name} AS SELECT * FROM read_parquet({parts})")
+        edited = list(intervention_store.stored(self._reader))
+        for name in INTERVENTION_TABLES if edited else ():
+            paths = ", ".join(quoted(path) for one in edited for path in one.files(name))
+            self.connection.execute(f"CREATE VIEW interventions.{name} AS SELECT * FROM read_parquet([{paths}])")
 
     @property
     def manifest(self) -> dict:
@@ -49,8 +56,14 @@ class Atlas:
     @property
     def tables(self) -> list[str]:
         """Names for `table` and SQL."""
-        schemas = {"model": MODEL_TABLES, "stats": STATS_TABLES, "vocab": self._vocab, "audit": AUDIT_TABLES}
-        return [*TABLES, *(f"{schema}.{name}" for schema, names in schemas.items() for name in names)]
+        schemas = {
+            "model": MODEL_TABLES,
+            "stats": STATS_TABLES,
+            "vocab": self._vocab,
+            "audit": AUDIT_TABLES,
+            "interventions": INTERVENTION_TABLES,
+        }
+        return [*TABLES, *(f"{schema}.{name}" for schema, tables in schemas.items() for name in tables)]
 
     def table(self, name: str) -> duckdb.DuckDBPyRelation:
         """A table as a relation: `.df()` is pandas, `.arrow()` Arrow. Raises RunError for a name that is none."""

@@ -50,12 +50,13 @@ def block_shares(
     whole, residual = acts.resid[stream.attended(l)], acts.resid[stream.pre(l)]
     b_o, b_out = acts.biases(l, weights)
     bias, mlp_out = (_sum(b_o, b_out), acts.mlp_out(l)) if stream.parallel else (b_o, None)
-    pattern, factor = acts.pattern(l), acts.attention_factor(l)
+    pattern, factor, edited = acts.pattern(l), acts.attention_factor(l), acts.edited_heads(l)
     values = head_values(acts.v(l), weights.w_o, room)
     pieces = []
     for queries in _query_blocks(pattern):
         own = pattern[:, :, queries, : queries.stop]
         scaled = own if factor is None else own * factor[:, None, queries]
+        scaled = scaled if edited is None else scaled * edited[:, queries].transpose(1, 2)[..., None]
         shares = contributions.attention_shares(
             whole[:, queries], residual[:, queries], scaled, values, _rows(bias, queries), lengths,
             None if mlp_out is None else mlp_out[:, queries], first=queries.start,

@@ -32,7 +32,7 @@ from flowatlas.writer import write_parquet
 
 PARTS = "audit-parts"
 _AT_ONCE = 8  # prompts of a part
-_READ = ("prompts", "targets", "edges", "components", "logit_effects")
+_READ = ("prompts", "targets", "generated", "edges", "components", "logit_effects")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ from torch import nn
 from flowatlas import checkpoints, means, memory
 from flowatlas.activations import Batch
 from flowatlas.extract import Extractor
-from flowatlas.job import Job, make_batches
+from flowatlas.job import Job
 from flowatlas.prompts import Prompt
 from flowatlas.run import load_guarded
 from flowatlas.schema import TABLES
@@ -93,7 +93,7 @@ def print_bench(job: Job, repeats: int = 5) -> None:
         prompts += [item] if isinstance(item, Prompt) else []
         if len(prompts) == _PROMPTS:
             break
-    batches = make_batches(prompts, job.batch_tokens, job.located.rope_switch)
+    batches = job.batches(prompts, job.batch_tokens)
     chosen = sorted({0, len(batches) // 2, len(batches) - 1})
     model, _ = load_guarded(job, batches[0])
     bare, _ = checkpoints.read(job.located, job.config.model)

@@ -11,7 +11,7 @@ from flowatlas.attention import BlockShares
 from flowatlas.columns import Collector
 from flowatlas.config import Config
 from flowatlas.contributions import TopNeurons
-from flowatlas.prompts import Prompt
+from flowatlas.prompts import Continued, Prompt
 from flowatlas.routes import Reach
 
 
@@ -23,7 +23,7 @@ class BlockRows:
         self.floor = config.routes.floor
         self.batch, self.rows = batch, rows
         self.prompt_ids = torch.tensor([prompt.prompt_id for prompt in prompts], device=device)
-        self.last_target = torch.tensor([prompt.targets[-1] for prompt in prompts], device=device)
+        self.asked = torch.tensor([prompt.asked for prompt in prompts], device=device)
 
     def add_attention(self, l: int, shares: BlockShares, reach: Reach) -> None:
         """Edges of kind attn (the sum over heads as head = -1, then every head's own), components, and maps if asked for."""
@@ -55,7 +55,7 @@ class BlockRows:
         )  # fmt: skip
 
     def _add_component(self, name: str, l: int, measure, shares: tuple[Tensor, ...], reach: Reach) -> None:
-        found = measure(*shares, reach.per_head, self.batch.mask, self.last_target, self.floor)
+        found = measure(*shares, reach.per_head, self.batch.mask, self.asked, self.floor)
         n_prompt, n_index = found.mean_share.shape
         index = torch.arange(n_index, device=reach.summed.device).repeat(n_prompt)
         self.rows.add(
@@ -83,3 +83,8 @@ def add_prompts(rows: Collector, prompts: Sequence[Prompt]) -> None:
         **{name: [list(getattr(prompt, name)) for prompt in prompts] for name in lists},
         **{name: [None if (ids := getattr(p, name)) is None else list(ids) for p in prompts] for name in optional},
     )
+    continued = {prompt.prompt_id: prompt.continued for prompt in prompts if prompt.continued is not None}
+    rows.add(
+        "generated", prompt_id=list(continued),
+        **{name: [getattr(one, name) for one in continued.values()] for name in Continued._fields},
+    )  # fmt: skip

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 
-from flowatlas import audit_store
+from flowatlas import audit_store, intervention_store
 from flowatlas.check_rules import INTO, PARALLEL_RULES, outside, shard_rules
 from flowatlas.check_stats import check_stats
 from flowatlas.check_vocab import check_vocab
@@ -50,7 +50,7 @@ def check(run_dir: Path) -> list[str]:
     problems += read_names(run_dir, (manifest or {}).get("model", {}))[1]
     problems += _means(run_dir, [marker for marker in markers.values() if marker])
     if len(sound) == len(markers):
-        problems += [*check_stats(run_dir), *_audit(run_dir)]
+        problems += [*check_stats(run_dir), *_audit(run_dir), *intervention_store.problems(RunReader(run_dir))]
     problems += check_vocab(run_dir)
     present = [marker for shard, marker in markers.items() if marker and shard in set(sound)]
     return problems + list(_manifest(run_dir, plan, manifest, present))

@@ -36,6 +36,8 @@ KEYS = {
     "writes": ("prompt_id", "layer", "component", "index", "pos", "sign", "rank"),
     "logit_effects": ("prompt_id", "target", "layer", "component", "index"),
     "maps": ("prompt_id", "layer", "head", "dst", "src"),
+    "answers": ("prompt_id", "number"),
+    "generated": ("prompt_id",),
     "knockouts": ("prompt_id", "layer", "component", "index", "removal"),
 }
 
@@ -148,6 +150,19 @@ RELATIONS = (
         HAVING min(rank) <> 1 OR max(rank) <> count(*)""",
     ),
     Rule(
+        "answers",
+        "are of a prompt without a likeliest one, or with one that is not what its target explains",
+        """SELECT a.prompt_id FROM answers a LEFT JOIN targets t
+        ON t.prompt_id = a.prompt_id AND answer_from = 'dataset' AND answer_id = token_ids[1] AND explained
+        GROUP BY a.prompt_id HAVING count(*) FILTER (explained) <> 1 OR count(t.target) <> 1""",
+    ),
+    Rule(
+        "generated",
+        "say that more was given than the prompt has, or that a token was written at a position that is no target",
+        """SELECT g.prompt_id FROM generated g JOIN prompts p USING (prompt_id)
+        WHERE n_given > n_tokens OR NOT list_has_all(targets, range(n_given - 1, greatest(n_given, n_tokens - 1))::INT[])""",
+    ),
+    Rule(
         "maps",
         "are of a query whose shares sum to more than 1",
         f"""SELECT prompt_id FROM maps GROUP BY prompt_id, layer, dst HAVING sum(share::DOUBLE) > 1 + {SUM_TOLERANCE}""",
@@ -167,7 +182,8 @@ RELATIONS = (
     Rule(
         "knockouts",
         "are not at the last target",
-        """SELECT prompt_id FROM knockouts JOIN (SELECT prompt_id, max(target) AS last FROM targets GROUP BY ALL)
+        """SELECT prompt_id FROM knockouts JOIN (SELECT prompt_id, max(target) AS last FROM targets
+        LEFT JOIN generated USING (prompt_id) WHERE n_given IS NULL OR target < n_given GROUP BY ALL)
         USING (prompt_id) WHERE target <> last""",
     ),
     Rule(

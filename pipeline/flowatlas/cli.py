@@ -1,4 +1,4 @@
-"""The command line: `flowatlas run | submit | bench | vocab | status | check | stats | audit | compare | site | ...`.
+"""The command line: `flowatlas run | submit | bench | vocab | status | check | stats | audit | intervene | site | ...`.
 
 Every command imports what it needs when it is called, so that help and wrong input answer at once. A FlowatlasError
 ends as one line on stderr and its exit code; anything else is a bug and shows its traceback.
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 
-from flowatlas import __version__, cli_site, signals
+from flowatlas import __version__, cli_site, live_command, signals
 from flowatlas.config import Config
 from flowatlas.errors import ConfigError, FlowatlasError, ModelError
 
@@ -46,7 +46,11 @@ def _dispatch(args: list[str]) -> int:
         return _bench(args[1:])
     if args[:1] == ["vocab"]:
         return _vocab(args[1:])
-    parsed = _parser().parse_args(args)
+    parsed, rest = _parser().parse_known_args(args)
+    if rest and (not hasattr(parsed, "words") or any(word.startswith("-") for word in rest)):
+        _parser().error(f"unrecognized arguments: {' '.join(rest)}")
+    elif rest:  # argparse takes the words before an option only
+        parsed.words += rest
     command: Callable[[argparse.Namespace], int] | None = getattr(parsed, "command", None)
     if command is None:
         _parser().print_help()
@@ -159,6 +163,14 @@ def _audit(args: argparse.Namespace) -> int:
     return 0
 
 
+def _intervene(args: argparse.Namespace) -> int:
+    from flowatlas.intervene_command import execute
+
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    _print(execute(args))
+    return 0
+
+
 def _compare(args: argparse.Namespace) -> int:
     from flowatlas.compare import compare, lines, write
 
@@ -166,13 +178,6 @@ def _compare(args: argparse.Namespace) -> int:
     if args.out:
         write(tables, args.out)
     _print(lines(tables))
-    return 0
-
-
-def _serve(args: argparse.Namespace) -> int:
-    from flowatlas.server import serve
-
-    serve(args.site, args.port)
     return 0
 
 
@@ -218,17 +223,35 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--model", help="where the run's model lies now, if elsewhere: a folder or a hub id")
     audit.add_argument("--device", help="cpu, cuda, cuda:1, ... instead of the run's")
     audit.set_defaults(command=_audit)
+    _add_intervene(
+        commands.add_parser("intervene", help="heads, MLPs and neurons on, off, set or scaled: what changes?")
+    )
     compare = commands.add_parser("compare", help="two runs of the same prompts: what differs")
     compare.add_argument("a", type=Path, metavar="A", help="a run folder")
     compare.add_argument("b", type=Path, metavar="B", help="another")
     compare.add_argument("--out", type=Path, metavar="FOLDER", help="also write components.parquet and prompts.parquet")
     compare.set_defaults(command=_compare)
     cli_site.add_commands(commands)
-    serve = commands.add_parser("serve", help="look at a site locally")
-    serve.add_argument("site", type=Path, metavar="SITE", help="a folder that `flowatlas site` wrote")
-    serve.add_argument("--port", type=_port, default=8000, help="default 8000; 0 takes any free one")
-    serve.set_defaults(command=_serve)
+    live_command.add_commands(commands, _port)
     return parser
+
+
+def _add_intervene(intervene: argparse.ArgumentParser) -> None:
+    intervene.add_argument(
+        "words", nargs="+", metavar="RUN|KEY=VALUE EDIT", help="a run folder, or model=...; L3H1=off, 'L2 MLP=mean', "
+        "L5N12=on, =3.5, =x2, each for all positions or, as in L3H1=off@2,-1, for some"
+    )  # fmt: skip
+    intervene.add_argument(
+        "--list", type=Path, metavar="FILE", help="a YAML file of named interventions, instead of edits"
+    )
+    intervene.add_argument("--name", help="of the edits given; default: themselves")
+    intervene.add_argument("--generate", type=int, default=0, metavar="N", help="also continue greedily by N tokens")
+    intervene.add_argument("--prompt", metavar="TEXT", help="print what changes for this one, instead of the run's")
+    intervene.add_argument("--answer", metavar="TEXT", help="its expected continuation")
+    intervene.add_argument("--foil", metavar="TEXT", help="what the answer is contrasted with")
+    intervene.add_argument("--model", help="where the run's model lies now, if elsewhere: a folder or a hub id")
+    intervene.add_argument("--device", help="cpu, cuda, cuda:1, ... instead of the run's")
+    intervene.set_defaults(command=_intervene)
 
 
 def _port(text: str) -> int:

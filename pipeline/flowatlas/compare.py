@@ -33,7 +33,7 @@ FROM ({_SINGLE.format(run="a_")}) a JOIN ({_SINGLE.format(run="b_")}) b USING (s
 
 _JOINED = {
     "prompts": ", pair::VARCHAR AS pair_id, '{role}' AS role",
-    **dict.fromkeys(("targets", "components", "logit_effects", "neurons", "nodes", "edges"), ""),
+    **dict.fromkeys(("targets", "components", "logit_effects", "neurons", "nodes", "edges", "generated"), ""),
 }
 
 

@@ -1,7 +1,7 @@
 """What a head, an MLP or a residual step contributes to a prompt as a whole.
 
 mean_share    its share averaged over the prompt's positions, without any threshold
-target_share  its share at the last target
+target_share  its share at the last target (in a run that generates, where the text as given ends)
 route_tau     the largest tau at which one of its edges is on the per-head route (0 when none is stored)
 """
 

@@ -151,6 +151,13 @@ class NeuronsConfig:
 
 
 @dataclass
+class GenerateConfig:
+    """`max_new_tokens`: tokens by which every prompt is continued greedily, each of them explained; 0 for none."""
+
+    max_new_tokens: int = 0
+
+
+@dataclass
 class MapsConfig:
     """`store`: whole contribution and attention maps of every head; cells above `floor` in either of them."""
 
@@ -194,6 +201,7 @@ class Config:
     lens: LensConfig = field(default_factory=LensConfig)
     writes: WritesConfig = field(default_factory=WritesConfig)
     neurons: NeuronsConfig = field(default_factory=NeuronsConfig)
+    generate: GenerateConfig = field(default_factory=GenerateConfig)
     maps: MapsConfig = field(default_factory=MapsConfig)
     knockouts: KnockoutsConfig = field(default_factory=KnockoutsConfig)
     vocab: VocabConfig = field(default_factory=VocabConfig)

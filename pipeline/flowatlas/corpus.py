@@ -33,7 +33,7 @@ class Corpus:
     """A run's finished shards. Use as a context manager. Raises RunError when made from what is no run with a done shard.
 
     Tables of the run are views of their own names. `units` (prompt_id, g, bin) deals prompts to groups and bins;
-    `ends` (prompt_id, target, n_tokens) has the last target.
+    `ends` (prompt_id, target, n_tokens) has the last target, of a prompt that the model continued that of the text as given.
     """
 
     def __init__(self, run_dir: Path, memory: str = MEMORY, threads: int | None = None) -> None:
@@ -146,8 +146,9 @@ class Corpus:
             "units", {"prompt_id": found["prompt_id"], "g": codes, "bin": deal(self.rng("units"), len(codes))}
         )
         self.execute(
-            "CREATE TEMP TABLE ends AS SELECT prompt_id, max(target)::INTEGER AS target, any_value(n_tokens) AS n_tokens "
-            "FROM targets JOIN prompts USING (prompt_id) GROUP BY prompt_id"
+            "CREATE TEMP TABLE ends AS SELECT prompt_id, any_value(n_tokens) AS n_tokens, "
+            "max(target) FILTER (n_given IS NULL OR target < n_given)::INTEGER AS target "
+            "FROM targets JOIN prompts USING (prompt_id) LEFT JOIN generated USING (prompt_id) GROUP BY prompt_id"
         )
 
 

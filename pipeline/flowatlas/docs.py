@@ -16,6 +16,7 @@ from flowatlas.families import FAMILIES, REFUSED, TEXT_PARTS, Family, SameAs
 from flowatlas.schema import MODEL_TABLES, TABLES, Column, markdown
 from flowatlas.schema_audit import AUDIT_TABLES
 from flowatlas.schema_compared import COMPARED_TABLES
+from flowatlas.schema_interventions import INTERVENTION_TABLES
 from flowatlas.schema_stats import STATS_TABLES
 from flowatlas.schema_vocab import VOCAB_TABLES
 
@@ -68,9 +69,8 @@ converted to bfloat16), and so is every family that no table here names.
 def with_tables(readme: str) -> str:
     """The README's text with the part between its two marks made anew."""
     tables = markdown(TABLES) + markdown(MODEL_TABLES, "model/") + markdown(STATS_TABLES, "stats/")
-    tables += (
-        markdown(VOCAB_TABLES, "vocab/") + markdown(COMPARED_TABLES, "compared/") + markdown(AUDIT_TABLES, "audit/")
-    )
+    tables += markdown(VOCAB_TABLES, "vocab/") + markdown(COMPARED_TABLES, "compared/")
+    tables += markdown(AUDIT_TABLES, "audit/") + markdown(INTERVENTION_TABLES, "interventions/NAME/")
     return _PLACE.sub(lambda found: f"{found[1]}{tables}{found[2]}", readme)
 
 
@@ -114,6 +114,7 @@ def tables_list() -> list[dict[str, Any]]:
     schemas = (("", TABLES), ("model.", MODEL_TABLES), ("stats.", STATS_TABLES), ("vocab.", VOCAB_TABLES))
     schemas += (("compared.", COMPARED_TABLES),)
     schemas += (("audit.", {"curves": AUDIT_TABLES["curves"]}),)  # the only one of the audit's that a site has
+    schemas += (("interventions.", INTERVENTION_TABLES),)
     return [
         {"name": schema + name, "row": table.row, "columns": [_column(column) for column in table.columns]}
         for schema, tables in schemas

@@ -11,11 +11,10 @@ import pyarrow as pa
 
 from flowatlas import means, neuron_tokens
 from flowatlas.dry_stats import statistics_seconds
-from flowatlas.extract import Extractor
 from flowatlas.fitting import Fitting
-from flowatlas.job import Job, count_text, make_batches
+from flowatlas.job import Job, count_text
 from flowatlas.prompts import Prompt, Reject
-from flowatlas.run import load_guarded
+from flowatlas.run import extractor, load_guarded
 from flowatlas.schema import TABLES
 from flowatlas.shards import Ledger, shard_ranges
 from flowatlas.status import human_seconds
@@ -84,15 +83,15 @@ def _encode_all(job: Job) -> tuple[list[Prompt], Counter[str]]:
 
 def _measure(job: Job, prompts: list[Prompt], reading: float) -> tuple[Cost, int]:
     """What the run will cost, from a few of its batches; also how many prompts these have."""
-    batches = make_batches(prompts, job.batch_tokens, job.located.rope_switch)
+    batches = job.batches(prompts, job.batch_tokens)
     began = time.perf_counter()
     model, _ = load_guarded(job, batches[0])
-    extractor = Extractor(model, job.config)
+    extract = extractor(job, model)
     if job.config.knockouts.store:
-        extractor.knock_out(means.zeros(model), seed=job.config.run.seed)
-    extractor(batches[-1][:1])  # compiles the kernels, or loads them
+        extract.knock_out(means.zeros(model), seed=job.config.run.seed)
+    extract(batches[-1][:1])  # compiles the kernels, or loads them
     loading = time.perf_counter() - began
-    fitting, samples, tables = Fitting(extractor), [], []
+    fitting, samples, tables = Fitting(extract), [], []
     for i in _order(batches):
         began = time.perf_counter()
         found = [tables for _, (tables, _) in fitting(batches[i])]

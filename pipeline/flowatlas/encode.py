@@ -22,7 +22,7 @@ After a chat template an answer follows as the template itself writes one, with 
 from typing import Any
 
 from flowatlas.chat import Chat, ChatError
-from flowatlas.rows import Prompt, Reject, Row, extra_json
+from flowatlas.rows import Answer, Prompt, Reject, Row, extra_json
 from flowatlas.tokens import TokenText, own_prefix, plain_ids, special_ids
 
 SPACE_AFTER = frozenset(",.;:!?)]}%\u00bb\u201d\u2019")  # the last three: closing quotation marks
@@ -69,9 +69,11 @@ class Encoder:
         targets = self._positions(row, len(ids))
         if isinstance(targets, Reject):
             return targets
-        answer, foil = row.answer or None, row.foil or None
-        answer_ids, foil_ids = (self._continuation(shown, base, word) for word in (answer, foil))
-        highest = max((*ids, *(answer_ids or ()), *(foil_ids or ())))
+        foil = row.foil or None
+        foil_ids = self._continuation(shown, base, foil)
+        accepted = self._accepted(row, shown, base)
+        answer = accepted[0] if accepted else None
+        highest = max((*ids, *(foil_ids or ()), *(index for one in accepted for index in one.token_ids)))
         if self._vocab_size is not None and highest >= self._vocab_size:
             return self._reject(row, "unknown_token", f"token id {highest}, the model knows {self._vocab_size} tokens")
         return Prompt(
@@ -85,11 +87,18 @@ class Encoder:
             token_ids=tuple(ids),
             tokens=tuple(self._display.texts(ids)),
             targets=targets,
-            answer_text=answer,
+            answer_text=None if answer is None else answer.text,
             foil_text=foil,
-            answer_token_ids=answer_ids,
+            answer_token_ids=None if answer is None else answer.token_ids or None,
             foil_token_ids=foil_ids,
+            accepted=accepted if len(accepted) > 1 else (),
         )
+
+    def _accepted(self, row: Row, shown: str, base: list[int]) -> tuple[Answer, ...]:
+        """The row's answers in its order; of several, those of which the tokenizer makes nothing are left out."""
+        listed = row.answer if isinstance(row.answer, list) else [row.answer]
+        matched = [Answer(text, self._continuation(shown, base, text) or ()) for text in listed if text]
+        return tuple(one for one in matched if one.token_ids or len(matched) == 1)
 
     def describe(self) -> dict[str, Any]:
         """What is put around every text, for the manifest: `before` and `after` as text, and the BOS it begins with."""

@@ -10,12 +10,13 @@ Only one block's attention weights exist at a time, and nothing has the shape [t
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import pyarrow as pa
 import torch
 from torch import Tensor
 
-from flowatlas import activations, attention, contributions, lens, routes
+from flowatlas import activations, answers, attention, contributions, lens, routes
 from flowatlas.activations import Activations, Batch
 from flowatlas.attention import BlockShares
 from flowatlas.attention_kernel import Room
@@ -23,6 +24,9 @@ from flowatlas.block_rows import BlockRows, add_prompts
 from flowatlas.clock import Clock
 from flowatlas.columns import Collector
 from flowatlas.config import Config
+from flowatlas.edits import Edit
+from flowatlas.generation import Continuation
+from flowatlas.interventions import applied, multiples
 from flowatlas.knockouts import Knockouts
 from flowatlas.means import Means
 from flowatlas.models import Model
@@ -35,8 +39,8 @@ from flowatlas.weights import LayerWeights
 class Extractor:
     """Extracts batches of prompts; holds what is the same for all of them."""
 
-    def __init__(self, model: Model, config: Config):
-        self.model, self.config = model, config
+    def __init__(self, model: Model, config: Config, continuation: Continuation | None = None):
+        self.model, self.config, self.continuation = model, config, continuation
         self.constant = lens.constant(model.final)
         self.room = Room()
         settle = torch.cuda.synchronize if model.device.type == "cuda" else lambda: None
@@ -47,18 +51,25 @@ class Extractor:
         """From here on also knock out components, with these means in the place of some."""
         self._knockouts = Knockouts(self.model, self.config.knockouts, seed, means)
 
-    def __call__(self, prompts: Sequence[Prompt]) -> tuple[dict[str, pa.Table], list[Reject]]:
-        """All tables but `rejects` for these prompts, and the prompts whose residual stream is not finite."""
+    def __call__(
+        self, prompts: Sequence[Prompt], edits: Sequence[Edit] = ()
+    ) -> tuple[dict[str, pa.Table], list[Reject]]:
+        """All tables but `rejects` for these prompts, and the prompts whose residual stream is not finite.
+
+        Where the run generates, the prompts are continued first. Under `edits` all of it is what an edited model does.
+        """
         with torch.inference_mode():
+            if self.continuation is not None:
+                with self.clock.stage("generate"):
+                    prompts = self.continuation(prompts, edits)
             with self.clock.stage("forward"):
-                batch, acts, shares, rejects = self._forward(list(prompts))
+                batch, acts, shares, rejects = self._forward(list(prompts), edits)
             bad = {reject.prompt_id for reject in rejects}
             prompts = [prompt for prompt in prompts if prompt.prompt_id not in bad]
             if rejects and prompts:  # again without them: their NaN must not pass through any sum
-                batch, acts, shares, _ = self._forward(prompts)
+                batch, acts, shares, _ = self._forward(prompts, edits)
             rows = Collector()
             if prompts:
-                add_prompts(rows, prompts)
                 _Extraction(self, prompts, batch, acts, shares, rows).run()
             with self.clock.stage("tables"):
                 tables = {name: rows.table(name) for name in TABLES if name != "rejects"}
@@ -67,7 +78,9 @@ class Extractor:
                     tables["knockouts"] = self._knockouts.table(tables)
             return tables, rejects
 
-    def _forward(self, prompts: list[Prompt]) -> tuple[Batch, Activations, list[BlockShares], list[Reject]]:
+    def _forward(
+        self, prompts: list[Prompt], edits: Sequence[Edit]
+    ) -> tuple[Batch, Activations, list[BlockShares], list[Reject]]:
         """One forward pass; each block's attention is read while it is there."""
         batch = Batch.of([prompt.token_ids for prompt in prompts], self.model.device)
         floor, maps = self.config.routes.floor, self.config.maps
@@ -79,7 +92,8 @@ class Extractor:
                 found.append(attention.block_shares(self.model, acts, l, batch.lengths, floor, cells, self.room))
                 acts.forget_attention(l)
 
-        acts, _ = activations.run(self.model, batch, read)
+        with applied(self.model, [edits] * len(prompts), batch) if edits else nullcontext():
+            acts, _ = activations.run(self.model, batch, read, multiples(self.model, edits, batch))
         rejects = [
             Reject(prompts[b].prompt_id, prompts[b].source_id, "not_finite", f"NaN or infinity at {place}")
             for b, place in acts.not_finite(batch.mask).items()
@@ -105,8 +119,10 @@ class _Extraction:
         for b, prompt in enumerate(prompts):
             self.is_target[b, list(prompt.targets)] = True
         self.block_rows = BlockRows(extractor.config, prompts, batch, rows)
-        self.vocabulary = Vocabulary(extractor.model, extractor.config, extractor.constant, batch, acts, rows)
-        self.vocabulary.choose_answers(prompts, self.is_target)
+        model, constant = extractor.model, extractor.constant
+        prompts, asked = answers.choose(model, constant, prompts, batch, acts, self.is_target, rows)
+        add_prompts(rows, prompts)
+        self.vocabulary = Vocabulary(model, extractor.config, constant, prompts, acts, self.is_target, asked, rows)
 
     def run(self) -> None:
         with self.clock.stage("walk"):

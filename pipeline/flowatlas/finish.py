@@ -34,7 +34,7 @@ def finish(job: Job, plan: Plan, board: Claims, load: Callable[[], Model]) -> di
     if claim is None:
         return None
     try:
-        manifest = _current(job.run_dir, plan) or _make(job, plan, load())
+        manifest = _current(job.run_dir, plan) or complete(job, plan, load())
         if not _has_statistics(job.run_dir, manifest):
             from flowatlas import stats
 
@@ -85,8 +85,8 @@ def _make_atlas(job: Job, load: Callable[[], Model]) -> None:
     vocab_files.put(vocab.ensure(vocab.wanted_of(job.config, job.located), loaded), job.run_dir)
 
 
-def _make(job: Job, plan: Plan, model: Model) -> dict[str, Any]:
-    """Everything that is made of all shards together, and at last the manifest."""
+def complete(job: Job, plan: Plan, model: Model) -> dict[str, Any]:
+    """Make everything that is made of all shards together, but statistics, and at last the manifest, which is returned."""
     texts, special = token_texts(job.tokenizer, model.vocab_size), special_ids(job.tokenizer)
     neuron_tokens.write_vocab(job.run_dir, model, texts, special)
     neuron_tokens.write_neuron_tokens(job.run_dir, model, plan.weights_hash, job.config.writes.top_k)

@@ -120,6 +120,19 @@ def proportion(name: str, hits: Array, n: Array | int) -> dict[str, Array]:
     return {name: share, f"{name}_low": np.where(few, np.nan, low), f"{name}_high": np.where(few, np.nan, high)}
 
 
+def change_of_proportion(name: str, gained: Array, lost: Array, n: Array | int) -> dict[str, Array]:
+    """(gained - lost) / n of the same n units before and after, and a 95% interval, named as above; none under 2.
+
+    By Agresti & Min (2005, *Simple improved confidence intervals for comparing matched proportions*): half a unit is added to
+    each of the four cells, so that the interval has a width where nothing changes.
+    """
+    z, units = stats.norm.isf(0.025), np.asarray(n) + 2
+    middle = (gained - lost) / units
+    half = z * np.sqrt((gained + lost + 1) / units - middle**2) / np.sqrt(units)
+    low, high = (np.where(np.asarray(n) < 2, np.nan, np.clip(middle + side * half, -1, 1)) for side in (-1, 1))
+    return {name: (gained - lost) / np.asarray(n), f"{name}_low": low, f"{name}_high": high}
+
+
 class Moments(NamedTuple):
     """Of prompts, not of bins, by column: n, mean, and variance with n - 1 below (NaN under 2)."""
 

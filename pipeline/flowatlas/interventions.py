@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from flowatlas import activations, experts
-from flowatlas.activations import Batch
+from flowatlas.activations import Batch, Multiples
 from flowatlas.component_names import Component
 from flowatlas.edits import Edit, disjoint
 from flowatlas.errors import ConfigError
@@ -40,7 +40,9 @@ def check(model: Model, edits: Collection[Edit], means: Means | None = None) -> 
     for edit in edits:
         _exists(model, edit.component)
         if edit.action == "mean" and means is None:
-            raise ConfigError(f"{edit}: the mean over a dataset is not known here")
+            raise ConfigError(f"{edit}: the mean over a dataset is not known here: give a run, which has one")
+        if edit.value is not None and abs(edit.value) > torch.finfo(model.weights_dtype).max:
+            raise ConfigError(f"{edit}: the model's numbers ({model.weights_dtype}) do not go so far")
 
 
 def _exists(model: Model, component: Component) -> None:
@@ -100,6 +102,26 @@ def _grouped(edits: Sequence[Sequence[Edit]]) -> dict[Edit, list[int]]:
         for edit in of_row:
             rows[edit].append(row)
     return rows
+
+
+def multiples(model: Model, edits: Sequence[Edit], batch: Batch) -> Multiples:
+    """What edits that switch heads and MLPs off or scale them multiply their parts by, in every row of a batch.
+
+    Raises ConfigError for a mean in their place, which is no multiple of what they write.
+    """
+    found = Multiples({}, {})
+    for edit in edits:
+        kind, layer = edit.component.kind, edit.component.layer
+        if kind == "neuron":
+            continue  # its activation is seen as it is
+        if edit.action == "mean":
+            raise ConfigError(f"{edit}: what takes the place of a component has no route of its own")
+        width = model.n_heads if kind == "head" else 1
+        layers = found.heads if kind == "head" else found.mlps
+        factor = layers.setdefault(layer, torch.ones(*batch.mask.shape, width, dtype=model.dtype, device=model.device))
+        here = batch.mask.bool() if edit.positions is None else columns_of(batch, edit.positions)
+        factor[..., edit.component.index][here] *= edit.value or 0.0
+    return found
 
 
 def largest_scores(model: Model, batch: Batch, layers: Sequence[int]) -> dict[int, Tensor]:
@@ -182,7 +204,7 @@ class _Edits:
         value = self._largest[edit.component.layer][:, None] + ABOVE if edit.action == "on" else None
         if edit.action == "set":
             value = torch.full((len(batch.ids), 1), edit.value or 0.0, dtype=self._model.dtype, device=batch.ids.device)
-        columns = None if edit.positions is None else _columns(batch, edit.positions) & of_edit[:, None]
+        columns = None if edit.positions is None else columns_of(batch, edit.positions) & of_edit[:, None]
         return _Group(edit, of_edit, columns, value)
 
     def _heads(self, l: int, groups: list[_Group]) -> Callable[..., Tensor]:
@@ -260,7 +282,7 @@ class _Edits:
         return torch.stack(found, 1)
 
 
-def _columns(batch: Batch, positions: tuple[int, ...]) -> Tensor:
+def columns_of(batch: Batch, positions: tuple[int, ...]) -> Tensor:
     """[row, column] bool: where the named positions of each row's prompt stand in the batch."""
     first, found = batch.mask.argmax(1), torch.zeros_like(batch.mask, dtype=torch.bool)
     for position in positions:

@@ -37,6 +37,10 @@ class Job:
     fingerprint: Fingerprint
     batch_tokens: int
 
+    def batches(self, prompts: list[Prompt], batch_tokens: int) -> list[list[Prompt]]:
+        """The prompts in batches of so many padded tokens at most, as `make_batches` cuts them."""
+        return make_batches(prompts, batch_tokens, self.located.rope_switch, self.config.generate.max_new_tokens)
+
 
 def prepare(config: Config) -> Job:
     """Look at everything that needs no weights. Raises InputErrors."""
@@ -45,7 +49,7 @@ def prepare(config: Config) -> Job:
     config = replace(config, model=replace(config.model, dtype=weights_dtype(located, config.model.dtype)))
     dataset = open_dataset(config.dataset, config.run.limit)
     tokenizer = load_tokenizer(str(located.tokenizer_folder), None, config.model.trust_remote_code)
-    encoder = _encoder(config, located, tokenizer)
+    encoder = encoder_of(config, located, tokenizer)
     _require_good_row(dataset, encoder)
     found = shards.fingerprint(dataset, config.run.shard_size)
     asked = config.run.batch_tokens
@@ -54,7 +58,8 @@ def prepare(config: Config) -> Job:
     return Job(config, run_dir, located, tokenizer, dataset, encoder, found, batch_tokens)
 
 
-def _encoder(config: Config, located: Located, tokenizer: Any) -> Encoder:
+def encoder_of(config: Config, located: Located, tokenizer: Any) -> Encoder:
+    """What makes prompts of rows, as the config has it. Raises ConfigError, ModelError (no chat template)."""
     model, chat = config.model, None
     if model.chat_template:
         chat = Chat(tokenizer, located.name, model.system_prompt, model.chat_date)
@@ -106,23 +111,24 @@ _Tokenized = TypeVar("_Tokenized", bound=Tokenized)
 
 
 def make_batches(
-    prompts: list[_Tokenized], batch_tokens: int, rope_switch: int | None = None
+    prompts: list[_Tokenized], batch_tokens: int, rope_switch: int | None = None, n_new: int = 0
 ) -> list[list[_Tokenized]]:
     """Prompts of like length together, at most `batch_tokens` padded tokens each (a longer prompt stands alone).
 
-    A prompt longer than `rope_switch` tokens (`Located.rope_switch`) would change the numbers of a shorter one beside it,
-    so the two never share a batch.
+    `n_new` is by how many tokens each may be continued. A prompt longer than `rope_switch` tokens (`Located.rope_switch`)
+    would change the numbers of a shorter one beside it, so the two never share a batch; one that may grow over that number
+    stands alone.
     """
     batches: list[list[_Tokenized]] = []
     before = 0
     for prompt in sorted(prompts, key=lambda p: (len(p.token_ids), p.prompt_id)):
-        length = len(prompt.token_ids)
+        length = len(prompt.token_ids) + n_new
         switches = rope_switch is not None and before <= rope_switch < length
         if batches and not switches and (len(batches[-1]) + 1) * length <= batch_tokens:
             batches[-1].append(prompt)
         else:
             batches.append([prompt])
-        before = length
+        before = len(prompt.token_ids)
     return batches
 
 
@@ -131,7 +137,7 @@ def first_batch(job: Job) -> list[Prompt]:
     for rows in shards.shard_ranges(job.fingerprint.rows, job.config.run.shard_size):
         encoded = map(job.encoder.encode, job.dataset.rows(rows.start, rows.stop))
         if prompts := [item for item in encoded if isinstance(item, Prompt)]:
-            return make_batches(prompts, job.batch_tokens, job.located.rope_switch)[0]
+            return job.batches(prompts, job.batch_tokens)[0]
     raise DatasetError(f"dataset {job.dataset.name}: it holds no prompt")
 
 

@@ -14,9 +14,9 @@ from flowatlas.config import ColumnsConfig, DatasetConfig
 from flowatlas.encode import Encoder
 from flowatlas.errors import DatasetError
 from flowatlas.readers import CsvReader, JsonlReader, Reader, TextReader
-from flowatlas.rows import Prompt, Reject, Row, make_row
+from flowatlas.rows import Continued, Prompt, Reject, Row, make_row
 
-__all__ = ["Dataset", "Encoder", "Prompt", "Reject", "Row", "open_dataset"]
+__all__ = ["Continued", "Dataset", "Encoder", "Prompt", "Reject", "Row", "open_dataset"]
 
 FILE_TYPES = (".txt", ".jsonl", ".csv", ".parquet")
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from flowatlas.config import ColumnsConfig
 
-_WORDS = ("group", "pair_id", "role", "answer", "foil")
+_WORDS = ("group", "pair_id", "role", "foil")
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Row:
     """A row as the dataset gives it; `problem` is (reason, detail) and then nothing but the two ids is set.
 
     `prompt_id` counts rows from 0 (blank lines of .txt and .jsonl files are no rows), `source_id` is the dataset's
-    own id, else that number. `extra` holds the other columns, JSON-able.
+    own id, else that number. `answer` is a list where several are accepted. `extra` holds the other columns, JSON-able.
     """
 
     prompt_id: int
@@ -29,7 +29,7 @@ class Row:
     group: str | None = None
     pair_id: str | None = None
     role: str | None = None
-    answer: str | None = None
+    answer: str | list[str] | None = None
     foil: str | None = None
     targets: list[int] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
@@ -46,11 +46,28 @@ class Reject:
     detail: str
 
 
+class Answer(NamedTuple):
+    """A continuation as given, and all its tokens as it follows the text."""
+
+    text: str
+    token_ids: tuple[int, ...]
+
+
+class Continued(NamedTuple):
+    """How a model went on with a prompt: after `n_given` tokens all are its own; `ended`: the last one ends the text."""
+
+    n_given: int
+    text: str
+    ended: bool
+
+
 @dataclass(frozen=True)
 class Prompt:
     """A row that is processed: `targets` are sorted positions over all tokens, a BOS included; `extra` is JSON.
 
-    `answer_token_ids` are all tokens of the answer as it follows the text; the first one is explained.
+    `answer_token_ids` are all tokens of the answer as it follows the text; the first one is explained. Where several
+    answers are accepted, they are all in `accepted`, and the answer is the first of them until the model has chosen
+    (`answers.choose`).
     """
 
     prompt_id: int
@@ -67,6 +84,13 @@ class Prompt:
     foil_text: str | None = None
     answer_token_ids: tuple[int, ...] | None = None
     foil_token_ids: tuple[int, ...] | None = None
+    accepted: tuple[Answer, ...] = ()
+    continued: Continued | None = None
+
+    @property
+    def asked(self) -> int:
+        """The target at which the answer is expected: the last one, or where the text as given ends."""
+        return self.targets[-1] if self.continued is None else self.continued.n_given - 1
 
 
 class Bad(NamedTuple):
@@ -88,12 +112,13 @@ def make_row(number: int, record: Record, columns: ColumnsConfig) -> Row:
         source_id = _word("id", record.get(columns.id)) or source_id
         text = _text(record.get(columns.text))
         words = [_word(name, record.get(getattr(columns, name))) for name in _WORDS]
+        answer = _answers(record.get(columns.answer))
         targets = _targets(record.get(columns.targets))
         used = set(vars(columns).values())
         extra = {_checked(str(key), "a column's name"): plain(v) for key, v in record.items() if key not in used}
     except _Unfit as unfit:
         return Row(number, source_id, problem=(unfit.bad.reason, unfit.bad.detail))
-    group, pair_id, role, answer, foil = words
+    group, pair_id, role, foil = words
     return Row(number, source_id, text, group, pair_id, role, answer, foil, targets, extra)
 
 
@@ -128,6 +153,14 @@ def _word(name: str, value: Any) -> str | None:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return _checked(str(value), name)
+
+
+def _answers(value: Any) -> str | list[str] | None:
+    """One answer, or a list of those that are accepted, each once; a list of one is that one."""
+    if not isinstance(value, list | tuple):
+        return _word("answer", value)
+    given = dict.fromkeys(word for one in value if (word := _word("answer", one)) is not None)
+    return list(given) if len(given) > 1 else next(iter(given), None)
 
 
 def _targets(value: Any) -> list[int] | None:

@@ -26,7 +26,8 @@ from flowatlas.devices import pick_device
 from flowatlas.errors import DatasetError, RunConflict, UnfinishedError
 from flowatlas.extract import Extractor
 from flowatlas.fitting import Fitting
-from flowatlas.job import Job, count_text, first_batch, make_batches, prepare
+from flowatlas.generation import Continuation
+from flowatlas.job import Job, count_text, first_batch, prepare
 from flowatlas.manifest import open_plan
 from flowatlas.memory import keep_freed_memory
 from flowatlas.models import Model
@@ -110,7 +111,7 @@ class Loaded:
                     f"no memory for model {self.job.located.name}: free some, or give a smaller model.dtype or another "
                     "model.device, and the command again"
                 ) from error
-            self._extractor = Extractor(model, self.job.config)
+            self._extractor = extractor(self.job, model)
             self._extractor.clock.add("load", time.perf_counter() - began)
         return self._extractor
 
@@ -180,23 +181,15 @@ class Worker:
         self._progress.add(len(rejects))
         seconds = {"read": time.perf_counter() - began}
         parts = []
-        for batch in make_batches(prompts, self.plan.batch_tokens, self.job.located.rope_switch):
+        for batch in self.job.batches(prompts, self.plan.batch_tokens):
             for piece, (tables, refused) in self._fit()(batch):
                 parts.append(tables)
                 rejects += refused
                 self._progress.add(len(piece), sum(len(p.token_ids) for p in piece), self.loaded.load().clock)
-        info = {
-            "first_row": rows_of.start,
-            "n_rows": len(rows),
-            "rows_hash": rows_hash,
-            "config_hash": self.plan.config_hash,
-            "seconds": {**seconds, **self.loaded.take_seconds()},
-            "guard": self.loaded.guard,
-            "versions": versions(),
-        }
+        info = marker_info(self.plan, shard, {**seconds, **self.loaded.take_seconds()}, self.loaded.guard)
         if self.job.config.knockouts.store:
             info["means"] = run_means.means_hash(self.job.run_dir)
-        return _together(parts, rejects), info
+        return together(parts, rejects), info
 
     def _fit(self) -> Fitting[Any]:
         if self._fitting is None:
@@ -258,12 +251,32 @@ def load_guarded(job: Job, batch: list[Prompt]) -> tuple[Model, dict[str, float]
     return model, guard.check(model, probe, reference)
 
 
+def extractor(job: Job, model: Model) -> Extractor:
+    """What extracts the job's prompts, and continues them before where the run generates."""
+    n = job.config.generate.max_new_tokens
+    return Extractor(model, job.config, Continuation(model, job.tokenizer, n) if n else None)
+
+
 def versions() -> dict[str, str]:
     """Versions of what the numbers depend on."""
     return {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
 
 
-def _together(parts: list[dict[str, pa.Table]], rejects: Iterable[Reject]) -> dict[str, pa.Table]:
+def marker_info(plan: Plan, shard: int, seconds: dict[str, float], guard: dict[str, float]) -> dict[str, Any]:
+    """What a shard's marker says of how it was made."""
+    return {
+        "first_row": plan.shards[shard].start,
+        "n_rows": len(plan.shards[shard]),
+        "rows_hash": plan.shard_hashes[shard],
+        "config_hash": plan.config_hash,
+        "seconds": seconds,
+        "guard": guard,
+        "versions": versions(),
+    }
+
+
+def together(parts: list[dict[str, pa.Table]], rejects: Iterable[Reject]) -> dict[str, pa.Table]:
+    """All tables of a shard from those of its batches."""
     joined = {
         name: pa.concat_tables([part[name] for part in parts]) if parts else table.empty()
         for name, table in TABLES.items()

@@ -112,7 +112,7 @@ _tables = (
         Column("token_ids", _ids, "token ids as the model saw them"),
         Column("tokens", _texts, "the tokens as text; bytes that are no UTF-8 by themselves as <0xE2>"),
         Column("targets", _ids, "explained positions, ascending"),
-        Column("answer_text", _text, "the expected continuation as given", null="not given"),
+        Column("answer_text", _text, "the expected continuation as given; of several, the one that the model finds likeliest (see `answers`)", null="not given"),
         Column("foil_text", _text, "the contrasted continuation as given", null="not given"),
         Column("answer_token_ids", _ids, "the answer as it was matched: with or without a leading space, all its tokens; the first is explained", null="no answer"),
         Column("foil_token_ids", _ids, "the foil as it was matched, likewise", null="no foil"),
@@ -124,7 +124,7 @@ _tables = (
         Column("predicted_id", _i32, "the model's most probable next token", range=">= 0"),
         Column("predicted_prob", _f32, "its probability", range="0..1"),
         Column("answer_id", _i32, "the token whose logit is explained", range=">= 0"),
-        Column("answer_from", _category, "the dataset's answer (last target only), else the next token, else the prediction", categories=ANSWER_FROM),
+        Column("answer_from", _category, "the dataset's answer (last target only; in a run that generates, where the text as given ends), else the next token, else the prediction", categories=ANSWER_FROM),
         Column("answer_prob", _f32, "probability of the answer", range="0..1"),
         Column("answer_rank", _i32, "rank of the answer among all tokens", range=">= 1"),
         Column("foil_id", _i32, "the token that the answer is contrasted with", range=">= 0", null=_no_foil),
@@ -210,6 +210,21 @@ _tables = (
         Column("effect_answer", _f32, "its write at the answer with the last node's norm scale; all of a target's add up to the answer's logit before bias and cap", unit="logits"),
         Column("effect_foil", _f32, "the same at the foil", unit="logits", null=_no_foil),
     )),
+    Table("answers", "an accepted answer of a prompt that has several", (
+        _prompt_id,
+        Column("number", _i16, "its place in the dataset's list", range=">= 1"),
+        Column("text", _text, "the continuation as given"),
+        Column("token_ids", _ids, "all its tokens as it was matched; the first is what prob and rank are of"),
+        Column("prob", _f32, "its probability at the target where the answer is expected", range="0..1"),
+        Column("rank", _i32, "its rank among all tokens there", range=">= 1"),
+        Column("explained", pa.bool_(), "it is the likeliest (of equals the first): the one that `targets` calls the answer"),
+    )),
+    Table("generated", "a prompt that the model continued (only with generate.max_new_tokens)", (
+        _prompt_id,
+        Column("n_given", _i32, "tokens that were given, a BOS and a chat template included; the tokens after them are the model's own", unit="tokens", range=">= 1"),
+        Column("text", _text, "what it wrote, as text"),
+        Column("ended", pa.bool_(), "it came to an end by itself: the last token is an end of text or of a turn"),
+    )),
     Table("maps", "a cell of a head's contribution map and attention map (only with maps.store=true)", (
         _prompt_id,
         _layer,
@@ -263,7 +278,7 @@ TABLES: dict[str, Table] = {table.name: table for table in _tables}
 MODEL_TABLES: dict[str, Table] = {table.name: table for table in _model_tables}
 
 # Added within this schema version: runs made before have no parts of them, and are read as if these were empty.
-LATER_TABLES = frozenset({"maps", "knockouts"})
+LATER_TABLES = frozenset({"maps", "knockouts", "answers", "generated"})
 
 
 def markdown(tables: dict[str, Table], place: str = "") -> str:

@@ -8,6 +8,7 @@ import os
 import re
 import threading
 import urllib.parse
+from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import BinaryIO
@@ -64,26 +65,40 @@ def serve(site: Path, port: int) -> None:
 
 def make_server(site: Path, port: int) -> http.server.ThreadingHTTPServer:
     """A server that listens but does not yet answer; `server_address[1]` is its port. Errors as in serve."""
+    check_site(site, port)
+    with port_in_words(port):
+        return SiteServer(site, port)
+
+
+def check_site(site: Path, port: int) -> None:
+    """Raises RunError for a folder that is no site, InputError for a port that there is not."""
     if not (site / "index.html").is_file():
         raise RunError(f"{site} is no site (it has no index.html): make one with `flowatlas site RUN --out {site}`")
     if not 0 <= port <= 65535:
         raise InputError(f"there is no port {port}: give one from 1 to 65535 with --port")
+
+
+@contextlib.contextmanager
+def port_in_words(port: int) -> Iterator[None]:
+    """What goes wrong when a server is made, as InputError."""
     try:
-        return _Server(site, port)
+        yield
     except OSError as error:
         reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be had ({os.strerror(error.errno or 0)})"
         raise InputError(f"port {port} {reason}: give another one with --port") from error
 
 
-class _Server(http.server.ThreadingHTTPServer):
+class SiteServer(http.server.ThreadingHTTPServer):
+    """Serves the files of a site; a `handler` answers each connection."""
+
     daemon_threads = True
 
-    def __init__(self, site: Path, port: int) -> None:
+    def __init__(self, site: Path, port: int, handler: "type[SiteHandler] | None" = None) -> None:
         self.site = site.resolve()
         self._compressed: dict[str, tuple[str, bytes]] = {}
         self._lock = threading.Lock()
         self._compressing: dict[str, threading.Lock] = {}
-        super().__init__((HOST, port), _Handler)
+        super().__init__((HOST, port), handler or SiteHandler)
         # The engine takes most of a second: it is compressed while the reader still opens the browser.
         threading.Thread(target=self._warm, daemon=True).start()
 
@@ -93,18 +108,8 @@ class _Server(http.server.ThreadingHTTPServer):
                 self.compressed(path, tag_of(path.stat()))
 
     def find(self, url: str) -> Path | None:
-        """The file that a request's path means; None when there is none inside the site.
-
-        Names that begin with a dot are not served, `..` among them, and neither is what a link leads outside to.
-        """
-        names = urllib.parse.unquote(url.partition("?")[0].partition("#")[0]).split("/")
-        if any(name.startswith(".") or "\0" in name or "\\" in name for name in names):
-            return None
-        with contextlib.suppress(OSError, ValueError, RuntimeError):
-            path = self.site.joinpath(*filter(None, names)).resolve(strict=True)
-            if path.is_relative_to(self.site):
-                return path
-        return None
+        """The file that a request's path means; None when there is none inside the site."""
+        return file_in(self.site, url)
 
     def compressed(self, path: Path, tag: str) -> bytes:
         """The file as gzip, made once and kept in memory while it does not change (the engine alone is 18 MB)."""
@@ -126,8 +131,10 @@ class _Server(http.server.ThreadingHTTPServer):
         """A browser that hangs up is no error worth a traceback on the terminal."""
 
 
-class _Handler(http.server.BaseHTTPRequestHandler):
-    server: _Server
+class SiteHandler(http.server.BaseHTTPRequestHandler):
+    """Answers GET and HEAD with files, compressed or in ranges where that is asked for."""
+
+    server: SiteServer
     protocol_version = "HTTP/1.1"
     server_version = "flowatlas"
     timeout = 60
@@ -224,6 +231,21 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if last and int(last) < int(first):
             return None
         return range(int(first), min(size, int(last) + 1) if last else size)
+
+
+def file_in(folder: Path, url: str) -> Path | None:
+    """The file or folder that a request's path means inside `folder`, which is resolved; None when there is none.
+
+    Names that begin with a dot are not served, `..` among them, and neither is what a link leads outside to.
+    """
+    names = urllib.parse.unquote(url.partition("?")[0].partition("#")[0]).split("/")
+    if any(name.startswith(".") or "\0" in name or "\\" in name for name in names):
+        return None
+    with contextlib.suppress(OSError, ValueError, RuntimeError):
+        path = folder.joinpath(*filter(None, names)).resolve(strict=True)
+        if path.is_relative_to(folder):
+            return path
+    return None
 
 
 def tag_of(info: os.stat_result) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from flowatlas.errors import RunError
 from flowatlas.files import hash_file, read_json
+from flowatlas.schema_interventions import OF_PROMPTS
 from flowatlas.seal import damage
 from flowatlas.site_vocab import files_of as files_of_vocab
 
@@ -91,7 +92,14 @@ def _of_run(index: dict[str, Any]) -> Iterator[str]:
     for table, entry in index["tables"].items():
         for first, last in entry["buckets"]:
             yield from (f"{table}/bucket-{k}.parquet" for k in range(first, last + 1))
-    for entry in (index["stats"] or {"tables": {}})["tables"].values():
-        yield from (file["file"] for file in entry["files"])
-    if index["vocab"] is not None:
+    edited = index.get("interventions", ())
+    for marker in (index["stats"], index.get("audit"), *edited):
+        for entry in (marker or {"tables": {}})["tables"].values():
+            yield from (file["file"] for file in entry.get("files", ()))
+    for one in edited:
+        for table in OF_PROMPTS:
+            for first, last in one["tables"][table]["buckets"]:
+                place = f"interventions/{one['folder']}/{table}"
+                yield from (f"{place}/bucket-{k}.parquet" for k in range(first, last + 1))
+    if index.get("vocab") is not None:
         yield from files_of_vocab(index["vocab"])

@@ -18,11 +18,13 @@ from flowatlas.manifest import find_manifest, read_plan, summary
 from flowatlas.schema import LATER_TABLES, TABLES
 from flowatlas.seal import sealed
 from flowatlas.shards import Ledger, part_path
+from flowatlas.stored_prompts import given_targets
 from flowatlas.writer import write_parquet
 
 BUCKETED = (
-    "prompts", "targets", "nodes", "edges", "lens", "components", "neurons", "writes", "logit_effects", "knockouts",
-)  # fmt: skip
+    *("prompts", "targets", "nodes", "edges", "lens", "components", "neurons", "writes", "logit_effects", "knockouts"),
+    *("answers", "generated"),
+)
 EAGER = ("prompts", "targets", "nodes", "edges", "lens", "tokens")
 
 SLIM = pa.schema(
@@ -197,10 +199,10 @@ class RunReader:
         return {pair: members for pair, members in pairs.items() if len(members) > 1}
 
     def slim(self) -> Iterator[pa.Table]:
-        """The list of prompts, shard by shard: who it is, what was expected, and what the last target came to."""
+        """The list of prompts, shard by shard: who it is, what was expected, and what the target of that came to."""
         for shard in self.shards:
             prompts, targets = self.shard("prompts", shard), self.shard("targets", shard)
-            yield _slim(prompts, targets, self.vocabulary)
+            yield _slim(prompts, given_targets(targets, self.shard("generated", shard)), self.vocabulary)
 
     def buckets(self, n: int) -> list[int]:
         """The buckets of n prompts that the finished shards have rows of the dataset in."""

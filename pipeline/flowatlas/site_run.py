@@ -30,6 +30,7 @@ from flowatlas.site_data import (
     bare,
     encode,
 )  # fmt: skip
+from flowatlas.site_interventions import FOLDER, SiteInterventions
 from flowatlas.site_stats import write_audit, write_stats
 from flowatlas.site_vocab import write_vocab
 from flowatlas.stats import Stats
@@ -46,6 +47,7 @@ class SiteRun:
         self.reader, self.folder, self.id, self.title, self.stats = reader, folder, id_, title, stats
         self.audit = current(reader) if reader.has("stats") else None
         self.n, self.n_maps = bucket_size(reader), maps_bucket_size(reader)
+        self.interventions = SiteInterventions(reader, self.n)
         self.parts: dict[str, Part] = {}
         self.names: dict[str, dict[str, str]] = {}
         self._index: dict[str, Any] = {}
@@ -66,6 +68,7 @@ class SiteRun:
             "stats": self._write_stats(),
             "vocab": self._write_vocab(),
             "audit": self._write_audit(),
+            "interventions": [self._counted(one, FOLDER) for one in self.interventions.write_whole(self.folder)],
             "n_names": len(self.names),
         }
 
@@ -74,7 +77,8 @@ class SiteRun:
         parts = _foretold(self.reader, self.n, lambda k: self.reader.bucket(k, self.n))
         if self.reader.has("maps"):
             parts |= _foretold(self.reader, self.n_maps, lambda k: {"maps": self.reader.maps(k, self.n_maps)})
-        return parts
+        edited = _foretold(self.reader, self.n, self.interventions.bucket)
+        return parts | ({FOLDER: sum(edited.values(), Part(optional=True))} if edited else {})
 
     def write_buckets(self, progress: bool | None) -> None:
         """Every table bucket by bucket, and the index, which names them."""
@@ -89,6 +93,7 @@ class SiteRun:
             self._write_bucket("maps", k, self.reader.maps(k, self.n_maps), tables["maps"])
         for entry in tables.values():
             entry["buckets"] = ranges(entry["buckets"])
+        self._write_interventions()
         self._write_index(tables)
 
     def entry(self) -> dict[str, Any]:
@@ -115,6 +120,7 @@ class SiteRun:
         n_layers, n_heads, parallel = _shape(reader)
         maps = reader.maps_config
         of_corpus = [made and made.marker["tables"] for made in (self.stats, self.audit)]
+        of_corpus.append([one.marker["files"] for one in self.interventions.stored])
         of_model = [self._index["model_tables"], self._index["vocab"]]
         made_of = [manifest["shards"], *of_model, *of_corpus, self.names]
         index = {
@@ -141,6 +147,17 @@ class SiteRun:
             "eager": list(EAGER),
         }
         self._write("index", "index.json", json_text(index))
+
+    def _write_interventions(self) -> None:
+        """The buckets of each, named beside its other tables."""
+        places = self.interventions.places
+        entries: dict[str, dict[str, Any]] = {place: {"rows": 0, "bytes": 0, "buckets": []} for place in places}
+        for k in self.reader.buckets(self.n) if places else ():
+            for place, table in self.interventions.bucket(k).items():
+                self._write_bucket(place, k, table, entries[place], FOLDER)
+        for place, (one, name) in places.items():
+            entry = entries[place] | {"buckets": ranges(entries[place]["buckets"])}
+            self._index["interventions"][one]["tables"][name] = entry
 
     def _write_pages(self) -> tuple[list[dict[str, Any]], Counter[str]]:
         """The slim list of prompts in pages; returns an entry for each, and the number of prompts per group."""
@@ -182,11 +199,11 @@ class SiteRun:
     def _write_audit(self) -> dict[str, Any] | None:
         return self._counted(write_audit(self.audit, self.folder)) if self.audit else None
 
-    def _counted(self, marker: dict[str, Any]) -> dict[str, Any]:
-        """A marker of tables over the corpus, whose files are counted among the statistics."""
+    def _counted(self, marker: dict[str, Any], part: str = "stats") -> dict[str, Any]:
+        """A marker of tables over the corpus, whose files are counted among a part of the site."""
         for entry in marker["tables"].values():
             for file in entry["files"]:
-                self._count("stats", file["bytes"])
+                self._count(part, file["bytes"])
         return marker
 
     def _write_vocab(self) -> dict[str, Any] | None:
@@ -195,11 +212,14 @@ class SiteRun:
             self._count("vocab", path.stat().st_size)
         return entry
 
-    def _write_bucket(self, name: str, k: int, table: pa.Table, entry: dict[str, Any]) -> None:
-        """Write a bucket, if it has rows, and count it in the table's entry of the index."""
+    def _write_bucket(self, name: str, k: int, table: pa.Table, entry: dict[str, Any], part: str = "") -> None:
+        """Write a bucket, if it has rows, and count it in the table's entry of the index and in a part of the site.
+
+        The part is that of the table's own name where none is given.
+        """
         if table.num_rows:
             data = encode(table)
-            self._write(name, f"{name}/bucket-{k}.parquet", data)
+            self._write(part or name, f"{name}/bucket-{k}.parquet", data)
             entry["rows"] += table.num_rows
             entry["bytes"] += len(data)
             entry["buckets"].append(k)

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from flowatlas.audit_store import Audit
 from flowatlas.compare import compare
@@ -49,7 +48,7 @@ def _pointing(table: pa.Table, kept: Kept) -> pa.Table:
         return table
     prompts = table["top_prompt"].combine_chunks()
     there = kept(pa.table({"prompt_id": prompts.unique()}), "prompt_id")["prompt_id"]
-    left = pc.if_else(pc.is_in(prompts, value_set=there), prompts, None)
+    left = pa.array(prompts.to_numpy(), mask=~np.isin(prompts.to_numpy(), there.to_numpy()))
     return bare(table).set_column(table.column_names.index("top_prompt"), "top_prompt", left)
 
 

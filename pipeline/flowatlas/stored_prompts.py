@@ -1,4 +1,5 @@
-"""Prompts as their tables have them: the last target, the tokens it is about, and what each head and MLP carries to it."""
+"""Prompts as their tables have them: their last target (none that the model wrote itself), and what each head
+and MLP carries to it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class StoredPrompt:
-    """A prompt at its last target. Heads are [layer, head], MLPs [layer].
+    """A prompt at its last target, of those within the text as given. Heads are [layer, head], MLPs [layer].
 
     taus    as in `target_routes`
     shares  `mean_share`
@@ -51,8 +52,8 @@ def _of(values: Taus, component: Component) -> float:
 
 
 def stored_prompts(tables: dict[str, pa.Table], n_layers: int, n_heads: int, parallel: bool) -> Iterator[StoredPrompt]:
-    """The prompts of `prompts`, from the rows of `targets`, `edges`, `components` and `logit_effects` about them."""
-    last = _last_targets(tables["targets"])
+    """The prompts of `prompts`, from the rows of `targets`, `generated`, `edges`, `components`, `logit_effects` about them."""
+    last = _last_targets(given_targets(tables["targets"], tables["generated"]))
     prompts = tables["prompts"].select(["prompt_id", "group", "token_ids"]).to_pylist()
     ids = np.array([row["prompt_id"] for row in prompts], np.int64)
     targets = np.array([last[row["prompt_id"]]["target"] for row in prompts], np.int64)
@@ -65,6 +66,15 @@ def stored_prompts(tables: dict[str, pa.Table], n_layers: int, n_heads: int, par
             **prompt, target=at["target"], answer_id=at["answer_id"], foil_id=at["foil_id"],
             taus=_row(taus, row), shares=_row(shares, row), direct=_row(direct, row),
         )  # fmt: skip
+
+
+def given_targets(targets: pa.Table, generated: pa.Table) -> pa.Table:
+    """Rows of `targets` but those at tokens that the model wrote: an answer is expected where the text as given ends."""
+    if not generated.num_rows:
+        return targets
+    n_given = dict(zip(generated["prompt_id"].to_pylist(), generated["n_given"].to_pylist(), strict=True))
+    ids, positions = targets["prompt_id"].to_pylist(), targets["target"].to_pylist()
+    return targets.filter(pa.array([pos < n_given.get(id_, pos + 1) for id_, pos in zip(ids, positions, strict=True)]))
 
 
 def _last_targets(targets: pa.Table) -> dict[int, dict[str, Any]]:

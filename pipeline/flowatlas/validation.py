@@ -29,6 +29,7 @@ def validate(config: Config, with_dataset: bool = True) -> Config:
         if not (isinstance(floor, int | float) and math.isfinite(floor) and 0 < floor < 1):
             raise _bad(key, floor, "a number between 0 and 1, both excluded")
     config.routes.targets = _validated_targets(config.routes.targets)
+    _at_least("generate.max_new_tokens", config.generate.max_new_tokens, 0)
     for key, value in (
         ("lens.top_k", config.lens.top_k),
         ("writes.top_k", config.writes.top_k),

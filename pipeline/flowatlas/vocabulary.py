@@ -1,22 +1,20 @@
-"""The vocabulary side of an extraction: answers, lenses, writes and direct effects of one batch as rows of tables."""
+"""The vocabulary side of an extraction: lenses, writes and direct effects of one batch as rows of tables."""
 
 from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from flowatlas import lens
-from flowatlas.activations import Activations, Batch
+from flowatlas import answers, lens
+from flowatlas.activations import Activations
+from flowatlas.answers import MISSING, Asked
 from flowatlas.columns import Collector
 from flowatlas.config import Config
 from flowatlas.kernels import top_differences, top_tokens
 from flowatlas.models import Model
 from flowatlas.prompts import Prompt
 from flowatlas.routes import Walked
-from flowatlas.schema import ANSWER_FROM, WRITERS
-
-_CHUNK = 7 << 20  # logits held at once: in float32 a block of memory that is kept (see memory.KEPT)
-_MISSING = -1
+from flowatlas.schema import WRITERS
 
 
 class Vocabulary:
@@ -27,46 +25,21 @@ class Vocabulary:
         model: Model,
         config: Config,
         constant: Tensor | None,
-        batch: Batch,
+        prompts: Sequence[Prompt],
         acts: Activations,
+        is_target: Tensor,
+        asked: Asked,
         rows: Collector,
     ):
         self.model, self.final, self.constant = model, model.final, constant
         self.lens = config.lens
-        self.batch, self.acts, self.rows = batch, acts, rows
+        self.acts, self.rows = acts, rows
+        self.is_target, self.answer, self.foil, self.answer_from = is_target, asked.answer, asked.foil, asked.came_from
         self.k_writes = min(config.writes.top_k, model.vocab_size)
-        device = batch.ids.device
+        device = is_target.device
+        self.prompt_ids = torch.tensor([p.prompt_id for p in prompts], device=device)
         self.layer_at = torch.tensor(model.stream.layer, device=device)  # by depth
         self.point_at = torch.tensor(model.stream.point, device=device)
-
-    # -- answers ------------------------------------------------------------------------------------------------------
-
-    def choose_answers(self, prompts: Sequence[Prompt], is_target: Tensor) -> None:
-        """Fix the explained token of every target: the dataset's at the last one, else the next token, else the prediction.
-
-        Sets answer, foil [batch, pos] (token ids, -1 for none) and answer_from [batch, pos] (index into ANSWER_FROM).
-        """
-        self.prompt_ids = torch.tensor([p.prompt_id for p in prompts], device=is_target.device)
-        self.is_target = is_target
-        following = torch.nn.functional.pad(self.batch.ids[:, 1:], (0, 1))
-        has_next = torch.nn.functional.pad(self.batch.mask[:, 1:].bool(), (0, 1))
-        self.answer = torch.where(has_next, following, _MISSING)
-        self.answer_from = torch.where(has_next, ANSWER_FROM.index("next_token"), ANSWER_FROM.index("prediction"))
-        self.foil = torch.full_like(self.answer, _MISSING)
-        for b, prompt in enumerate(prompts):
-            if prompt.answer_token_ids:
-                self.answer[b, prompt.targets[-1]] = prompt.answer_token_ids[0]
-                self.answer_from[b, prompt.targets[-1]] = ANSWER_FROM.index("dataset")
-            if prompt.foil_token_ids:
-                self.foil[b, prompt.targets[-1]] = prompt.foil_token_ids[0]
-        b, pos = (is_target & (self.answer == _MISSING)).nonzero(as_tuple=True)
-        for some in torch.arange(len(b), device=b.device).split(self._chunk_rows()):
-            x = self.acts.resid[-1][b[some], pos[some]]
-            scores = lens.logits(self.final, lens.project(self.final, x, self.final.scale(x)), self.constant)
-            self.answer[b[some], pos[some]] = top_tokens(scores, 1)[1][:, 0, 0]
-
-    def _chunk_rows(self) -> int:
-        return max(1, _CHUNK // self.model.vocab_size)
 
     # -- nodes --------------------------------------------------------------------------------------------------------
 
@@ -87,7 +60,7 @@ class Vocabulary:
 
     def _chunks(self, keys: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Cut the rows into chunks; each but the first begins with the last row of the one before, which is not fresh."""
-        size, begin = max(2, self._chunk_rows()), 0
+        size, begin = max(2, answers.chunk_rows(self.model)), 0
         while begin < len(keys):
             first = max(0, begin - 1)
             chunk = keys[first : first + size]
@@ -101,13 +74,13 @@ class Vocabulary:
         scores = lens.logits(self.final, z, self.constant)
         found = lens.read(scores if len(emitted) == len(scores) else scores[emitted], self.lens.top_k)
         where = (b[emitted], pos[emitted], depth[emitted])
-        previous = torch.full_like(found.top_ids, _MISSING)
+        previous = torch.full_like(found.top_ids, MISSING)
         later = where[2] > 0
         previous[later] = lens.ranks(scores, emitted[later] - 1, found.top_ids[later])
         self._add_lens(found, where, previous, raw=False)
         if self.lens.raw:
             bare = lens.read(lens.project_raw(self.final, x[emitted]), self.lens.top_k)
-            self._add_lens(bare, where, torch.full_like(previous, _MISSING), raw=True)
+            self._add_lens(bare, where, torch.full_like(previous, MISSING), raw=True)
         self._add_nodes(x[emitted], scores, emitted, found, where)
 
     def _add_lens(self, found: lens.Lens, where: tuple[Tensor, ...], previous: Tensor, raw: bool) -> None:
@@ -118,7 +91,7 @@ class Vocabulary:
             "lens", prompt_id=self.prompt_ids[b], layer=self.layer_at[depth], point=self.point_at[depth], pos=pos, raw=raw,
             rank=torch.arange(1, k + 1).repeat(n), token_id=found.top_ids.flatten(),
             logit=found.top_values.flatten(), prob=prob.flatten(),
-            prev_rank=(previous.flatten(), previous.flatten() != _MISSING),
+            prev_rank=(previous.flatten(), previous.flatten() != MISSING),
         )  # fmt: skip
 
     def _add_nodes(
@@ -126,7 +99,7 @@ class Vocabulary:
     ) -> None:
         b, pos, depth = where
         in_column = self.is_target[b, pos]
-        contrasted = in_column & (self.foil[b, pos] != _MISSING)
+        contrasted = in_column & (self.foil[b, pos] != MISSING)
         asked = torch.stack([self.answer[b, pos], self.foil[b, pos]], 1).clamp_min(0)
         logit = scores[emitted[:, None], asked]  # [node, (answer, foil)]
         rank = torch.zeros_like(asked)
@@ -196,7 +169,7 @@ class Vocabulary:
         self, l: int, prompt_id: Tensor, pos: Tensor, head: Tensor, written: Tensor, scale: Tensor
     ) -> None:
         """Promoted and suppressed tokens of single heads; written [row, d_model], scale [row, 1] of the nodes after."""
-        for some in torch.arange(len(head), device=head.device).split(self._chunk_rows()):
+        for some in torch.arange(len(head), device=head.device).split(answers.chunk_rows(self.model)):
             scores = lens.project(self.final, written[some], scale[some])
             values, ids = top_tokens(scores, self.k_writes, both_ends=True)
             layer, writer = torch.full_like(some, l), torch.full_like(some, WRITERS.index("head"))
@@ -220,7 +193,7 @@ class Vocabulary:
         """What every component adds to the answer's and the foil's logit at each target, under the last node's scale."""
         b, pos = self.is_target.nonzero(as_tuple=True)
         scale = self.final.scale(self.acts.resid[-1][b, pos])
-        contrasted = self.foil[b, pos] != _MISSING
+        contrasted = self.foil[b, pos] != MISSING
         directions = [
             lens.answer_direction(self.final, token[b, pos].clamp_min(0), scale) for token in (self.answer, self.foil)
         ]

@@ -58,7 +58,15 @@ def runs(folder) -> Path:
 
 
 @pytest.fixture(scope="session")
-def site(folder, runs):
+def interventions(runs) -> Path:
+    """One of the first run, in which the answers change: the heads of the second layer, which copy names, are off."""
+    edits = [f"L1H{head}=off" for head in range(4)]
+    flowatlas("intervene", "routes", *edits, "--name", "no heads in L1", "--generate", "5", cwd=runs)
+    return runs / "routes" / "interventions" / "no-heads-in-l1"
+
+
+@pytest.fixture(scope="session")
+def site(folder, runs, interventions):
     (runs / "site.yaml").write_text(ABOUT)
     flowatlas("site", "routes", "last", "--out", "site", "--about", "site.yaml", cwd=runs)
     with serving(folder / "site") as url:
