@@ -19,8 +19,8 @@ from flowatlas.stats import ensure
 
 class Atlas:
     """A run's tables under their names, the model's under `model.`, the statistics under `stats.` (made when missing or stale),
-    an audit's, where there is one, under `audit.`, those of all interventions together under `interventions.`, and the vocabulary
-    atlas, where there is one, under `vocab.`.
+    an audit's, where there is one, under `audit.`, those of all interventions together under `interventions.`, and the
+    vocabulary atlas, where there is one, under `vocab.`.
 
     Nothing is read before it is asked for. Raises RunError when made from what is no run with a done shard.
     """
