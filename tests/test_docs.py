@@ -27,7 +27,7 @@ README = (ROOT / "README.md").read_text()
 def test_the_tables_of_columns_are_the_schemas():
     assert docs.with_tables(README) == README, "run: python -m flowatlas.docs"
     made = (*STATS_TABLES, *VOCAB_TABLES, *COMPARED_TABLES, *AUDIT_TABLES, *INTERVENTION_TABLES)
-    assert README.count("<details>") == 16 + len(made)
+    assert README.count("<details>") == 17 + len(made)
 
 
 def test_the_consoles_tables_are_the_schemas():
@@ -130,7 +130,8 @@ LAYERS = (
     "columns answers vocabulary block_rows extract writer stored_prompts knockouts",
     "compose overrides neuron_tokens job fitting progress poison task finish run dry dry_stats sbatch local submit activity"
     " status check check_rules check_stats site site_data server cli bench docs stats corpus sums importance contrasts pairs"
-    " positions roles by_kind examples part_tokens consensus prompt_map dataset_figures fidelity site_stats atlas compare"
+    " positions roles extra_columns by_kind examples part_tokens consensus prompt_map dataset_figures fidelity site_stats atlas"
+    " compare"
     " run_means run_model removals audit audit_sets audit_trials audit_curves audit_store"
     " intervention_store intervention_stats site_interventions intervene intervene_prompt intervene_command"
     " live_request live_model live_jobs live_site live_server live_command"

@@ -184,6 +184,29 @@ def test_direct_effects_add_up_to_the_answers_logit(any_model):
         assert {r["component"] for r in rows} <= {"head", "mlp", "embed", "bias"}
 
 
+def test_effects_of_neurons_are_their_writes_at_the_last_target(any_model):
+    tables = extract(any_model, [prompt(IDS, (2, 6), 0, (33,), (44,)), prompt(SHORT, None, 1)], floor=FLOOR)
+    model, acts, _ = forward(any_model, [IDS, SHORT])
+    last, targets = {0: 6, 1: len(SHORT) - 1}, by(tables["targets"], "prompt_id", "target")
+    stored = [row for row in tables["neurons"] if row["pos"] == last[row["prompt_id"]]]
+    effects = by(tables["neuron_effects"], "prompt_id", "target", "layer", "expert", "neuron")
+    assert effects.keys() == {
+        tuple(row[k] for k in ("prompt_id", "pos", "layer", "expert", "neuron")) for row in stored
+    }
+    assert len(effects) == len(tables["neuron_effects"]) > 0
+    for row in stored:
+        b, pos, l = row["prompt_id"], row["pos"], row["layer"]
+        effect, target = effects[b, pos, l, row["expert"], row["neuron"]], targets[b, pos]
+        node = acts.resid[model.stream.post(l)][b, pos]
+        scale = row["write_scale"] * float(model.final.scale(node)) / model.final.logit_scale
+        z = literal.write(
+            model.final, model.value_vectors(l, row["expert"])[row["neuron"]] * scale, acts.resid[-1][b, pos]
+        )
+        for token, column in (("answer_id", "effect_answer"), ("foil_id", "effect_foil")):
+            want = None if target[token] is None else pytest.approx(float(z[target[token]]), abs=1e-5)
+            assert effect[column] == want
+
+
 def test_answers_fall_back_on_the_next_token_and_the_prediction(gpt2):
     tables = extract(gpt2, [prompt(IDS, range(len(IDS)), 0), prompt(SHORT, range(3), 1, (5,))])
     targets = by(tables["targets"], "prompt_id", "target")

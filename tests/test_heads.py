@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from measure_heads import DOCUMENT, Finding, markdown, measure
+from measure_heads import DOCUMENT, Composition, Finding, markdown, measure
 from runs import Runs
 
 MODEL = Path(__file__).parents[1] / "data" / "models" / "demo"
 
 
 @pytest.fixture(scope="module")
-def findings(runs: Runs, tmp_path_factory: pytest.TempPathFactory) -> list[Finding]:
+def measured(runs: Runs, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Finding], Composition]:
     """Over a third of the demo's prompts, without what is not needed here."""
     folder = tmp_path_factory.mktemp("demo")
     small = ("run.limit=220", "maps.store=false", "lens.top_k=1", "writes.top_k=1", "neurons.top_k=1")
@@ -20,17 +20,37 @@ def findings(runs: Runs, tmp_path_factory: pytest.TempPathFactory) -> list[Findi
     return measure(folder / "run", MODEL)
 
 
-def test_no_other_heads_of_the_layer_are_missed_as_much(findings):
+@pytest.fixture(scope="module")
+def findings(measured) -> dict[str, Finding]:
+    return {finding.name: finding for finding in measured[0]}
+
+
+@pytest.mark.parametrize("name", ["indirect objects", "subword merging"])
+def test_no_other_heads_of_the_model_are_missed_as_much(findings, name):
     """Against every other set of as many heads, those that share a head with the found ones included."""
-    assert [finding.name for finding in findings] == ["indirect objects", "induction", "subword merging"]
-    for finding in findings:
-        assert finding.drop > max(finding.others), finding
-        assert finding.drop > 1.5 * sum(finding.others) / len(finding.others), finding
+    finding = findings[name]
+    assert finding.place == 1, finding
 
 
-def test_the_document_names_the_same_heads(findings):
+def test_subword_heads_are_missed_above_all_after_later_pieces(findings):
+    finding = findings["subword merging"]
+    assert finding.drop > 3 * max(finding.elsewhere.values()), finding
+
+
+def test_the_induction_head_rests_on_a_previous_token_head_that_is_missed_more(measured, findings):
+    """It is the first of its layer; only the head that is below it and by its role a previous-token head outdoes it."""
+    finding, composition = findings["induction"], measured[1]
+    assert finding.drop > 1.2 * max(finding.of_layer), finding
+    above = {head for heads, drop in finding.others.items() if drop >= finding.drop for head in heads}
+    assert above <= {composition.previous_token}, above
+    least = min(composition.without, key=lambda head: composition.without[head])
+    assert least == composition.previous_token
+    assert composition.without[least] < 0.75 * composition.whole, composition
+
+
+def test_the_document_names_the_same_heads(measured):
     text = DOCUMENT.read_text()
-    for row in markdown(findings).splitlines()[2:]:
+    for row in markdown(*measured).splitlines()[2:5]:
         assert "|".join(row.split("|")[:5]) in text, (
             "run: python tests/measure_heads.py data/runs/demo data/models/demo"
         )

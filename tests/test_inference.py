@@ -51,6 +51,19 @@ def test_bins_of_many_prompts_give_the_interval_of_the_prompts():
     assert coverage(lambda rng, shape: rng.exponential(2, shape), 2000, 2, bins=200) == pytest.approx(0.95, abs=0.02)
 
 
+@pytest.mark.parametrize(("n", "least"), [(12, 0.9), (60, 0.92), (400, 0.94)])
+def test_intervals_of_shares_when_active_come_near(n, least):
+    """Each prompt is active or not by chance, and only those that are count: skewed shares above a threshold."""
+    rng = np.random.default_rng(n)
+    active, shares = rng.random((n, 1500)) < 0.4, 0.04 + rng.beta(2, 12, (n, 1500))
+    sums = [np.where(active, shares**power, 0).sum(0) for power in (1, 2)]
+    found = inference.students("share", inference.moments(active.sum(0), *sums))
+    mean, several = 0.04 + 2 / 14, active.sum(0) > 1
+    held = (found["share_low"] <= mean) & (mean <= found["share_high"])
+    assert least < held[several].mean() < 0.97
+    assert np.isnan(found["share_low"][~several]).all()
+
+
 @pytest.mark.parametrize(
     ("correlation", "noise", "n"), [(0.0, 1.0, 40), (0.6, 1.0, 40), (0.95, 1.0, 40), (0.95, 0.5, 12)]
 )

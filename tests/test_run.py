@@ -32,6 +32,7 @@ KEYS = {  # what tells the rows of a table apart
     "lens": ["prompt_id", "layer", "point", "pos", "raw", "rank"],
     "writes": ["prompt_id", "layer", "component", "index", "pos", "sign", "rank"],
     "logit_effects": ["prompt_id", "target", "layer", "component", "index"],
+    "neuron_effects": ["prompt_id", "layer", "expert", "neuron"],
     "rejects": ["prompt_id"],
 }
 

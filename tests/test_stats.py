@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
+from flowatlas.schema import TABLES
 from flowatlas.schema_stats import STATS_TABLES
 from flowatlas.stats import make
 from planted import changed, edited_run, one_of, stats_of
@@ -87,6 +88,11 @@ def test_activity_counts_prompts_above_each_threshold(run):
         assert row["frequency_low"] <= row["frequency"] <= row["frequency_high"]
         expected = shares[active].mean() if active.any() else None
         assert row["share_when_active"] == (expected if expected is None else pytest.approx(expected, rel=TOLERANCE))
+        if active.sum() > 1:
+            ends = stats.t.interval(0.95, active.sum() - 1, expected, stats.sem(shares[active]))
+            found = (row["share_when_active_low"], row["share_when_active_high"])
+            assert found == pytest.approx((max(ends[0], 0), min(ends[1], 1)), abs=1e-4)
+    assert rows[0]["n_active"] > rows[3]["n_active"] > 1
 
 
 def test_stability_is_the_rank_correlation_of_frequencies(run):
@@ -112,6 +118,45 @@ def test_neurons_are_counted_where_they_are_stored(run):
     row = one_of(run, "importance", group=None, component="neuron", layer=0, index=1)
     assert row["mean_share"] == pytest.approx(np.mean([*shares.values()]), rel=TOLERANCE)
     assert (row["n"], row["effect"], row["expert"]) == (len(lengths), None, -1)
+
+
+def _effects(tables: dict) -> dict:
+    """Neuron 1 of layer 0 has an effect in every third prompt, and no foil in every second of them."""
+    ids = [i for i in tables["prompts"]["prompt_id"].to_pylist() if i % 3 == 0]
+    n = len(ids)
+    columns = {"prompt_id": ids, "target": [5] * n, "layer": [0] * n, "expert": [-1] * n, "neuron": [1] * n}
+    columns |= {"effect_answer": [i / 10 for i in ids], "effect_foil": [None if i % 2 else 1.0 for i in ids]}
+    return {**tables, "neuron_effects": TABLES["neuron_effects"].from_columns(columns)}
+
+
+def test_effects_of_neurons_are_means_over_the_prompts_that_have_one(tmp_path):
+    run = edited_run(tmp_path / "run", 60, _effects)
+    groups = {p["prompt_id"]: p["group"] for p in rows_of(run, "prompts").to_pylist()}
+    for group in (None, "a"):
+        ids = [i for i, its in groups.items() if i % 3 == 0 and group in (None, its)]
+        gaps = [i / 10 - 1 for i in ids if i % 2 == 0]
+        row = one_of(run, "importance", group=group, component="neuron", layer=0, index=1)
+        assert (row["n_effect"], row["n_gap"]) == (len(ids), len(gaps))
+        assert row["effect"] == pytest.approx(np.mean(ids) / 10, rel=TOLERANCE)
+        assert row["effect_gap"] == pytest.approx(np.mean(gaps), rel=TOLERANCE)
+        assert row["effect_low"] < row["effect"] < row["effect_high"]
+    assert {r["measure"] for r in stats_of(run, "contrasts", component="neuron")} == {"mean_share", "target_share"}
+
+
+def test_neurons_are_compared_group_by_group(run):
+    rows = [r for r in rows_of(run, "neurons").to_pylist() if (r["layer"], r["neuron"]) == (0, 1)]
+    prompts = rows_of(run, "prompts").to_pylist()
+    means = {}
+    for group in ("a", "b"):
+        members = [p for p in prompts if p["group"] == group]
+        means[group] = np.mean(
+            [sum(r["share"] for r in rows if r["prompt_id"] == p["prompt_id"]) / p["n_tokens"] for p in members]
+        )
+    row = one_of(
+        run, "contrasts", contrast="groups", a="a", b="b", measure="mean_share", component="neuron", layer=0, index=1
+    )
+    assert row["difference"] == pytest.approx(means["a"] - means["b"], abs=1e-6)
+    assert row["q"] is not None
 
 
 def _planted(tables: dict) -> dict:

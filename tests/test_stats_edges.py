@@ -1,5 +1,6 @@
 """Roles, kinds, examples, templates and consensus: worked out by hand, and planted in made-up runs."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,50 @@ def test_shares_by_extra_column_and_correctness_are_means_over_prompts(tmp_path)
         shares = [r["mean_share"] for r in components if keep(r["prompt_id"])]
         row = one_of(run, "by_kind", component="mlp", layer=2, **where)
         assert (row["n"], row["share"]) == (len(shares), pytest.approx(np.mean(shares), rel=1e-5))
+
+
+def _labelled(row: dict) -> dict:
+    """Synthetic prompts: BOS, then a word for each token. Labels by token and by word; a list too short; numbers; a gap."""
+    i, n = row["prompt_id"], row["n_tokens"] - 1
+    # in every second prompt two tokens make each word: "t5" + "t6", then a new one
+    tokens = [row["tokens"][0], *(f"t{k}" if k % 2 else f" t{k}" for k in range(n))] if i % 2 else row["tokens"]
+    words = n if i % 2 == 0 else (n + 1) // 2
+    extra = {
+        "pos": ["noun" if k % 3 else "verb" for k in range(words)],
+        "short": ["a", "b"] if i == 4 else [1 + k % 2 for k in range(n)],
+        "score": i / 7,
+        "few": "" if i < 10 else i % 3,
+    }
+    return {**row, "tokens": tokens, "extra": json.dumps(extra)}
+
+
+def test_labels_of_tokens_and_of_words_split_the_nodes_that_have_them(tmp_path, capsys):
+    run = edited_run(tmp_path / "run", 40, lambda t: {**t, "prompts": changed(t["prompts"], "prompts", _labelled)})
+    edges = [e for e in rows_of(run, "edges").to_pylist() if (e["layer"], e["head"]) == (1, 2)]
+    nodes = [x for x in rows_of(run, "nodes").to_pylist() if x["reach_summed"] > 0 and x["point"] == "mid"]
+    verb = lambda i, pos: pos > 0 and ((pos - 1) // (1 + i % 2)) % 3 == 0  # noqa: E731
+    n = sum(x["layer"] == 1 and verb(x["prompt_id"], x["pos"]) for x in nodes)
+    total = sum(e["share"] for e in edges if verb(e["prompt_id"], e["dst"]))
+    row = one_of(run, "by_kind", split="label", key="pos", value="verb", component="head", layer=1, index=2)
+    assert (row["n"], row["share"]) == (n, pytest.approx(total / n, rel=1e-5))
+    one = one_of(run, "by_kind", split="label", key="short", value="1", component="head", layer=1, index=2)
+    assert one["n"] == sum(x["layer"] == 1 and x["pos"] % 2 == 1 and x["prompt_id"] != 4 for x in nodes)
+    err = capsys.readouterr().err
+    assert "extra column 'short': 1 of " in err
+    assert "prompt 4, 2 values for" in err
+    assert "'pos'" not in err
+
+
+def test_numbers_are_cut_into_quarters_and_empty_values_are_no_kind(tmp_path):
+    run = edited_run(tmp_path / "run", 40, lambda t: {**t, "prompts": changed(t["prompts"], "prompts", _labelled)})
+    ids = sorted(p["prompt_id"] for p in rows_of(run, "prompts").to_pylist())
+    quarters = stats_of(run, "by_kind", split="extra", key="score", component="mlp", layer=0)
+    assert [row["value"].partition(":")[0] for row in quarters] == [f"quarter {k}" for k in (1, 2, 3, 4)]
+    assert sum(row["n"] for row in quarters) == len(ids)
+    assert quarters[0]["value"] == f"quarter 1: 0 to {max(i for i in ids if i <= np.quantile(ids, 0.25)) / 7:.6g}"
+    few = stats_of(run, "by_kind", split="extra", key="few", component="mlp", layer=0)
+    assert [row["value"] for row in few] == ["0", "1", "2"]
+    assert sum(row["n"] for row in few) == sum(i >= 10 for i in ids)
 
 
 def test_examples_are_the_largest_the_deciles_and_random_ones(tmp_path):

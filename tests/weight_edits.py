@@ -59,9 +59,10 @@ def _module(hf: Any, pattern: re.Pattern[str], layer: int) -> nn.Module:
 
 def _mlp_outputs(hf: Any, layer: int) -> list[Tensor]:
     """Weights and bias of an MLP's output, or those of a mixture's experts."""
-    mlp = getattr(hf.model.layers[layer], "mlp", None) if hasattr(getattr(hf, "model", None), "layers") else None
-    if hasattr(mlp, "experts"):
-        return [mlp.experts.down_proj]
+    layers = getattr(getattr(hf, "model", None), "layers", None)
+    experts = None if layers is None else getattr(getattr(layers[layer], "mlp", None), "experts", None)
+    if experts is not None:
+        return [experts.down_proj]
     return list(_module(hf, _MLP, layer).parameters())
 
 

@@ -8,7 +8,7 @@ import { clip, showText } from './format.js';
 import { createKeySheet, keyOf } from './keys.js';
 import { createLater } from './later.js';
 import { messageFor } from './messages.js';
-import { createPage, NAVIGATION } from './pages.js';
+import { createPage, fetchPages, NAVIGATION } from './pages.js';
 import { createPrompt } from './prompt.js';
 import { createPrompts } from './prompts.js';
 import { format, isOfRun, pageState, parse, promptsState, promptState } from './state.js';
@@ -112,6 +112,7 @@ export function createApp({ data, live = null }) {
     if (problems.length) fill(strange, 'Part of the address was not understood and was left out: ', ...problems.slice(0, 3).flatMap((problem) => [h('code', {}, clip(showText(problem), 60)), ' ']));
     current.update(next).then(
       () => {
+        if (next.view !== 'catalogue') fetchPages();
         if (ticket !== latest) return;
         if (place !== undefined) window.scrollTo(0, place);
         document.title = `${current.title()} · flowatlas`;

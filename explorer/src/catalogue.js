@@ -47,6 +47,7 @@ function card(run, open) {
       { class: 'actions' },
       h('button', { type: 'button', class: 'primary', 'data-testid': 'run-open', onclick: () => open(run.id), disabled: run.n_prompts === 0 }, 'Open the first prediction'),
       h('a', { class: 'button', href: list }, 'List of prompts'),
+      h('a', { class: 'button', href: format(pageState('corpus', run.id)) }, 'Corpus'),
     ),
   );
 }

@@ -20,7 +20,7 @@ import { format, pageState } from './state.js';
 /** @typedef {import('./rows.js').Row} Row */
 /** @typedef {PageProps & { of: Component, data: import('./data.js').Data }} Props */
 
-const SPLITS = { position: 'by position', token: 'by sort of token', piece: 'by piece of a word', prediction: 'where the prediction is', extra: 'by' };
+const SPLITS = { position: 'by position', token: 'by sort of token', piece: 'by piece of a word', prediction: 'where the prediction is', extra: 'by', label: 'by' };
 const PICK_WORDS = { top: 'largest', decile: 'at each decile', random: 'at random' };
 
 /** Asks a question about the component. @param {Props} props @param {string} name @param {Record<string, string | number>} [more] */
@@ -64,10 +64,9 @@ export function groupsPart(props) {
   const tau = nearestTau(stats.taus, state.tau);
   const { answer, text } = groupsQuestion(props);
   const { measure } = state;
-  const offered = Object.entries(MEASURES).filter(([id]) => of.component !== 'neuron' || !MEASURES[id].signed);
   return [
     h('h2', {}, 'Importance by group'),
-    h('div', { class: 'controls-row' }, selectField({ label: 'measure', value: measure, options: offered.map(([id, { name }]) => [id, name]), onChange: (next) => go({ measure: next }), testid: 'measure' }), byThreshold(measure) ? tauField(stats.taus, tau, (next) => go({ tau: next })) : null),
+    h('div', { class: 'controls-row' }, selectField({ label: 'measure', value: measure, options: Object.entries(MEASURES).map(([id, { name }]) => [id, name]), onChange: (next) => go({ measure: next }), testid: 'measure' }), byThreshold(measure) ? tauField(stats.taus, tau, (next) => go({ tau: next })) : null),
     ...answered(answer, 'Its importance by group', (rows) => {
       const title = `${componentName(of)}: ${MEASURES[measure].name}${byThreshold(measure) ? `, threshold ${tau}` : ''}`;
       const shown = rows.filter((row) => row[measure] !== null).map((row) => ({ ...estimateOf(row, measure), label: row.group === null ? 'all prompts' : showText(row.group), n: row[MEASURES[measure].of], strong: row.group === null, href: format(pageState('corpus', state.run, { group: row.group, measure })) }));
@@ -88,7 +87,7 @@ export function kindsPart(props) {
       if (!rows.length) return [h('p', { class: 'empty' }, 'Splits are made of heads and MLPs whose nodes are stored on routes.')];
       const splits = [...new Set(rows.map((row) => `${row.split} ${row.key ?? ''}`))].map((split) => rows.filter((row) => `${row.split} ${row.key ?? ''}` === split));
       return [
-        h('p', { class: 'quiet' }, 'Position, sort and piece are of the token that is written to, over stored nodes, where an edge under the floor counts 0; the others are of the prompt.'),
+        h('p', { class: 'quiet' }, 'Position, sort, piece and labels of tokens are of the token that is written to, over stored nodes, where an edge under the floor counts 0; the others are of the prompt.'),
         h('div', { class: 'small-multiples' }, ...splits.map((own) => kindFigure(own, { width: Math.min(620, (width - (columns - 1) * 32) / columns), of, sql: sqlLink(state.run, text, `${componentName(of)} by kind`) }))),
       ];
     }, 6),

@@ -5,9 +5,10 @@ import { choose, KINDS, numeric } from './chart-choice.js';
 import { asksTwo, forPython, forShell } from './command-line.js';
 import { h } from './dom.js';
 import { figureTools, flash, toolButton } from './figure.js';
-import { integer, plural, size } from './format.js';
+import { integer, plural, showText, size } from './format.js';
+import { noStats } from './page-parts.js';
 import { resultTable } from './result-table.js';
-import { MOST_BYTES } from './sql-plan.js';
+import { comparedWith, MOST_BYTES } from './sql-plan.js';
 import { tableTools } from './table.js';
 
 /** @typedef {import('./sql-plan.js').Plan} Plan */
@@ -39,6 +40,23 @@ export function commandLines(index, sql, open) {
 export function planWords(plan) {
   const files = plan.sources.reduce((sum, one) => sum + one.files.length, 0);
   return files ? `${plural(files, 'file')}, ${size(plan.bytes)}` : 'no file';
+}
+
+/** Why tables of a query have no rows here, and which command makes them. @param {import('./data.js').RunIndex} index @param {Plan} plan */
+export function missingTables(index, plan) {
+  const missing = plan.sources.filter(({ files }) => !files.length).map(({ table }) => table.name);
+  const [stats, others] = [missing.filter((name) => name.startsWith('stats.')), missing.filter((name) => !name.startsWith('stats.'))];
+  const names = others.flatMap((name, i) => [i ? ', ' : '', h('code', {}, name)]);
+  return [
+    stats.length ? noStats(index) : null,
+    others.length ? h('p', { class: 'hint', 'data-testid': 'sql-missing' }, 'This site has no file of ', ...names, ': the run has stored no such rows, or was made without them.') : null,
+  ];
+}
+
+/** Which two runs `compared` is about. @param {import('./data.js').RunIndex} index @param {Plan} plan @param {string | null} other */
+export function comparedWords(index, plan, other) {
+  const pair = plan.sources.some(({ table }) => table.name.startsWith('compared.')) ? comparedWith(index, other) : null;
+  return pair ? h('p', { class: 'quiet', 'data-testid': 'sql-pair' }, `compared is ${showText(pair.a)} (a) and ${showText(pair.b)} (b); differences are b less a.`) : null;
 }
 
 /** @param {Plan} plan */

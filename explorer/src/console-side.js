@@ -1,7 +1,7 @@
 /** Beside the console: prepared queries, and the tables with what their columns mean. */
 
 import { h } from './dom.js';
-import { integer, size } from './format.js';
+import { integer, showText, size } from './format.js';
 
 /**
  * @param {import('./sql-examples.js').Example[]} examples @param {(sql: string) => void} onChoose
@@ -26,9 +26,10 @@ function rowsIn(index, name) {
 
 /**
  * @param {import('./data.js').RunIndex} index @param {import('./sql-plan.js').Source[]} sources
+ * @param {import('./compared.js').Compared | null} pair that `compared` is of
  * @param {(text: string) => void} onInsert
  */
-export function tablesList(index, sources, onInsert) {
+export function tablesList(index, sources, pair, onInsert) {
   const one = (/** @type {import('./sql-plan.js').Source} */ { table, files, bytes }) => {
     const rows = rowsIn(index, table.name);
     const about = files.length ? [rows === undefined ? '' : `${integer(rows)} rows`, bytes ? size(bytes) : ''].filter(Boolean).join(', ') : 'not stored';
@@ -36,7 +37,7 @@ export function tablesList(index, sources, onInsert) {
       'details',
       { class: 'table-note', 'data-table': table.name },
       h('summary', {}, h('code', {}, table.name), h('small', {}, about)),
-      h('p', { class: 'quiet' }, `One row: ${table.row}.`),
+      h('p', { class: 'quiet' }, `One row: ${table.row}.${pair && table.name.startsWith('compared.') ? ` Of ${showText(pair.a)} (a) and ${showText(pair.b)} (b).` : ''}`),
       h('ul', {}, ...table.columns.map((column) => columnLine(column, onInsert))),
     );
   };

@@ -3,13 +3,13 @@
 import './console.css';
 import { createConsoleData } from './console-data.js';
 import { examplesList, tablesList } from './console-side.js';
-import { commandLines, complaint, planWords, refusal, resultView } from './console-result.js';
+import { commandLines, comparedWords, complaint, missingTables, planWords, refusal, resultView } from './console-result.js';
 import { fill, h, refill } from './dom.js';
 import { showText } from './format.js';
 import { waiting } from './panel-parts.js';
 import { createEditor } from './sql-editor.js';
 import { examplesFor } from './sql-examples.js';
-import { planOf } from './sql-plan.js';
+import { comparedWith, planOf } from './sql-plan.js';
 
 /** @typedef {import('./state.js').SqlState} SqlState */
 /** @typedef {import('./data.js').RunIndex} RunIndex */
@@ -67,7 +67,7 @@ export function createConsole({ data, navigate }) {
     if (!answer || !state || !index) return;
     const width = Math.max(280, Math.min(1100, output.clientWidth));
     const { result, plan, seconds, sql } = answer;
-    const shown = [resultView({ index, result, plan, seconds, state, width, go }), commandLines(index, sql, false)];
+    const shown = [comparedWords(index, plan, state.with), ...missingTables(index, plan), resultView({ index, result, plan, seconds, state, width, go }), commandLines(index, sql, false)].filter((part) => part !== null);
     refill(output, () => shown);
   }
 
@@ -118,7 +118,7 @@ export function createConsole({ data, navigate }) {
       if (state !== now) return;
       index = found;
       title = `SQL · ${showText(found.title)}`;
-      fill(side, examplesList(examplesFor(first), take), tablesList(found, tables.sources(found, now.with), editor.insert));
+      fill(side, examplesList(examplesFor(first), take), tablesList(found, tables.sources(found, now.with), comparedWith(found, now.with), editor.insert));
     }
     const sql = now.q || starting();
     const key = JSON.stringify([now.run, now.with, sql]);

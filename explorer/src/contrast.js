@@ -177,7 +177,7 @@ export function createContrast({ data, navigate }) {
     const sql = () => sqlLink(state.run, asked(contrastSql, values, NAMES), `${sides[1]} against ${sides[0]}`);
     return [
       asWanted ? '' : h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, `That comparison is not stored; ${sides[1]} against ${sides[0]} is shown instead.`),
-      ...answered(answer, 'The comparison', (rows) => (rows.length ? comparison(props, { ...found, sides, rows: turned ? rows.map(turnedRow) : rows }, sql) : [h('p', { class: 'empty' }, neurons && choice.contrast === 'groups' ? 'Two groups are compared for heads, MLPs and attention blocks only; neurons are compared with the rest and in pairs.' : 'Nothing is stored for this comparison.')]), 10),
+      ...answered(answer, 'The comparison', (rows) => (rows.length ? comparison(props, { ...found, sides, rows: turned ? rows.map(turnedRow) : rows }, sql) : [h('p', { class: 'empty' }, neurons && choice.contrast === 'groups' ? 'Neurons are compared between two of the six largest groups only, with the rest, and in pairs.' : 'Nothing is stored for this comparison.')]), 10),
     ];
   }
 

@@ -142,7 +142,7 @@ function columnsOf({ index, state: { measure, list } }, tau, rows) {
     { name: of, label: 'of', title: 'prompts behind the mean', value: (row) => row[of], show: (row) => integer(row[of]) },
     ...(byThreshold(measure) ? [] : [frequencyColumn(tau)]),
     otherColumn(measure === 'mean_share' ? 'target_share' : 'mean_share'),
-    ...(list === 'neuron' || measure === 'effect' ? [] : [otherColumn('effect')]),
+    ...(measure === 'effect' ? [] : [otherColumn('effect')]),
   ];
 }
 
@@ -182,7 +182,7 @@ export function createCorpus({ data, navigate }) {
     const neurons = state.list === 'neuron';
     const answer = askParts(props, tau, neurons);
     const lists = choiceField({ label: 'ranking of', value: state.list, options: PARTS.map((part) => [part, PART_WORDS[part]]), onChange: (list) => go({ list: /** @type {any} */ (list), order: '', find: '' }), testid: 'list' });
-    const note = neurons ? 'Listed are the neurons that carry most overall and in each group. Neurons are stored where they are among the top of an MLP, so their means are lower bounds; their effects are not stored.' : state.list === 'attn' ? 'An attention block’s shares and effects are the sums of its heads’.' : '';
+    const note = neurons ? 'Listed are the neurons that carry most overall and in each group. Neurons are stored where they are among the top of an MLP, so their means are lower bounds; effects are means over the prompts in which they are stored at the target.' : state.list === 'attn' ? 'An attention block’s shares and effects are the sums of its heads’.' : '';
     return [
       h('h2', {}, 'Ranking'),
       lists,

@@ -56,7 +56,7 @@ export function createDataTable({ id, name, first = 40, onFind }) {
   const body = h('tbody', {});
   const table = h('table', { class: 'data', 'data-testid': `table-${id}`, 'aria-label': words }, h('thead', {}, head), body);
   const more = h('button', { type: 'button', class: 'link', 'data-testid': `more-${id}`, onclick: () => given && ((all = true), draw(given)) });
-  const el = h('div', { class: 'data-table' }, h('div', { class: 'table-top' }, find, count, h('span', { class: 'space' }), tools), h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': `table of ${words}` }, table), more);
+  const el = h('div', { class: 'data-table' }, h('div', { class: 'table-top' }, find, count, h('span', { class: 'space' }), tools), h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': `table of ${words}` }, table), h('p', { class: 'quiet narrow-note' }, 'A wider window shows more columns; CSV has them all.'), more);
   /** @type {(Props & { find: string }) | null} */
   let given = null;
   let all = false;

@@ -130,7 +130,7 @@ export function createData({ base, db }) {
 
   /** The version keeps a browser from mixing files of a site that was built again. @param {RunIndex} index @param {string} path */
   function address(index, path) {
-    const version = index.version ? `?v=${encodeURIComponent(index.version)}` : '';
+    const version = index.version ? `${path.includes('?') ? '&' : '?'}v=${encodeURIComponent(index.version)}` : '';
     return `${base}${encodeURIComponent(index.id)}/${path}${version}`;
   }
 

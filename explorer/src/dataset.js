@@ -38,7 +38,7 @@ const estimateColumn = (column, n) => ({
   name: column,
   label: column.replace('_', ' '),
   value: (row) => row[column],
-  show: (row) => fraction(row[column]),
+  show: (row) => (row[column] === null ? '–' : [fraction(row[column]), h('small', {}, ` of ${integer(row[n])}`)]),
   hint: (row) => `${exact(row[column])}, 95% interval ${intervalWords(estimateOf(row, column), fraction)}, ${plural(row[n], 'prompt')}`,
   also: { [`${column}_low`]: (row) => row[`${column}_low`], [`${column}_high`]: (row) => row[`${column}_high`], [n]: (row) => row[n] },
 });

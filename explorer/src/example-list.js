@@ -14,11 +14,14 @@ const AROUND = 14; // tokens on either side of what is marked
 /** @typedef {import('./component-names.js').Component} Component */
 /** @typedef {{ place: number, choice: string, prompt_id: number, dst: number, src: number, share: number }} Example */
 
-/** The page of the prompt with the edge or MLP selected. @param {string} run @param {Component} of @param {Example} example */
-export function exampleState(run, of, { prompt_id, dst, src }) {
-  const name = componentName(of);
-  if (of.component === 'head') return promptState(run, prompt_id, { sel: `${of.layer}.attn.${dst}-${src}`, head: name });
-  return promptState(run, prompt_id, { sel: `${of.layer}.mlp.${dst}`, neuron: of.component === 'neuron' ? name : null });
+/**
+ * The page of the prompt with the edge or MLP selected, on the route of the prediction made there where that is explained.
+ * @param {string} run @param {Component} of @param {Example} example @param {boolean} [everywhere] every position is a target
+ */
+export function exampleState(run, of, { prompt_id, dst, src }, everywhere = false) {
+  const [name, t] = [componentName(of), everywhere ? dst : null];
+  if (of.component === 'head') return promptState(run, prompt_id, { t, sel: `${of.layer}.attn.${dst}-${src}`, head: name });
+  return promptState(run, prompt_id, { t, sel: `${of.layer}.mlp.${dst}`, neuron: of.component === 'neuron' ? name : null });
 }
 
 /** The positions to show: all of a short prompt, else what stands around the marked ones and the end. @param {number} n @param {Example} example */
@@ -74,7 +77,7 @@ export function exampleList({ of, run, index, examples, load }) {
     }
   }, { rootMargin: '200px' });
   const items = examples.map((example) => {
-    const link = h('a', { class: 'example', href: format(exampleState(run, of, example)), 'data-testid': 'example', 'data-id': example.prompt_id, 'data-share': example.share });
+    const link = h('a', { class: 'example', href: format(exampleState(run, of, example, index.targets === 'all')), 'data-testid': 'example', 'data-id': example.prompt_id, 'data-share': example.share });
     const place = h('span', { class: 'example-place', title: `prompt ${example.prompt_id}` }, example.choice === 'decile' ? (example.place === 0 ? 'most' : example.place === 10 ? 'least' : `${example.place * 10}%`) : String(example.place));
     const item = h('li', {}, link);
     const show = async () => {

@@ -43,5 +43,6 @@ export function shapeList(points, shapes) {
   const listed = counted(points.map(({ group }) => group));
   if (listed.length < 2) return null;
   const items = listed.map(([group, n]) => h('li', { class: 'shape-line' }, /** @type {any} */ (legendMark({ shape: shapes.get(group) ?? 0 })), h('span', {}, group === null ? 'no group' : showText(group)), h('span', { class: 'num', title: plural(n, 'prompt') }, integer(n))));
-  return h('section', { class: 'clusters' }, h('h2', {}, 'Groups'), h('ul', {}, ...items));
+  const shared = listed.length > SHAPE_COUNT ? h('p', { class: 'quiet' }, `The groups from the ${SHAPE_COUNT}th on share its shape.`) : null;
+  return h('section', { class: 'clusters' }, h('h2', {}, 'Groups'), h('ul', {}, ...items), shared);
 }

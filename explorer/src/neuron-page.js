@@ -4,13 +4,13 @@ import { askAbout, examplesPart, groupsPart, neighbours, pairsPart, standing } f
 import { clusterName } from './clusters-page.js';
 import { createDataTable } from './data-table.js';
 import { h } from './dom.js';
-import { exact, fraction, integer, plural, quantity } from './format.js';
+import { exact, fraction, plural, quantity } from './format.js';
 import { createMemo } from './memo.js';
+import { noSuchNeuron, widthOf } from './model-shape.js';
 import { nameWords } from './name-label.js';
 import { createNameEditor } from './name-editor.js';
 import { createStatsPage, halfOf } from './page-parts.js';
 import { answered, factList } from './panel-parts.js';
-import { isBlockLevel } from './places.js';
 import { promotedLists } from './promoted.js';
 import { asked, sqlLink } from './sql-link.js';
 import neuronTokensSql from './sql/neuron_tokens.sql?raw';
@@ -18,7 +18,7 @@ import atlasTokensSql from './sql/vocab_neuron_tokens.sql?raw';
 import neuronSql from './sql/vocab_neuron.sql?raw';
 import { format, pageState } from './state.js';
 import { parseNeuron } from './tabs.js';
-import { hasAtlas, neuronsIn } from './vocab-data.js';
+import { hasAtlas } from './vocab-data.js';
 import { placeLink } from './vocab-parts.js';
 
 /** @typedef {import('./component-parts.js').Props} Props */
@@ -87,12 +87,11 @@ export function createNeuronPage({ data, navigate }) {
     const { layer, expert, neuron } = /** @type {import('./details.js').Neuron} */ (parseNeuron(page.state.name));
     const props = { ...page, data, of: { component: 'neuron', layer, expert, index: neuron } };
     memo.turn();
-    const least = hasAtlas(page.index) ? neuronsIn(page.index, layer, expert) : Infinity;
-    if (layer < page.index.n_layers && neuron >= least) return [h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, least ? `This model has no ${page.state.name}: the neurons there are N0 to N${integer(least - 1)}.` : `This model has no ${page.state.name}: its layer L${layer} ${isBlockLevel(page.index, layer) ? 'is one part, whose neurons cannot be told apart' : expert < 0 ? 'is a mixture of experts' : neuronsIn(page.index, layer, -1) ? 'is no mixture of experts' : 'has no such expert'}.`)];
-    if (layer >= page.index.n_layers) return [h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, `This model has no layer ${layer}: its layers are L0 to L${integer(page.index.n_layers - 1)}.`)];
+    const refused = noSuchNeuron(page.index, { layer, expert, neuron });
+    if (refused) return [h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, refused)];
     return [
       editor.update(page, page.state.name),
-      neighbours(props, null),
+      neighbours(props, widthOf(page.index)),
       ...standing(props),
       ...activationPart(props),
       h('div', { class: 'halves' }, h('section', {}, ...groupsPart({ ...props, width: halfOf(props.width) })), h('section', {}, h('h2', {}, 'Where it fires'), pairsPart(props, fires, 'fires', 'Tokens at which it is stored'))),

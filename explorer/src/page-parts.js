@@ -19,6 +19,7 @@ const MARGIN = 32;
 const WIDEST = 1680;
 const TWO = 1080; // from here on there are two columns, as in pages.css
 const GAP = 32;
+const PATIENCE_MS = 160; // answers that come soon after one another are drawn together: a page is drawn whole
 
 /** The width of the left one of two columns, or of the only one. @param {number} width of the page */
 export const halfOf = (width) => (width > TWO ? (width - GAP) * 0.46 : width);
@@ -48,7 +49,15 @@ export function pageFrame(title, lead) {
 export function createStatsPage({ data, navigate, heading, lead, evenWithout = false, render }) {
   const { el, title, body } = pageFrame('', lead);
   const redraw = perFrame(draw);
-  const { ask } = createResources({ onSettled: redraw });
+  let waiting = 0;
+  const { ask } = createResources({
+    onSettled(pending) {
+      if (pending && waiting) return;
+      clearTimeout(waiting);
+      waiting = pending ? window.setTimeout(() => ((waiting = 0), redraw()), PATIENCE_MS) : 0;
+      if (!pending) redraw();
+    },
+  });
   /** @type {{ state: S, index: RunIndex } | null} */
   let shown = null;
   let latest = 0;

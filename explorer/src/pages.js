@@ -23,6 +23,17 @@ const LOADERS = {
   compare: async (options) => (await import('./runs.js')).createRuns(options),
 };
 
+let early = false;
+
+/** Fetches the pages' code (60 kB) once the first view has all that it needs; the console's, which is larger, only when it is opened. */
+export function fetchPages() {
+  if (early) return;
+  early = true;
+  const soon = window.requestIdleCallback ?? ((/** @type {() => void} */ run) => setTimeout(run, 500));
+  const pages = () => Promise.all([import('./corpus.js'), import('./contrast.js'), import('./head-page.js'), import('./neuron-page.js'), import('./prompt-map.js'), import('./dataset.js'), import('./trust.js'), import('./runs.js')]);
+  soon(() => void pages().catch(() => {})); // what is missing is asked for again when it is opened, and said then
+}
+
 /** In the header: the view that a name leads to, and the views under which it is marked. @type {[string, Exclude<PageView, 'compare' | 'head' | 'neuron' | 'clusters' | 'cluster' | 'names'>, PageView[]][]} */
 export const NAVIGATION = [
   ['Corpus', 'corpus', ['corpus', 'contrast']],

@@ -10,28 +10,30 @@
 /** @typedef {<T>(key: string, load: () => Promise<T>) => Answer<T>} Ask */
 
 /**
- * @param {{ onSettled: () => void, onRetry?: () => void, limit?: number }} options `onRetry` is told before anything is tried again
+ * @param {{ onSettled: (pending: number) => void, onRetry?: () => void, limit?: number }} options `onSettled` is told how many answers are
+ *   still on their way; `onRetry` is told before anything is tried again
  * @returns {{ ask: Ask }}
  */
 export function createResources({ onSettled, onRetry, limit = 200 }) {
   /** @type {Map<string, Answer<any>>} */
   const kept = new Map();
+  let pending = 0;
 
   /** @param {string} key @param {() => Promise<any>} load */
   function start(key, load) {
     /** @type {Answer<any>} */
-    const answer = { value: undefined, error: null, retry: () => (kept.delete(key), onRetry?.(), onSettled()) };
+    const answer = { value: undefined, error: null, retry: () => (kept.delete(key), onRetry?.(), onSettled(pending)) };
     kept.set(key, answer);
-    load().then(
-      (value) => {
-        answer.value = value;
-        if (kept.get(key) === answer) onSettled();
-      },
-      (error) => {
-        answer.error = error;
-        if (kept.get(key) === answer) onSettled();
-      },
-    );
+    pending += 1;
+    load()
+      .then(
+        (value) => void (answer.value = value),
+        (error) => void (answer.error = error),
+      )
+      .then(() => {
+        pending -= 1;
+        if (kept.get(key) === answer) onSettled(pending);
+      });
     while (kept.size > limit) kept.delete(/** @type {string} */ (kept.keys().next().value));
     return answer;
   }

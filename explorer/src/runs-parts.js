@@ -70,7 +70,7 @@ export function promptColumns(pair, token) {
     { name: 'prompt_a', label: 'prompt', text: true, value: (row) => row.prompt_a, show: (row) => [open('a', row), ' ', open('b', row)], also: { prompt_b: (row) => row.prompt_b } },
     { name: 'text', text: true, class: 'prompt-text', value: (row) => row.text, show: (row) => h('bdi', {}, clip(showText(row.text), 70)), hint: (row) => showText(row.text) },
     { name: 'distance', title: 'mean absolute difference of the shares of heads and MLPs', value: (row) => row.distance, show: (row) => fraction(row.distance), hint: (row) => exact(row.distance) },
-    { name: 'largest', label: 'differ most', class: 'secondary', value: (row) => row.largest, show: (row) => String(row.largest ?? '–').replaceAll('-', '−') },
+    { name: 'largest', label: 'differ most', class: 'secondary', value: (row) => row.largest, show: (row) => (row.distance === 0 ? '–' : String(row.largest ?? '–').replaceAll('-', '−')) },
     { name: 'change', label: 'change of the answer’s probability', value: (row) => row.change, show: (row) => signedShare(row.change), hint: (row) => `${exact(row.answer_prob_a)} → ${exact(row.answer_prob_b)}`, also: { answer_prob_a: (row) => row.answer_prob_a, answer_prob_b: (row) => row.answer_prob_b } },
     sides('predicted', 'prediction', (value) => token(String(value))),
     sides('answer_rank', 'rank', (value) => String(value)),

@@ -49,7 +49,8 @@ function summary(pair, rows) {
   const right = (/** @type {'a' | 'b'} */ run) => rows.filter((row) => row[`answer_rank_${run}`] === 1).length;
   const changed = rows.filter((row) => row.predicted_a !== row.predicted_b).length;
   const moved = rows.filter((row) => row.distance !== null);
-  return h('div', { 'data-testid': 'compared-summary' }, factList([
+  const same = rows.length > 0 && !changed && rows.every((row) => row.distance === 0 && row.answer_prob_a === row.answer_prob_b);
+  return h('div', { 'data-testid': 'compared-summary' }, same ? h('p', { class: 'hint', 'data-testid': 'nothing-differs' }, 'Nothing differs: both runs have the same shares and the same predictions.') : null, factList([
     ['prompts in both', integer(pair.n)],
     ['answer predicted', `${integer(right('a'))} → ${integer(right('b'))}`],
     ['other prediction', `${integer(changed)} of ${plural(rows.length, 'prompt')}`],

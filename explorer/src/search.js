@@ -5,6 +5,7 @@ import { componentAddress, componentName, componentState, typedComponent } from 
 import { h } from './dom.js';
 import { clip, exact, fraction, integer, oneLine, plural, showText } from './format.js';
 import { createKeywordPart } from './keyword-part.js';
+import { noSuchNeuron } from './model-shape.js';
 import { nameWords } from './name-label.js';
 import { createStatsPage } from './page-parts.js';
 import { answered, tokenMark } from './panel-parts.js';
@@ -32,6 +33,8 @@ function namedPart({ index, state }) {
   if (!of) return [];
   const there = of.layer < index.n_layers && (of.component !== 'head' || of.index < index.n_heads);
   if (!there) return [h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, `This model has no ${componentName(of)}: its layers are L0 to L${index.n_layers - 1}, each with ${plural(index.n_heads, 'head')}.`)];
+  const refused = of.component === 'neuron' ? noSuchNeuron(index, { layer: of.layer, expert: of.expert, neuron: of.index }) : '';
+  if (refused) return [h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, refused)];
   return [h('ul', { class: 'found-list' }, componentLine(index, of, [' ', h('span', { class: 'quiet' }, of.component === 'head' || of.component === 'neuron' ? 'its page over all prompts' : 'in the ranking')], ''))];
 }
 

@@ -57,7 +57,7 @@ function bucketsOf(index, name, prompts) {
 }
 
 /** The comparison that `compared` stands for: with a run that is named, else the first. @param {RunIndex} index @param {string | null} [other] */
-const comparedWith = (index, other = null) => (other === null ? null : comparisonOf(index.compared, index.id, other)) ?? index.compared?.[0] ?? null;
+export const comparedWith = (index, other = null) => (other === null ? null : comparisonOf(index.compared, index.id, other)) ?? index.compared?.[0] ?? null;
 
 /** @param {RunIndex} index @param {string} short @param {string | null} other @returns {Omit<Source, 'table'>} */
 function comparedSource(index, short, other) {

@@ -289,7 +289,8 @@ export function parse(hash) {
   }
   const [run, word = 'prompts', ...rest] = /** @type {string[]} */ (parts);
   const found = findView(run, word, rest);
-  // The run is known, so the reader stays in it.
+  // The run is known, so the reader stays in it; what is no head or neuron is looked for.
+  if (!found && (word === 'head' || word === 'neuron') && rest.length) return { state: pageState('search', run, { q: rest[0] }), problems: [text.slice(0, 120)] };
   if (!found) return { state: promptsState(run), problems: [text.slice(0, 120)] };
   const { values, problems } = readParams(query, PARAMS[found.view]);
   return { state: /** @type {State} */ ({ view: found.view, run: found.run, ...values, ...found.thing }), problems: [...found.beyond, ...problems] };

@@ -17,7 +17,8 @@ const TOP = 24;
 const BELOW = 44;
 const NEAR = 28; // pixels
 const LABELS = 14;
-const GLYPH = 6.2;
+const GLYPH = 6.8;
+const LEAST_P = 1e-30; // a smaller one is stored as this
 export const RATE = 0.05;
 
 /**
@@ -30,6 +31,9 @@ export const RATE = 0.05;
 
 /** @param {Row} row */
 const classOf = (row) => (row.q !== null && row.q <= RATE ? (row.difference > 0 ? 'plus' : 'minus') : 'even');
+
+/** Whether a height is that of the smallest p that is stored. @param {number} height */
+const atCeiling = (height) => Math.abs(height + Math.log10(LEAST_P)) < 1e-6;
 
 /** Its shape, around 0. @param {string} component */
 function shapeOf(component) {
@@ -49,7 +53,7 @@ function labelsOf(points, width, call) {
     const long = words.length * GLYPH + 8;
     const flip = x + long + 8 > width;
     const box = { left: flip ? x - long - 6 : x + 6, right: flip ? x - 6 : x + 6 + long, y };
-    if (taken.length >= LABELS || taken.some((one) => Math.abs(one.y - y) < 13 && one.left < box.right && box.left < one.right)) return [];
+    if (taken.length >= LABELS || taken.some((one) => Math.abs(one.y - y) < 15 && one.left < box.right && box.left < one.right)) return [];
     taken.push(box);
     return [s('text', { class: 'point-name', x: flip ? x - 8 : x + 8, y: y + 3.5, 'text-anchor': flip ? 'end' : 'start' }, words)];
   });
@@ -82,7 +86,7 @@ export function volcano(props) {
     'svg',
     { class: 'volcano', viewBox: `0 0 ${width} ${height}`, width, height, role: 'application', tabindex: '0', 'data-go': 'volcano', 'data-testid': 'volcano', 'aria-roledescription': 'volcano plot', 'aria-label': `${title}. Arrow keys go from point to point, Enter opens one.` },
     ...ticksBetween(-reach, reach, Math.max(6, Math.floor(width / 80))).map((tick) => s('g', {}, s('path', { class: tick === 0 ? 'grid zero' : 'grid', d: `M${x(tick)},${TOP}V${bottom}` }), s('text', { class: 'tick', x: x(tick), y: bottom + 15, 'text-anchor': 'middle' }, String(tick).replace('-', '−')))),
-    ...ticksBetween(0, top, 6).map((tick) => s('g', {}, s('path', { class: 'grid', d: `M${LEFT},${y(tick)}H${right}` }), s('text', { class: 'tick', x: LEFT - 6, y: y(tick) + 3.5, 'text-anchor': 'end' }, String(tick)))),
+    ...ticksBetween(0, top, 6).map((tick) => s('g', {}, s('path', { class: 'grid', d: `M${LEFT},${y(tick)}H${right}` }), s('text', { class: 'tick', x: LEFT - 6, y: y(tick) + 3.5, 'text-anchor': 'end' }, atCeiling(tick) ? `≥${tick}` : String(tick)))),
     s('path', { class: 'rate', d: `M${LEFT},${line.toFixed(1)}H${right}` }),
     s('text', { class: 'tick', x: right, y: line - 4, 'text-anchor': 'end' }, `${by} = ${RATE}`),
     s('text', { class: 'axis-name', x: LEFT, y: height - 6 }, `← ${sides[0]}`),

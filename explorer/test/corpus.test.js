@@ -7,14 +7,31 @@ import { ranksOf } from '../src/corpus.js';
 import { matching, numbersOfRows } from '../src/data-table.js';
 import { exampleState, positionsAround } from '../src/example-list.js';
 import { intervalWords } from '../src/interval.js';
+import { noSuchNeuron } from '../src/model-shape.js';
 import { nearestTau } from '../src/page-parts.js';
 import { bestPerComponent } from '../src/search.js';
 import { stabilityWords } from '../src/stability-figure.js';
 import { parse } from '../src/state.js';
+import { parseNeuron } from '../src/tabs.js';
 import { spanOf, ticksBetween } from '../src/ticks.js';
 import { stepPoint } from '../src/volcano.js';
 
 const head = (layer, index) => ({ component: 'head', layer, expert: -1, index });
+
+describe('a neuron that the model does not have', () => {
+  const index = (/** @type {any} */ model) => /** @type {any} */ ({ n_layers: 4, manifest: { model } });
+  const dense = index({ d_mlp: 512, mixture: false, without_neurons: [3] });
+
+  it.each([['L0N511', ''], ['L0N512', 'no neuron L0N512'], ['L4N1', 'no layer 4'], ['L3N1', 'no neurons'], ['L0E1N3', 'no experts']])('%s: %s', (name, words) => {
+    const said = noSuchNeuron(dense, /** @type {any} */ (parseNeuron(name)));
+    if (words) expect(said).toContain(words);
+    else expect(said).toBe('');
+  });
+
+  it('is not refused where layers may differ or their width is not known', () => {
+    for (const model of [{ d_mlp: 8, mixture: true }, { d_mlp: 8 }, undefined]) expect(noSuchNeuron(index(model), { layer: 0, expert: -1, neuron: 99999 })).toBe('');
+  });
+});
 
 describe('components by name', () => {
   it.each(['5.1', '5:1', 'L5H1', 'l5h1', 'L5.H1', ' L5:H1 ', '5h1'])('%j is a head', (typed) => expect(typedComponent(typed)).toEqual(head(5, 1)));
@@ -119,7 +136,8 @@ describe('comparisons', () => {
 describe('examples and questions', () => {
   const example = { place: 1, choice: 'top', prompt_id: 4, dst: 9, src: 3, share: 0.2 };
   it('lead to the prompt with the edge, or the MLP’s neuron, selected', () => {
-    expect(exampleState('demo', head(1, 2), example)).toMatchObject({ id: 4, sel: '1.attn.9-3', head: 'L1H2' });
+    expect(exampleState('demo', head(1, 2), example)).toMatchObject({ id: 4, t: null, sel: '1.attn.9-3', head: 'L1H2' });
+    expect(exampleState('demo', head(1, 2), example, true)).toMatchObject({ id: 4, t: 9, sel: '1.attn.9-3' });
     expect(exampleState('demo', { component: 'neuron', layer: 2, expert: -1, index: 7 }, { ...example, src: 9 })).toMatchObject({ sel: '2.mlp.9', neuron: 'L2N7' });
   });
   it('long prompts show what stands around the marked tokens and the end', () => {

@@ -52,9 +52,15 @@ describe('hostile or stale hashes', () => {
     expect(parse(hash)).toEqual({ state: { view: 'catalogue' }, problems: [] });
   });
 
-  it.each(['#/demo/p/-1', '#/demo/p/x', '#/demo/p/99999999999', '#/demo/p/', '#/demo/b/c/d', '#/demo/nothing', '#/demo/prompts/3', '#/demo/head', '#/demo/head/L1N2', '#/demo/neuron/L1H2', '#/demo/map/3', '#/demo/compare/a'])('%s stays in the run and says so', (hash) => {
+  it.each(['#/demo/p/-1', '#/demo/p/x', '#/demo/p/99999999999', '#/demo/p/', '#/demo/b/c/d', '#/demo/nothing', '#/demo/prompts/3', '#/demo/head', '#/demo/map/3', '#/demo/compare/a'])('%s stays in the run and says so', (hash) => {
     const { state, problems } = parse(hash);
     expect(state).toEqual(promptsState('demo'));
+    expect(problems).toHaveLength(1);
+  });
+
+  it.each(['head/L1N2', 'head/xx', 'neuron/L1H2'])('#/demo/%s names no such thing: it is looked for', (path) => {
+    const { state, problems } = parse(`#/demo/${path}`);
+    expect(state).toEqual(pageState('search', 'demo', { q: path.split('/')[1] }));
     expect(problems).toHaveLength(1);
   });
 

@@ -30,7 +30,8 @@ describe('importance', () => {
     expect(low.every((row, i) => row.n_active >= high[i].n_active)).toBe(true);
     const neurons = await of({ neurons: true });
     expect(neurons.length).toBeGreaterThan(50);
-    expect(neurons.every((row) => row.component === 'neuron' && row.effect === null)).toBe(true);
+    expect(neurons.every((row) => row.component === 'neuron' && (row.effect === null) === (row.n_effect === 0) && row.n_effect <= row.n)).toBe(true);
+    expect(neurons.some((row) => row.n_effect > 1 && row.effect_low < row.effect)).toBe(true);
     expect(await of({ group: "no'such" })).toEqual([]);
   });
 

@@ -1,5 +1,6 @@
 """Reading a run from Python: `flowatlas.open(RUN)` gives its tables as DuckDB relations, Arrow or pandas."""
 
+import re
 from pathlib import Path
 from types import TracebackType
 
@@ -15,6 +16,8 @@ from flowatlas.schema_stats import STATS_TABLES
 from flowatlas.schema_vocab import VOCAB_TABLES
 from flowatlas.site_data import RunReader
 from flowatlas.stats import ensure
+
+_ASKS_STATISTICS = re.compile(r'\bstats"?\s*\.', re.IGNORECASE)
 
 
 class Atlas:
@@ -76,16 +79,16 @@ class Atlas:
 
     def sql(self, query: str) -> duckdb.DuckDBPyRelation:
         """Any SQL over the tables, as a relation."""
-        if "stats." in query and not self._statistics:
+        if _ASKS_STATISTICS.search(query) and not self._statistics:
             self._open_statistics()
         return self.connection.sql(query)
 
     def _open_statistics(self) -> None:
         folder = ensure(self.run_dir).folder
-        self.connection.execute("CREATE SCHEMA stats")
+        self.connection.execute("CREATE SCHEMA IF NOT EXISTS stats")
         for name in STATS_TABLES:
             path = quoted(folder / f"{name}.parquet")
-            self.connection.execute(f"CREATE VIEW stats.{name} AS SELECT * FROM read_parquet({path})")
+            self.connection.execute(f"CREATE OR REPLACE VIEW stats.{name} AS SELECT * FROM read_parquet({path})")
         self._statistics = True
 
     def close(self) -> None:

@@ -5,20 +5,17 @@ route, to which an edge under the floor adds nothing (a lower bound, by the floo
 means of `mean_share`, which has no threshold.
 """
 
-import json
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from flowatlas.corpus import Corpus
+from flowatlas.extra_columns import labels
 from flowatlas.inference import draw_units, interval, ratios
 
 Columns = dict[str, Any]
 KIND_BINS = 128  # units of drawing
-FETCHED = 10_000  # rows in memory at a time
-MOST_VALUES = 50  # of an extra column; one with more (an id, a number) splits nothing
 
 _POSITION = (
     "CASE WHEN pos < 2 THEN pos::VARCHAR ELSE (1 << floor(log2(pos))::INTEGER)::VARCHAR || '-' || "
@@ -29,38 +26,54 @@ _VALUES = {"position": f"({_POSITION})", "token": "kind", "piece": "piece"}
 
 def tables(corpus: Corpus) -> Iterator[tuple[str, Columns]]:
     """Rows of `by_kind`, as (table, columns), one split after the other."""
-    _sum_nodes(corpus)
+    _sum_nodes(corpus, "positions", _VALUES)
     for split in _VALUES:
-        where = f"{split} IS NOT NULL"
-        counts = f"SELECT component, layer, bin, {split} AS value, n, n_prompts FROM node_counts WHERE {where}"
-        sums = f"SELECT component, layer, index, bin, {split} AS value, total FROM node_sums WHERE {where}"
-        yield "by_kind", _split(corpus, split, None, (sums, counts))
-    for split, key, values in _prompt_splits(corpus):
-        corpus.register("labels", values)
-        yield "by_kind", _split(corpus, split, key, _of_prompts())
+        yield "by_kind", _split(corpus, split, None, _of_nodes(split))
+    right = _right(corpus)
+    if len(right["prompt_id"]):
+        corpus.register("labels", right)
+        yield "by_kind", _split(corpus, "prediction", None, _of_prompts())
+    for key, of_tokens, labelled in [*labels(corpus)]:
+        corpus.register("labels", labelled)
+        if of_tokens:
+            _sum_nodes(corpus, "labels", {"label": "value"})
+            yield "by_kind", _split(corpus, "label", key, _of_nodes("label"))
+        else:
+            yield "by_kind", _split(corpus, "extra", key, _of_prompts())
 
 
-def _sum_nodes(corpus: Corpus) -> None:
-    """`node_sums` (component, layer, index, bin, total) and `node_counts` (..., n, n_prompts) by one split in each row."""
-    values = ", ".join(f"{value} AS {split}" for split, value in _VALUES.items())
-    at = f"SELECT prompt_id, pos, bin % {KIND_BINS} AS bin, {values} FROM positions JOIN units USING (prompt_id)"
+def _of_nodes(split: str) -> tuple[str, str]:
+    """SQL of the sums and counts by a split of `node_sums` and `node_counts`."""
+    where = f"{split} IS NOT NULL"
+    sums = f"SELECT component, layer, index, bin, {split} AS value, total FROM node_sums WHERE {where}"
+    counts = f"SELECT component, layer, bin, {split} AS value, n, n_prompts FROM node_counts WHERE {where}"
+    return sums, counts
+
+
+def _sum_nodes(corpus: Corpus, source: str, splits: dict[str, str]) -> None:
+    """`node_sums` (component, layer, index, bin, total) and `node_counts` (..., n, n_prompts) by one split in each row.
+
+    `source` is a table of positions, `splits` names values of its rows in SQL.
+    """
+    values = ", ".join(f"{value} AS {split}" for split, value in splits.items())
+    at = f"SELECT prompt_id, pos, bin % {KIND_BINS} AS bin, {values} FROM {source} JOIN units USING (prompt_id)"
     any_mid = corpus.one("SELECT count(*) FROM (SELECT 1 FROM nodes WHERE point = 'mid' LIMIT 1)")[0]
     into = "mid" if any_mid else "post"  # parallel blocks have no node after attention
     corpus.execute(f"""
-        CREATE TEMP TABLE node_sums AS
+        CREATE OR REPLACE TEMP TABLE node_sums AS
         SELECT CASE WHEN e.kind = 'mlp' THEN 'mlp' WHEN head < 0 THEN 'attn' ELSE 'head' END AS component, layer,
-            greatest(head, 0) AS index, bin, {", ".join(_VALUES)}, sum(share::DOUBLE) AS total
+            greatest(head, 0) AS index, bin, {", ".join(splits)}, sum(share::DOUBLE) AS total
         FROM edges e JOIN ({at}) p ON p.prompt_id = e.prompt_id AND p.pos = e.dst WHERE e.kind IN ('attn', 'mlp')
-        GROUP BY GROUPING SETS ({", ".join(f"(e.kind, head, layer, bin, {split})" for split in _VALUES)})
+        GROUP BY GROUPING SETS ({", ".join(f"(e.kind, head, layer, bin, {split})" for split in splits)})
     """)
     corpus.execute(f"""
-        CREATE TEMP TABLE node_counts AS
+        CREATE OR REPLACE TEMP TABLE node_counts AS
         SELECT c.component, f.* EXCLUDE (point)
         FROM (VALUES ('mlp', 'post'), ('head', '{into}'), ('attn', '{into}')) c(component, point)
         JOIN (
-            SELECT point, layer, bin, {", ".join(_VALUES)}, count(*) AS n, count(DISTINCT prompt_id) AS n_prompts
+            SELECT point, layer, bin, {", ".join(splits)}, count(*) AS n, count(DISTINCT prompt_id) AS n_prompts
             FROM nodes JOIN ({at}) p USING (prompt_id, pos) WHERE reach_summed > 0 AND layer >= 0
-            GROUP BY GROUPING SETS ({", ".join(f"(point, layer, bin, {split})" for split in _VALUES)})
+            GROUP BY GROUPING SETS ({", ".join(f"(point, layer, bin, {split})" for split in splits)})
         ) f USING (point)
     """)
 
@@ -108,31 +121,9 @@ def _split(corpus: Corpus, split: str, key: str | None, sql: tuple[str, str]) ->
     return {**rows, "share": share, "share_low": low, "share_high": high}
 
 
-def _prompt_splits(corpus: Corpus) -> Iterator[tuple[str, str | None, Columns]]:
-    """Each split of prompts as (split, key, labels): whether the answer was predicted, then the extra columns."""
-    right = corpus.arrays(
+def _right(corpus: Corpus) -> Columns:
+    """Whether the answer was predicted: prompt_id and value."""
+    return corpus.arrays(
         "SELECT prompt_id, CASE WHEN answer_rank = 1 THEN 'right' ELSE 'wrong' END AS value FROM targets "
         "JOIN ends USING (prompt_id, target) WHERE answer_from <> 'prediction' ORDER BY prompt_id"
     )
-    if len(right["prompt_id"]):
-        yield "prediction", None, right
-    for key, labels in sorted(_extra_columns(corpus).items()):
-        if len(set(labels.values())) > 1:
-            ids, values = np.array([*labels], np.int32), np.array([*labels.values()], object)
-            yield "extra", key, {"prompt_id": ids, "value": values}
-
-
-def _extra_columns(corpus: Corpus) -> dict[str, dict[int, str]]:
-    """The value of each extra column by prompt_id; without columns of more than MOST_VALUES values."""
-    found: defaultdict[str, dict[int, str]] = defaultdict(dict)
-    values: defaultdict[str, set[str]] = defaultdict(set)
-    cursor = corpus.execute("SELECT prompt_id, extra FROM prompts WHERE extra IS NOT NULL ORDER BY prompt_id")
-    while rows := cursor.fetchmany(FETCHED):
-        for prompt_id, text in rows:
-            for key, value in json.loads(text).items():
-                if isinstance(value, str | int | float | bool) and len(values[key]) <= MOST_VALUES:
-                    found[key][prompt_id] = value if isinstance(value, str) else json.dumps(value)
-                    values[key].add(found[key][prompt_id])
-        for key in [key for key in found if len(values[key]) > MOST_VALUES]:
-            del found[key]
-    return found

@@ -50,7 +50,11 @@ def check(run_dir: Path) -> list[str]:
     problems += read_names(run_dir, (manifest or {}).get("model", {}))[1]
     problems += _means(run_dir, [marker for marker in markers.values() if marker])
     if len(sound) == len(markers):
-        problems += [*check_stats(run_dir), *_audit(run_dir), *intervention_store.problems(RunReader(run_dir))]
+        problems += [
+            *check_stats(run_dir, manifest),
+            *_audit(run_dir),
+            *intervention_store.problems(RunReader(run_dir)),
+        ]
     problems += check_vocab(run_dir)
     present = [marker for shard, marker in markers.items() if marker and shard in set(sound)]
     return problems + list(_manifest(run_dir, plan, manifest, present))

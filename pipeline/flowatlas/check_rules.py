@@ -35,6 +35,7 @@ KEYS = {
     "lens": ("prompt_id", "layer", "point", "pos", "raw", "rank"),
     "writes": ("prompt_id", "layer", "component", "index", "pos", "sign", "rank"),
     "logit_effects": ("prompt_id", "target", "layer", "component", "index"),
+    "neuron_effects": ("prompt_id", "layer", "expert", "neuron"),
     "maps": ("prompt_id", "layer", "head", "dst", "src"),
     "answers": ("prompt_id", "number"),
     "generated": ("prompt_id",),
@@ -126,6 +127,15 @@ RELATIONS = (
         "are of no target, or disagree with it on whether there is a foil",
         """SELECT e.prompt_id FROM logit_effects e LEFT JOIN targets t USING (prompt_id, target)
         WHERE t.predicted_id IS NULL OR (t.foil_id IS NULL) <> (e.effect_foil IS NULL)""",
+    ),
+    Rule(
+        "neuron_effects",
+        "are of no last target, disagree with it on whether there is a foil, or are of a neuron that is not stored there",
+        """SELECT e.prompt_id FROM neuron_effects e LEFT JOIN targets t USING (prompt_id, target)
+        LEFT JOIN neurons n ON n.prompt_id = e.prompt_id AND n.layer = e.layer AND n.expert = e.expert
+        AND n.neuron = e.neuron AND n.pos = e.target
+        LEFT JOIN (SELECT prompt_id, max(target) AS last FROM targets GROUP BY ALL) l ON l.prompt_id = e.prompt_id
+        WHERE n.neuron IS NULL OR e.target IS DISTINCT FROM l.last OR (t.foil_id IS NULL) <> (e.effect_foil IS NULL)""",
     ),
     Rule(
         "lens",

@@ -77,10 +77,15 @@ RECOUNTS = (
 )  # fmt: skip
 
 
-def check_stats(run_dir: Path) -> Iterator[str]:
-    """What is wrong with `RUN/stats`, one line each; nothing when there are none yet. The shards must be sound."""
+def check_stats(run_dir: Path, manifest: dict[str, Any] | None) -> Iterator[str]:
+    """What is wrong with `RUN/stats`, one line each. The shards must be sound.
+
+    Without the folder nothing is, unless the manifest says that the run has made statistics at its end.
+    """
     folder = run_dir / FOLDER
     if not folder.exists():
+        if manifest and manifest.get("statistics") and manifest["counts"]["prompts"]:
+            yield f"{FOLDER} is missing, though the run has made it: {AGAIN}"
         return
     try:
         marker = read_json(folder / MARKER)

@@ -229,7 +229,9 @@ def _parser() -> argparse.ArgumentParser:
     compare = commands.add_parser("compare", help="two runs of the same prompts: what differs")
     compare.add_argument("a", type=Path, metavar="A", help="a run folder")
     compare.add_argument("b", type=Path, metavar="B", help="another")
-    compare.add_argument("--out", type=Path, metavar="FOLDER", help="also write components.parquet and prompts.parquet")
+    compare.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="also write components.parquet, prompts.parquet and largest.parquet"
+    )
     compare.set_defaults(command=_compare)
     cli_site.add_commands(commands)
     live_command.add_commands(commands, _port)

@@ -33,7 +33,9 @@ FROM ({_SINGLE.format(run="a_")}) a JOIN ({_SINGLE.format(run="b_")}) b USING (s
 
 _JOINED = {
     "prompts": ", pair::VARCHAR AS pair_id, '{role}' AS role",
-    **dict.fromkeys(("targets", "components", "logit_effects", "neurons", "nodes", "edges", "generated"), ""),
+    **dict.fromkeys(
+        ("targets", "components", "logit_effects", "neurons", "neuron_effects", "nodes", "edges", "generated"), ""
+    ),
 }
 
 
@@ -220,6 +222,8 @@ def lines(tables: dict[str, pa.Table]) -> list[str]:
         return [*found, "the models have other shapes: components are not compared"]
     rows = [row for row in rows if row["measure"] == "mean_share" and row["group"] is None]
     rows = [row for row in rows if row["component"] in ("head", "mlp")]
+    if not any(row["difference"] for row in rows):
+        return [*found, "heads and MLPs carry the same in both"]
     rows.sort(key=lambda row: -abs(row["standardised"] or 0))
     return found + [_line(row) for row in rows[:SHOWN]]
 

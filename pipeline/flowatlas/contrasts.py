@@ -4,7 +4,7 @@ Groups are compared with the rest and with each other by permuting the labels of
 corrupt) by flipping signs of the differences.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -15,12 +15,12 @@ from flowatlas.inference import Moments, adjusted, draw_units, hedges_g, interva
 from flowatlas.sums import Family, Sums
 
 Columns = dict[str, Any]
-COMPARED_GROUPS = 12  # the largest groups, of which each is compared with each
+COMPARED_GROUPS = {"blocks": 12, "neurons": 6}  # the largest groups, of which each is compared with each
 SPECIFIC_Q, SPECIFIC_FREQUENCY, SPECIFIC_TIMES = 0.05, 0.2, 5.0
 
 
 def tables(family: Family) -> Iterator[tuple[str, Columns]]:
-    """Rows of `contrasts` between groups, as (table, columns): each with the rest; heads and MLPs also two by two."""
+    """Rows of `contrasts` between groups, as (table, columns): each with the rest, then the largest two by two."""
     names = family.corpus.groups
     if not names:
         return
@@ -29,10 +29,8 @@ def tables(family: Family) -> Iterator[tuple[str, Columns]]:
         sums = family.group(g)
         if sums.n < every.n:
             yield "contrasts", compare(family, "rest", (name, sums), (None, every - sums))
-    if family.name != "blocks":
-        return
     counts = dict(family.corpus.execute("SELECT g, count(*) FROM units GROUP BY g").fetchall())
-    largest = sorted(sorted(range(len(names)), key=lambda g: -counts[g])[:COMPARED_GROUPS])
+    largest = sorted(sorted(range(len(names)), key=lambda g: -counts[g])[: COMPARED_GROUPS[family.name]])
     for a, b in combinations(largest, 2):
         yield "contrasts", compare(family, "groups", (names[a], family.group(a)), (names[b], family.group(b)))
 
@@ -42,7 +40,7 @@ def compare(family: Family, contrast: str, a: tuple[str | None, Sums], b: tuple[
     rng = family.corpus.rng("contrasts", family.name, contrast, a[0], b[0])
     there = a[1].units(), b[1].units()
     drawn = draw_units(rng, int(there[0].sum())), draw_units(rng, int(there[1].sum()))
-    measures = [name for name in family.measures if name != "gap"]
+    measures = list(family.compared)
     p = _tested(rng, measures, a[1], b[1])
     pieces = []
     for k, measure in enumerate(measures):
@@ -60,7 +58,7 @@ def compare(family: Family, contrast: str, a: tuple[str | None, Sums], b: tuple[
     return assemble(family, head, pieces, active)
 
 
-def _tested(rng: np.random.Generator, measures: list[str], a: Sums, b: Sums) -> list[np.ndarray]:
+def _tested(rng: np.random.Generator, measures: Sequence[str], a: Sums, b: Sums) -> list[np.ndarray]:
     """p [part] by measure, all from the same permutations; NaN where a measure is not known in every prompt."""
     if max(a.prompts.max(), b.prompts.max()) > 1:  # bins of several prompts, which a permutation must not keep together
         found, both = [], a + b

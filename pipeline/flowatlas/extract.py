@@ -198,6 +198,7 @@ class _Extraction:
         factor = self.acts.mlp_factor(l)
         own = top.activation if factor is None else top.activation / factor[b, pos][top.node, 0]
         self.block_rows.add_neurons(l, b[top.node], pos[top.node], top, own, scale)
+        self.vocabulary.neuron_effects(l, b[top.node], pos[top.node], top)
         bias = torch.zeros_like(self.acts.resid[0][..., 0])
         bias[b, pos] = shares.bias
         return bias

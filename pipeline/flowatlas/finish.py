@@ -15,6 +15,7 @@ from flowatlas.job import Job
 from flowatlas.manifest import find_manifest, is_current, write_manifest
 from flowatlas.models import Model
 from flowatlas.plan import Plan
+from flowatlas.schema_stats import STATS_VERSION
 from flowatlas.shards import Ledger
 from flowatlas.site_data import RunReader
 from flowatlas.tokens import special_ids, token_texts
@@ -90,5 +91,5 @@ def complete(job: Job, plan: Plan, model: Model) -> dict[str, Any]:
     texts, special = token_texts(job.tokenizer, model.vocab_size), special_ids(job.tokenizer)
     neuron_tokens.write_vocab(job.run_dir, model, texts, special)
     neuron_tokens.write_neuron_tokens(job.run_dir, model, plan.weights_hash, job.config.writes.top_k)
-    described = {"model": model.describe(), "input": job.encoder.describe()}
+    described = {"model": model.describe(), "input": job.encoder.describe(), "statistics": STATS_VERSION}
     return write_manifest(job.run_dir, plan, Ledger(job.run_dir), described)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from flowatlas.inference import draw_units, estimate, proportion, rank_correlations
+from flowatlas.inference import draw_units, estimate, moments, proportion, rank_correlations, students
 from flowatlas.sums import Family, Sums
 
 Columns = dict[str, Any]
@@ -34,15 +34,12 @@ def labels(family: Family, group: str | None, repeats: int = 1) -> Columns:
 
 
 def _importance(family: Family, group: str | None, sums: Sums, drawn: np.ndarray) -> Columns:
-    there, unknown = sums.units(), np.full(family.n_parts, np.nan)
+    there = sums.units()
     columns = {**labels(family, group), "n": np.full(family.n_parts, sums.n), "n_stored": sums.totals["stored"]}
     for measure, name in SHOWN.items():
-        if measure in family.measures:
-            columns |= estimate(name, drawn, sums.binned[measure][there], sums.counts(measure)[there])
-        else:
-            columns |= {name: unknown, f"{name}_low": unknown, f"{name}_high": unknown}
+        columns |= estimate(name, drawn, sums.binned[measure][there], sums.counts(measure)[there])
         if measure in ("effect", "gap"):
-            columns[f"n_{measure}"] = sums.totals.get(f"n_{measure}", np.zeros(family.n_parts))
+            columns[f"n_{measure}"] = sums.totals[f"n_{measure}"]
     return columns
 
 
@@ -51,9 +48,8 @@ def _activity(family: Family, group: str | None, sums: Sums) -> Columns:
     columns: defaultdict[str, list[np.ndarray]] = defaultdict(list)
     for k in range(len(taus)):
         n_active = sums.totals[f"active{k}"]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found = {"n_active": n_active, "share_when_active": sums.totals[f"when{k}"] / n_active}
-        found |= proportion("frequency", n_active, sums.n)
+        found = {"n_active": n_active, **proportion("frequency", n_active, sums.n)}
+        found |= students("share_when_active", moments(n_active, sums.totals[f"when{k}"], sums.totals[f"when{k}_2"]))
         for name, values in found.items():
             columns[name].append(values)
     repeated = {"tau": np.repeat(taus, family.n_parts), "n": np.full(family.n_parts * len(taus), sums.n)}

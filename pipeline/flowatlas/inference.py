@@ -149,6 +149,13 @@ def moments(n: Array, total: Array, squares: Array) -> Moments:
     return Moments(np.asarray(n), mean, np.where(variance < 1e-12 * mean**2, 0, variance))
 
 
+def students(name: str, of: Moments) -> dict[str, Array]:
+    """The mean of a share (0 to 1) and Student's 95% interval, named as above; no interval under 2 prompts."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        half = stats.t.isf(0.025, np.maximum(of.n - 1, 1)) * np.sqrt(of.variance / of.n)
+    return {name: of.mean, f"{name}_low": np.maximum(of.mean - half, 0), f"{name}_high": np.minimum(of.mean + half, 1)}
+
+
 def skewness(n: int, total: Array, squares: Array, cubes: Array) -> Array:
     """Skewness [col] (third central moment over the cubed deviation, n below) from sums over n values; 0 without spread."""
     mean = total / n

@@ -11,7 +11,7 @@ import webbrowser
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from flowatlas.config import Config
 from flowatlas.errors import ConfigError, FlowatlasError
@@ -25,7 +25,7 @@ _DEFAULTS = ("routes.targets=all", "maps.store=true")
 _KEY = re.compile(r"(model|[a-z_]+(\.[a-z_]+)+)=.*", re.DOTALL)
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", port: Callable[[str], int]) -> None:
+def add_commands(commands: Any, port: Callable[[str], int]) -> None:
     """`serve` and `try`."""
     serve = commands.add_parser("serve", help="look at a site locally; with --live also at prompts of your own")
     serve.add_argument("site", type=Path, metavar="SITE", help="a folder that `flowatlas site` wrote")

@@ -199,6 +199,7 @@ class Model:
             "n_heads": self.n_heads,
             "d_model": self.d_model,
             "d_mlp": len(self.value_vectors(0, -1 if self.is_dense(0) else 0)) if self.has_neurons(0) else None,
+            "mixture": not all(self.is_dense(l) for l in range(self.n_layers)),
             "vocab_size": self.vocab_size,
             "max_tokens": self.located.max_tokens,
             "parallel": self.stream.parallel,

@@ -11,7 +11,6 @@ from flowatlas.inference import draw_units, interval, moments, ratios, sign_flip
 from flowatlas.sums import Family
 
 Columns = dict[str, Any]
-_SIGNED = ("mean_share", "target_share", "effect")
 
 
 def find_pairs(corpus: Corpus) -> list[tuple[str, str]]:
@@ -64,8 +63,8 @@ def tables(family: Family, kinds: list[tuple[str, str]]) -> Iterator[tuple[str, 
 def _sum_pairs(family: Family) -> None:
     """`<family>_pairs` (kind, g, bin, c, ...): sums over pairs of both sides, their differences and squares."""
     name, taus = family.name, family.corpus.taus
-    measures = [m for m in _SIGNED if m in family.measures]
-    effect = "" if not family.with_effects else "LEFT JOIN blocks_effect_values USING (prompt_id, c)"
+    measures = family.compared
+    effect = "" if "effect" not in measures else "LEFT JOIN blocks_effect_values USING (prompt_id, c)"
     inner = ", ".join(
         f"sum(sign * {m}) AS d_{m}, sum({m}) FILTER (sign > 0) AS a_{m}, sum({m}) FILTER (sign < 0) AS b_{m}, "
         f"count({m}) AS n_{m}"
@@ -99,7 +98,7 @@ def _compare(family: Family, kind: int, roles: tuple[str, str], group: str | Non
         return np.bincount(place[1], weights=rows[name].astype(float), minlength=family.n_parts)
 
     pieces = []
-    for measure in (m for m in _SIGNED if m in family.measures):
+    for measure in family.compared:
         units = np.zeros((len(pairs), family.n_parts))
         np.add.at(units, place, rows[f"d_{measure}"].astype(float))  # pairs of several groups may share a bin
         spread = moments(np.full(family.n_parts, n), total(f"d_{measure}"), total(f"d2_{measure}"))

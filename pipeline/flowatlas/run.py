@@ -39,7 +39,9 @@ from flowatlas.shards import Ledger
 from flowatlas.task import Task
 from flowatlas.writer import write_shard
 
-_LIBRARIES = ("flowatlas", "torch", "transformers", "transformer_lens", "pyarrow", "numba")
+_LIBRARIES = (
+    "flowatlas", "torch", "transformers", "transformer_lens", "numpy", "pyarrow", "numba", "duckdb", "scipy", "scikit-learn",
+)  # fmt: skip
 
 
 def execute(config: Config) -> int:

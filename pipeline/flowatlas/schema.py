@@ -225,6 +225,15 @@ _tables = (
         Column("text", _text, "what it wrote, as text"),
         Column("ended", pa.bool_(), "it came to an end by itself: the last token is an end of text or of a turn"),
     )),
+    Table("neuron_effects", "a stored neuron's direct effect on the logits of a prompt's last target", (
+        _prompt_id,
+        Column("target", _i32, "the prompt's last target: neurons that `neurons` has there are listed", range=">= 0"),
+        _layer,
+        _expert,
+        _neuron,
+        Column("effect_answer", _f32, "its write at the answer with the last node's norm scale: what it adds to the effect of its MLP in `logit_effects`", unit="logits"),
+        Column("effect_foil", _f32, "the same at the foil", unit="logits", null=_no_foil),
+    )),
     Table("maps", "a cell of a head's contribution map and attention map (only with maps.store=true)", (
         _prompt_id,
         _layer,
@@ -278,7 +287,7 @@ TABLES: dict[str, Table] = {table.name: table for table in _tables}
 MODEL_TABLES: dict[str, Table] = {table.name: table for table in _model_tables}
 
 # Added within this schema version: runs made before have no parts of them, and are read as if these were empty.
-LATER_TABLES = frozenset({"maps", "knockouts", "answers", "generated"})
+LATER_TABLES = frozenset({"maps", "knockouts", "answers", "generated", "neuron_effects"})
 
 
 def markdown(tables: dict[str, Table], place: str = "") -> str:

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from flowatlas.schema import REMOVALS, Column, Table
 
-STATS_VERSION = 3
+STATS_VERSION = 4
 
 PARTS = ("head", "mlp", "attn", "neuron")
 MEASURES = ("mean_share", "target_share", "effect")
@@ -16,7 +16,7 @@ ROLES = (
     "previous token", "current token", "first token", "duplicate token", "induction", "same word", "same punctuation",
 )  # fmt: skip
 SOURCES = ("edges", "maps")
-SPLITS = ("position", "token", "piece", "prediction", "extra")
+SPLITS = ("position", "token", "piece", "prediction", "extra", "label")
 CHOICES = ("top", "decile", "random")
 PAIRS = ("moves", "writes", "fires")
 QUANTITIES = ("n_tokens", "answer_prob", "answer_rank")
@@ -38,8 +38,8 @@ _head = (Column("layer", _i16, "block, zero-based", range=">= 0"), Column("head"
 PROMPT_ID = Column("prompt_id", _i32, "row of the dataset, counted from 0", range=">= 0")
 _few = "fewer than 2 prompts"
 _removal = Column("removal", category, "its output set to zero, or to its mean over the dataset", categories=REMOVALS)
-_no_effect = "a neuron, or no prompt with one"
-_no_gap = "a neuron, or no prompt with a foil"
+_no_effect = "no prompt with one"
+_no_gap = "no prompt with a foil and one"
 
 
 def interval(name: str, meaning: str, unit: str = "", range: str = "", null: str = "") -> tuple[Column, ...]:
@@ -59,7 +59,7 @@ _tables = (
         Column("n_stored", _i32, "of these, prompts in which it is on the route at the floor (neurons: stored at all)", unit="prompts", range=">= 0"),
         *interval("mean_share", "mean over prompts of its share averaged over positions; of neurons what is stored, a lower bound", range="0..1"),
         *interval("target_share", "mean over prompts of its share at the last target", range="0..1"),
-        *interval("effect", "mean direct effect on the answer's logit at the last target", "logits", null=_no_effect),
+        *interval("effect", "mean direct effect on the answer's logit at the last target; of neurons over the prompts alone in which it is stored there", "logits", null=_no_effect),
         Column("n_effect", _i32, "prompts behind `effect`", unit="prompts", range=">= 0"),
         *interval("effect_gap", "mean direct effect on the answer's logit less that on the foil's", "logits", null=_no_gap),
         Column("n_gap", _i32, "prompts behind `effect_gap`", unit="prompts", range=">= 0"),
@@ -71,7 +71,7 @@ _tables = (
         Column("n", _i32, "prompts of the group", unit="prompts", range=">= 1"),
         Column("n_active", _i32, "prompts with route_tau > tau", unit="prompts", range=">= 0"),
         *interval("frequency", "activation frequency: n_active / n", range="0..1"),
-        Column("share_when_active", _f32, "mean_share averaged over the active prompts alone", range="0..1", null="never active"),
+        *interval("share_when_active", "mean_share averaged over the active prompts alone", range="0..1", null="never active"),
     )),
     Table("stability", "two thresholds: do they rank components alike?", (
         _group,
@@ -116,10 +116,10 @@ _tables = (
     )),
     Table("by_kind", "a component among the positions or prompts of one kind", (
         *PART,
-        Column("split", category, "by position, token, piece of a word, correctness of the prediction, or an extra column", categories=SPLITS),
+        Column("split", category, "by position, token, piece of a word, correctness of the prediction, an extra column of prompts, or one with a label for each token", categories=SPLITS),
         Column("key", _text, "name of the extra column", null="another split"),
         Column("value", _text, "the kind"),
-        *interval("share", "mean share: over stored nodes (position, token, piece; what is under the floor counts 0) or of mean_share over prompts", range="0..1"),
+        *interval("share", "mean share: over stored nodes (position, token, piece, label; what is under the floor counts 0) or of mean_share over prompts", range="0..1"),
         Column("n", _i32, "nodes or prompts behind the mean", range=">= 1"),
         Column("n_prompts", _i32, "prompts behind it", unit="prompts", range=">= 1"),
     )),

@@ -16,13 +16,14 @@ import pyarrow as pa
 from flowatlas.audit_store import Audit
 from flowatlas.compare import compare
 from flowatlas.errors import NothingInCommon
+from flowatlas.files import hash_json
 from flowatlas.schema_audit import AUDIT_ORDERS
 from flowatlas.schema_compared import COMPARED_CUTS
 from flowatlas.schema_stats import ORDERS
 from flowatlas.site_data import RunReader, bare, encode
-from flowatlas.stats import Stats
+from flowatlas.stats import Stats, made_from
 
-FILE_BYTES = 1_000_000
+FILE_BYTES = 100_000  # a page fetches a file whole, and every query on it decodes its columns whole
 MOST_COMPARED = 15  # pairs of runs: comparing them all would take as long as making the site of many runs
 
 
@@ -71,7 +72,9 @@ def write_compared(runs: Mapping[str, RunReader], data: Path) -> list[dict[str, 
         tables = {n: runs[b].kept(runs[a].kept(table, "prompt_a"), "prompt_b") for n, table in tables.items()}
         place, same = f"compare/{a}--{b}", tables["components"].num_rows > 0
         files = {name: write_cut(table, data, f"{place}/{name}", COMPARED_CUTS[name]) for name, table in tables.items()}
-        entries.append({"a": a, "b": b, "n": tables["prompts"].num_rows, "same_shape": same, "tables": files})
+        version = hash_json([made_from(runs[a]), made_from(runs[b])])[:12]
+        n = tables["prompts"].num_rows
+        entries.append({"a": a, "b": b, "n": n, "same_shape": same, "version": version, "tables": files})
     return entries
 
 

@@ -15,7 +15,7 @@ from flowatlas.inference import Moments, moments, skewness
 
 Array = np.ndarray
 MEASURED = ("mean_share", "target_share", "effect", "gap")
-CACHED_GROUPS = 12  # 12 MB each for the neurons
+CACHED_GROUPS = 12  # 36 MB each for the neurons
 KEPT_OVERALL, KEPT_PER_GROUP, KEPT_IN_GROUPS = 1000, 200, 2000  # listed neurons: overall, of a group, of all groups
 
 
@@ -67,8 +67,8 @@ class Family:
         self.corpus, self.name, self.parts = corpus, name, parts
         self.n_parts = len(parts["layer"])
         self.n_bins = int(corpus.one("SELECT coalesce(max(bin) + 1, 0) FROM units")[0])
-        self.with_effects = name == "blocks"
-        self.measures = MEASURED if self.with_effects else MEASURED[:2]
+        # The effect of a neuron is known where it is stored at the target: other prompts in each set, so no contrast of them.
+        self.compared = MEASURED[:3] if name == "blocks" else MEASURED[:2]
         self.group = lru_cache(maxsize=CACHED_GROUPS)(self._group)  # asked for again by each statistic
 
     def _group(self, g: int) -> Sums:
@@ -77,10 +77,8 @@ class Family:
         prompts = np.zeros(self.n_bins)
         prompts[count["bin"]] = count["n"]
         binned, totals = self._read(f"{self.name}_sums", g, SHARE_BINNED, SHARE_TOTALS)
-        if self.with_effects:
-            more = self._read(f"{self.name}_effects", g, EFFECT_BINNED, EFFECT_TOTALS)
-            binned, totals = binned | more[0], totals | more[1]
-        return Sums(prompts, binned, totals)
+        more = self._read(f"{self.name}_effects", g, EFFECT_BINNED, EFFECT_TOTALS)
+        return Sums(prompts, binned | more[0], totals | more[1])
 
     def _read(
         self, table: str, g: int, binned: tuple[str, ...], only_totals: tuple[str, ...]
@@ -115,7 +113,7 @@ def _powers(name: str) -> tuple[str, str]:
 
 
 _ACTIVE = tuple(f"active{k}" for k in range(5))
-_WHEN = tuple(f"when{k}" for k in range(5))
+_WHEN = tuple(f"when{k}{power}" for k in range(5) for power in ("", "_2"))  # sums and sums of squares
 SHARE_BINNED = ("mean_share", "target_share")
 SHARE_TOTALS = (*_powers("mean_share"), *_powers("target_share"), "stored", *_ACTIVE, *_WHEN)
 EFFECT_BINNED = ("effect", "gap", "n_effect", "n_gap")
@@ -136,6 +134,7 @@ def share_columns(taus: list[float]) -> str:
         active = f"route_tau > {tau}::FLOAT"
         columns += [f"count_if({active}) AS active{k}"]
         columns += [f"coalesce(sum(mean_share::DOUBLE) FILTER ({active}), 0) AS when{k}"]
+        columns += [f"coalesce(sum(mean_share::DOUBLE * mean_share) FILTER ({active}), 0) AS when{k}_2"]
     return ", ".join(columns)
 
 
@@ -157,14 +156,7 @@ def blocks(corpus: Corpus) -> Family:
         "WHERE component = 'head' GROUP BY prompt_id, layer"
     )
     _sum_shares(corpus, "blocks")
-    columns = ", ".join(
-        f"coalesce(sum({name}::DOUBLE), 0) AS {name}, {', '.join(_power_sums(name))}, count({name}) AS n_{name}"
-        for name in MEASURED[2:]
-    )
-    corpus.execute(
-        f"CREATE TEMP TABLE blocks_effects AS SELECT g, bin, c, {columns} "
-        "FROM blocks_effect_values JOIN units USING (prompt_id) GROUP BY g, bin, c"
-    )
+    _sum_effects(corpus, "blocks")
     layer, one = np.arange(layers), np.zeros(layers, int)
     parts = {
         "component": np.repeat(["head", "mlp", "attn"], [layers * heads, layers, layers]),
@@ -211,7 +203,12 @@ def neurons(corpus: Corpus) -> Family:
     per_group = min(KEPT_PER_GROUP, max(1, KEPT_IN_GROUPS // max(1, len(corpus.groups))))
     for sql in (_RANKS, _KEPT.format(order=_ORDER, overall=KEPT_OVERALL, per_group=per_group), _NEURONS):
         corpus.execute(sql)
+    corpus.execute(
+        "CREATE VIEW neurons_effect_values AS SELECT prompt_id, c, effect_answer AS effect, "
+        "effect_answer - effect_foil AS gap FROM neuron_effects JOIN kept USING (layer, expert, neuron)"
+    )
     _sum_shares(corpus, "neurons")
+    _sum_effects(corpus, "neurons")
     found = corpus.arrays("SELECT layer, expert, neuron AS index FROM kept ORDER BY c")
     return Family(corpus, "neurons", {"component": np.repeat(["neuron"], len(found["layer"])), **found})
 
@@ -220,4 +217,14 @@ def _sum_shares(corpus: Corpus, name: str) -> None:
     corpus.execute(
         f"CREATE TEMP TABLE {name}_sums AS SELECT g, bin, c, {share_columns(corpus.taus)} "
         f"FROM {name}_values JOIN units USING (prompt_id) GROUP BY g, bin, c"
+    )
+
+
+def _sum_effects(corpus: Corpus, name: str) -> None:
+    columns = ", ".join(
+        f"coalesce(sum({m}::DOUBLE), 0) AS {m}, {', '.join(_power_sums(m))}, count({m}) AS n_{m}" for m in MEASURED[2:]
+    )
+    corpus.execute(
+        f"CREATE TEMP TABLE {name}_effects AS SELECT g, bin, c, {columns} "
+        f"FROM {name}_effect_values JOIN units USING (prompt_id) GROUP BY g, bin, c"
     )

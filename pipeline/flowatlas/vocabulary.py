@@ -10,6 +10,7 @@ from flowatlas.activations import Activations
 from flowatlas.answers import MISSING, Asked
 from flowatlas.columns import Collector
 from flowatlas.config import Config
+from flowatlas.contributions import TopNeurons
 from flowatlas.kernels import top_differences, top_tokens
 from flowatlas.models import Model
 from flowatlas.prompts import Prompt
@@ -38,6 +39,7 @@ class Vocabulary:
         self.k_writes = min(config.writes.top_k, model.vocab_size)
         device = is_target.device
         self.prompt_ids = torch.tensor([p.prompt_id for p in prompts], device=device)
+        self.last = torch.tensor([p.targets[-1] for p in prompts], device=device)
         self.layer_at = torch.tensor(model.stream.layer, device=device)  # by depth
         self.point_at = torch.tensor(model.stream.point, device=device)
 
@@ -192,11 +194,8 @@ class Vocabulary:
     def logit_effects(self) -> None:
         """What every component adds to the answer's and the foil's logit at each target, under the last node's scale."""
         b, pos = self.is_target.nonzero(as_tuple=True)
-        scale = self.final.scale(self.acts.resid[-1][b, pos])
         contrasted = self.foil[b, pos] != MISSING
-        directions = [
-            lens.answer_direction(self.final, token[b, pos].clamp_min(0), scale) for token in (self.answer, self.foil)
-        ]
+        directions = self._directions(b, pos)
         embedded = self.acts.resid[0][b, pos]
         self._add_effects("embed", -1, b, pos, [(embedded * d).sum(-1, keepdim=True) for d in directions], contrasted)
         for l in range(self.model.n_layers):
@@ -208,6 +207,28 @@ class Vocabulary:
                 b_o = b_o if b_o.ndim == 1 else b_o[b, pos]
                 self._add_effects("bias", l, b, pos, [(d * b_o).sum(-1, keepdim=True) for d in directions], contrasted)
             self._add_effects("mlp", l, b, pos, [(mlp * d).sum(-1, keepdim=True) for d in directions], contrasted)
+
+    def _directions(self, b: Tensor, pos: Tensor) -> list[Tensor]:
+        """What a part's output is multiplied by to have its effect at the answer, and at the foil: each [target, d_model]."""
+        scale = self.final.scale(self.acts.resid[-1][b, pos])
+        return [
+            lens.answer_direction(self.final, token[b, pos].clamp_min(0), scale) for token in (self.answer, self.foil)
+        ]
+
+    def neuron_effects(self, l: int, b: Tensor, pos: Tensor, top: TopNeurons) -> None:
+        """What block l's stored neurons add to the answer's and the foil's logit at the last targets; b, pos, top [row]."""
+        row = (pos == self.last[b]).nonzero(as_tuple=True)[0]
+        b, pos, expert, neuron = b[row], pos[row], top.expert[row], top.neuron[row]
+        written = self.acts.resid[-1].new_zeros(len(row), self.model.d_model)
+        for one in expert.unique().tolist():
+            own = expert == one
+            written[own] = top.activation[row][own, None] * self.model.value_vectors(l, one)[neuron[own]]
+        prompts = torch.arange(len(self.last), device=b.device)
+        effects = [(written * d[b]).sum(-1) for d in self._directions(prompts, self.last)]
+        self.rows.add(
+            "neuron_effects", prompt_id=self.prompt_ids[b], target=pos, layer=l, expert=expert, neuron=neuron,
+            effect_answer=effects[0], effect_foil=(effects[1], self.foil[b, pos] != MISSING),
+        )  # fmt: skip
 
     def _add_effects(
         self, name: str, l: int, b: Tensor, pos: Tensor, effects: list[Tensor], contrasted: Tensor

@@ -1,7 +1,8 @@
 """`make measure`: what the page costs (first paint, bytes, clicks, frames), printed and put into docs/explorer.md.
 
-Everything runs on this machine: the whole demo and a 64-token prompt of a random 32-layer model, made anew, served by
-`flowatlas serve`, in a Chromium without a window or a graphics card. Exit code 1 when a limit is missed.
+Everything runs on this machine: the whole demo, a part of it with another floor, and a 64-token prompt of a random
+32-layer model, made anew, served by `flowatlas serve`, in a Chromium without a window or a graphics card. Exit code 1
+when a limit is missed.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from corpus_pages import corpus_pages
 from meter import Line, fresh, in_order, kilobytes, milliseconds
 from playwright.sync_api import Browser, Page
 from stage import chromium, flowatlas, long_prompt, serving, until, wide_model, write_between
@@ -214,7 +216,9 @@ def make_site(folder: Path) -> Path:
     (folder / "long.txt").write_text(long_prompt() + "\n")
     more = (f"routes.floor={WIDE_FLOOR}", "maps.store=true")
     flowatlas("run", f"model={folder / 'model'}", "dataset=long.txt", "run.dir=wide", *more, cwd=folder)
-    flowatlas("site", "demo", "wide", "--out", "site", cwd=folder)
+    other = ("run.limit=220", "routes.floor=0.02", "run.dir=coarse")  # to compare with
+    flowatlas("run", "model=demo", "dataset=demo", *other, cwd=folder)
+    flowatlas("site", "demo", "wide", "coarse", "--out", "site", cwd=folder)
     return folder / "site"
 
 
@@ -251,6 +255,7 @@ def report(browser: Browser, site: Path, url: str, repeats: int) -> str | None:
         lambda: first_paint(browser, url, repeats),
         lambda: next_prompts(browser, url),
         lambda: clicks(browser, url, site.parent / "demo"),
+        lambda: corpus_pages(browser, url, site.parent / "demo", repeats),
         lambda: wide(browser, url),
         lambda: stored(site, "demo", "the demo (13 tokens on average, 4 layers)"),
         lambda: stored(site, "wide", "64 tokens x 32 layers, 4 heads"),
@@ -268,10 +273,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Measure the page and write the table of docs/explorer.md.")
     parser.add_argument("--repeats", type=int, default=5, help="first paints (default 5)")
     parser.add_argument("--patience", type=float, default=120, help="seconds to wait for a calm machine (default 120)")
+    parser.add_argument(
+        "--folder", type=Path, help="where to make the runs and the site, or where they were made before"
+    )
     parser.add_argument("--print-only", action="store_true", help="leave the document alone")
     args: Any = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        site = make_site(Path(folder))
+        kept = args.folder or Path(folder)
+        site = kept / "site" if (kept / "site").exists() else make_site(kept)
         calm(1.0, args.patience)
         with serving(site) as url, chromium() as browser:
             text = report(browser, site, url, args.repeats)

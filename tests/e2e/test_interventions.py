@@ -3,7 +3,7 @@
 import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import expect
-from stage import violations
+from test_accessibility import failures
 
 pytestmark = pytest.mark.parametrize("scheme", ["light"], indirect=True)
 
@@ -21,7 +21,7 @@ def test_from_the_corpus_to_a_prompt_and_back(page, site, interventions):
     expect(page.get_by_test_id("change-row")).to_have_count(sum(measure == "answer_logprob" for _, measure in summary))
     shown = page.get_by_test_id("change-row").first.get_attribute("data-value")
     assert float(shown) == pytest.approx(summary[None, "answer_logprob"]["change"], rel=1e-5)
-    assert not violations(page)
+    assert not failures(page)
 
     page.get_by_test_id("measure").get_by_role("button", name="divergence").click()
     expect(page).to_have_url(f"{site.url}/#/routes/interventions?measure=kl")
@@ -37,7 +37,7 @@ def test_from_the_corpus_to_a_prompt_and_back(page, site, interventions):
     expect(page.get_by_test_id("edited-nodes").get_by_role("rowheader")).to_have_count(9)
     (text,) = [row for row in rows(interventions, "continuations") if row["prompt_id"] == largest[0]["prompt_id"]]
     expect(page.get_by_test_id("text-after")).to_have_text(text["text_after"].strip())
-    assert not violations(page)
+    assert not failures(page)
     page.get_by_role("link", name="Over all prompts").click()
     expect(page.get_by_test_id("intervention-name")).to_have_text("no heads in L1")
 
