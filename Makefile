@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 SOURCES := pipeline tests hatch_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup explorer wheel demo demo-model test test-python test-explorer lint format bench bench-stats bench-vocab measure measure-large screenshots browser slurm clean
+.PHONY: help setup explorer wheel demo demo-model test test-python test-explorer lint format bench bench-stats bench-vocab measure measure-large screenshots audit pins browser slurm clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -83,6 +83,22 @@ measure-large: $(VENV)/.done explorer/dist/index.html browser ## a site of 100,0
 
 screenshots: $(VENV)/.done explorer/dist/index.html browser ## the pictures of README and docs/explorer.md
 	@$(BIN)/python tests/e2e/screenshots.py
+
+# Two online databases are asked; where one does not answer, or does not know a package, that is said and is no failure.
+audit: setup ## known vulnerabilities of the pinned packages (needs a network)
+	@$(BIN)/python -m pip install --quiet pip-audit 2>/dev/null || { echo "Python: not audited (pip-audit is not to be had)"; exit 0; }; \
+		said=$$($(BIN)/python -m pip_audit --disable-pip --no-deps --requirement constraints.txt --progress-spinner off 2>&1); code=$$?; \
+		skipped=$$(echo "$$said" | grep -c 'could not be audited'); \
+		echo "$$said" | grep -v -e 'could not be audited' -e '^WARNING' -e '^Name  *Skip' -e '^---*  *---*$$' -e '^No known'; \
+		test "$$skipped" = 0 || echo "Python: $$skipped packages were not audited (the database does not know them)"; \
+		test $$code != 0 || echo "Python: nothing is known against the others"; \
+		case "$$said" in *ConnectionError*|*ServiceError*) echo "Python: not audited (the database does not answer)";; *) exit $$code;; esac
+	@cd explorer && said=$$(npm audit 2>&1); code=$$?; case "$$said" in \
+		*"audit endpoint returned an error"*|*ENOTFOUND*|*ECONN*|*ETIMEDOUT*) echo "npm: not audited (the registry gives no answer)";; \
+		*) echo "$$said"; exit $$code;; esac
+
+pins: $(VENV)/.done ## constraints.txt, from what is installed
+	@$(BIN)/python tests/pins.py
 
 # Chromium and Firefox for the browser tests: those that are there, else Debian's where we may install them. Chromium is
 # needed; without Firefox its few tests are left out, which is said.

@@ -3,12 +3,14 @@ import { defineConfig } from 'vite';
 /**
  * What the page may load and run: files of its own site, no script or style that stands in the page itself, no `eval`.
  * WebAssembly needs its own word; the mark lets the SQL editor's own styles (src/sql-editor.js); the engine's worker begins
- * as a blob (src/engine-worker.js), and figures become PNG by one. `flowatlas serve` sends the same (server.py, POLICY).
+ * as a blob (src/engine-worker.js), and figures become PNG by one. Style attributes are let: browsers themselves write them when
+ * one types over coloured text in an editor. `flowatlas serve` sends the same (server.py, POLICY).
  */
 const POLICY = [
   "default-src 'none'",
   "script-src 'self' 'wasm-unsafe-eval'",
   "style-src 'self' 'nonce-flowatlas-editor'",
+  "style-src-attr 'unsafe-inline'",
   "img-src 'self' blob: data:",
   "connect-src 'self'",
   'worker-src blob:',

@@ -223,11 +223,19 @@ def test_a_bad_prompt_fails_alone(client):
     assert client.outcome(good)["state"] == "done"
 
 
-def test_the_oldest_are_given_up(client, monkeypatch):
+def test_the_oldest_are_given_up(client, model, tmp_path, monkeypatch):
+    shared = model.run
+
+    def run(request, name):
+        (tmp_path / "scratch" / name).mkdir()
+        return shared(request, name)
+
+    monkeypatch.setattr(model, "run", run)
     monkeypatch.setattr(live_site, "KEPT", 2)
     runs = [client.outcome(client.post(BODY)[1]["job"])["run"] for _ in range(3)]
     assert [entry["run"] for entry in client("/state")[1]["asked"]] == runs[:0:-1]
     assert [client(f"/data/{run}/index.json")[0] for run in runs] == [404, 200, 200]
+    assert [path.name for path in (tmp_path / "scratch").iterdir()] == ["site"], "a run's own folder goes at once"
     listed = [run["id"] for run in client("/data/catalogue.json")[1]["runs"]]
     assert runs[0] not in listed
 

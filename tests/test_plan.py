@@ -215,7 +215,7 @@ def test_status_of_what_is_no_run(tmp_path: Path, folder: str) -> None:
 
 
 def test_numbers_of_the_plan_survive_json(tmp_path: Path) -> None:
-    plan = plan_of(tmp_path, Dataset(8), identity={"a": (1, 2.5, None)}, config={"x": np.float32(0.5).item()})
+    plan = plan_of(tmp_path, Dataset(8), identity={"a": (1, 2.5, None)}, config={"a": {"x": np.float32(0.5).item()}})
     assert read_plan(tmp_path) == plan
-    arguments = {"identity": {"a": [1, 2.5, None]}, "config": {"x": 0.5}}
+    arguments = {"identity": {"a": [1, 2.5, None]}, "config": {"a": {"x": 0.5}}}
     assert plan_of(tmp_path, Dataset(8), **arguments) == plan

@@ -123,8 +123,14 @@ def test_neurons_are_counted_where_they_are_stored(run):
 def _effects(tables: dict) -> dict:
     """Neuron 1 of layer 0 has an effect in every third prompt, and no foil in every second of them."""
     ids = [i for i in tables["prompts"]["prompt_id"].to_pylist() if i % 3 == 0]
-    n = len(ids)
-    columns = {"prompt_id": ids, "target": [5] * n, "layer": [0] * n, "expert": [-1] * n, "neuron": [1] * n}
+    n, ends = len(ids), {p["prompt_id"]: p["targets"][-1] for p in tables["prompts"].to_pylist()}
+    columns = {
+        "prompt_id": ids,
+        "target": [ends[i] for i in ids],
+        "layer": [0] * n,
+        "expert": [-1] * n,
+        "neuron": [1] * n,
+    }
     columns |= {"effect_answer": [i / 10 for i in ids], "effect_foil": [None if i % 2 else 1.0 for i in ids]}
     return {**tables, "neuron_effects": TABLES["neuron_effects"].from_columns(columns)}
 

@@ -9,7 +9,6 @@ function assign(el, props) {
   for (const [name, value] of Object.entries(props)) {
     if (value === undefined || value === null || value === false) continue;
     if (name.startsWith('on')) el.addEventListener(name.slice(2), value);
-    else if (name === 'style') /** @type {HTMLElement | SVGElement} */ (el).style.cssText = value; // the page's policy lets no attribute style
     else el.setAttribute(name, value === true ? '' : String(value));
   }
 }

@@ -134,7 +134,10 @@ RELATIONS = (
         """SELECT e.prompt_id FROM neuron_effects e LEFT JOIN targets t USING (prompt_id, target)
         LEFT JOIN neurons n ON n.prompt_id = e.prompt_id AND n.layer = e.layer AND n.expert = e.expert
         AND n.neuron = e.neuron AND n.pos = e.target
-        LEFT JOIN (SELECT prompt_id, max(target) AS last FROM targets GROUP BY ALL) l ON l.prompt_id = e.prompt_id
+        LEFT JOIN (
+            SELECT prompt_id, max(target) FILTER (n_given IS NULL OR target < n_given) AS last FROM targets
+            LEFT JOIN generated USING (prompt_id) GROUP BY prompt_id
+        ) l ON l.prompt_id = e.prompt_id
         WHERE n.neuron IS NULL OR e.target IS DISTINCT FROM l.last OR (t.foil_id IS NULL) <> (e.effect_foil IS NULL)""",
     ),
     Rule(

@@ -22,6 +22,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, QuotedString
 from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -145,10 +146,14 @@ def _check_overrides(overrides: list[str], dirs: ConfigDirs, multirun: bool) -> 
     keys = known_keys()
     sections = {key.rsplit(".", depth)[0] for key in keys for depth in range(1, key.count(".") + 1)}
     swept = []
-    for override in OverridesParser.create().parse_overrides(overrides):
+    for override in _parsed(overrides):
         key = override.key_or_group
         if override.is_sweep_override():
             swept.append(key)
+        elif dirs.is_group(key) and not _is_choice(override):
+            raise ConfigError(
+                f"{override.input_line}: a name is needed; there are: {', '.join(dirs.options(key)) or 'none'}"
+            )
         if key.startswith(("hydra.", "hydra/")) or dirs.is_group(key):
             continue
         if key not in keys and key not in sections:
@@ -158,6 +163,20 @@ def _check_overrides(overrides: list[str], dirs: ConfigDirs, multirun: bool) -> 
         if override.is_delete():
             raise ConfigError(f"{override.input_line}: keys cannot be removed; give {key} a value")
     return swept
+
+
+def _is_choice(override: Override) -> bool:
+    """Whether the value of a group can be names of its configs: Hydra fails on any other."""
+    value = override.value()
+    several = isinstance(value, list) and not override.is_delete()
+    return value is None or all(isinstance(name, str | QuotedString) for name in (value if several else [value]))
+
+
+def _parsed(overrides: list[str]) -> list[Override]:
+    try:
+        return OverridesParser.create().parse_overrides(overrides)
+    except ValueError as error:  # a number of more digits than Python reads
+        raise ConfigError(f"an override cannot be read: {error}") from error
 
 
 def _to_config(cfg: DictConfig, swept: list[str], with_dataset: bool) -> Config:

@@ -16,7 +16,7 @@ RANK_EDGES = (1, 2, 3, 6, 11, 101, np.inf)
 
 # An answer that is the model's own prediction (no answer was given, and nothing follows) says nothing of the model.
 _ANSWERS = """
-CREATE TEMP TABLE answers AS
+CREATE TEMP TABLE answered AS
 SELECT g, bin, n_tokens, given, given AND foil_id IS NOT NULL AS contrasted, answer_prob, answer_rank, foil_prob
 FROM (SELECT *, answer_from <> 'prediction' AS given FROM targets) JOIN ends USING (prompt_id, target)
 JOIN units USING (prompt_id)
@@ -26,7 +26,7 @@ _BINNED = """
 SELECT g, bin, count(*) AS n, count_if(given) AS n_answers, count_if(contrasted) AS n_foils,
     count_if(given AND answer_rank = 1) AS accuracy, coalesce(sum(answer_prob::DOUBLE) FILTER (given), 0) AS answer_prob,
     count_if(contrasted AND answer_prob > foil_prob) AS preferred
-FROM answers GROUP BY g, bin
+FROM answered GROUP BY g, bin
 """
 
 _PAIRED = """
@@ -38,10 +38,10 @@ SELECT g, count(*) AS n FROM (
 
 # Counts by group and value, for quantiles and histograms. Probabilities are cut into bins here, the others are whole numbers.
 _COUNTED = {
-    "n_tokens": "SELECT g, n_tokens AS value, count(*) AS n FROM answers GROUP BY ALL",
+    "n_tokens": "SELECT g, n_tokens AS value, count(*) AS n FROM answered GROUP BY ALL",
     "answer_prob": f"SELECT g, least(floor(answer_prob * {PROB_BINS}), {PROB_BINS - 1}) / {PROB_BINS}::DOUBLE AS value, "
-    "count(*) AS n FROM answers WHERE given GROUP BY ALL",
-    "answer_rank": "SELECT g, answer_rank AS value, count(*) AS n FROM answers WHERE given GROUP BY ALL",
+    "count(*) AS n FROM answered WHERE given GROUP BY ALL",
+    "answer_rank": "SELECT g, answer_rank AS value, count(*) AS n FROM answered WHERE given GROUP BY ALL",
 }
 
 

@@ -176,7 +176,10 @@ def write_json_atomically(path: Path, obj: object) -> None:
 
 def read_json(path: Path) -> dict:
     """The JSON object in a file; raises FileNotFoundError, OSError, or ValueError when it is no JSON object."""
-    value = json.loads(path.read_bytes())
+    try:
+        value = json.loads(path.read_bytes())
+    except RecursionError as error:
+        raise ValueError(f"{path} is nested too deep") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path} holds no JSON object")
     return value

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from flowatlas.errors import ConfigError
+from flowatlas.files import remove
 from flowatlas.live_jobs import FullError, Jobs
 from flowatlas.live_model import LiveModel
 from flowatlas.live_request import Request, read
@@ -44,7 +45,7 @@ class LiveServer(SiteServer):
 
     def __init__(self, site: Path, scratch: Path, load: Callable[[], LiveModel], port: int) -> None:
         self.token = secrets.token_urlsafe(24)
-        self.live = LiveSite(site, scratch / "site")
+        self._scratch, self.live = scratch, LiveSite(site, scratch / "site")
         self.jobs = Jobs(self.answer)
         self._connections: set[socket.socket] = set()
         self._changed = threading.Condition()
@@ -105,7 +106,10 @@ class LiveServer(SiteServer):
     def answer(self, request: Request) -> str:
         """Run a request and show it; returns the id of its run. For one thread at a time. Errors as `LiveModel.run`."""
         id_ = self.live.next_id()
-        self.live.add(id_, request, self.model.run(request, id_))
+        try:
+            self.live.add(id_, request, self.model.run(request, id_))
+        finally:
+            remove(self._scratch / id_)  # what the page reads of it lies elsewhere by now
         return id_
 
 

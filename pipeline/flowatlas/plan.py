@@ -65,7 +65,25 @@ class Plan:
         dataset = content["dataset"]
         own = {name: value for name, value in content.items() if name in names}
         hashes = tuple(dataset["shard_hashes"])
-        return cls(**own, dataset_name=dataset["name"], n_rows=int(dataset["rows"]), shard_hashes=hashes)
+        plan = cls(**own, dataset_name=dataset["name"], n_rows=dataset["rows"], shard_hashes=hashes)
+        plan._refuse_nonsense()
+        return plan
+
+    def _refuse_nonsense(self) -> None:
+        """Raises TypeError or ValueError where a value is none that a plan can have."""
+        words = (self.config_hash, self.weights_hash, self.dataset_name, self.created, *self.shard_hashes)
+        _refuse_others(str, *words)
+        _refuse_others(int, self.n_rows, self.shard_size, self.batch_tokens)
+        _refuse_others(dict, self.identity, self.config)
+        _refuse_others(dict, *(section for section in self.config.values() if section is not None))
+        if self.n_rows < 0 or self.shard_size < 1 or len(self.shards) != len(self.shard_hashes):
+            raise ValueError(f"{self.n_rows} rows in shards of {self.shard_size} have {len(self.shard_hashes)} hashes")
+
+
+def _refuse_others(kind: type, *values: object) -> None:
+    for value in values:
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise TypeError(f"{value!r} is no {kind.__name__}")
 
 
 def open_plan(

@@ -210,6 +210,15 @@ _tables = (
         Column("effect_answer", _f32, "its write at the answer with the last node's norm scale; all of a target's add up to the answer's logit before bias and cap", unit="logits"),
         Column("effect_foil", _f32, "the same at the foil", unit="logits", null=_no_foil),
     )),
+    Table("neuron_effects", "a stored neuron's direct effect on the logits of a prompt's last target", (
+        _prompt_id,
+        Column("target", _i32, "the prompt's last target: neurons that `neurons` has there are listed", range=">= 0"),
+        _layer,
+        _expert,
+        _neuron,
+        Column("effect_answer", _f32, "its write at the answer with the last node's norm scale: what it adds to the effect of its MLP in `logit_effects`", unit="logits"),
+        Column("effect_foil", _f32, "the same at the foil", unit="logits", null=_no_foil),
+    )),
     Table("answers", "an accepted answer of a prompt that has several", (
         _prompt_id,
         Column("number", _i16, "its place in the dataset's list", range=">= 1"),
@@ -224,15 +233,6 @@ _tables = (
         Column("n_given", _i32, "tokens that were given, a BOS and a chat template included; the tokens after them are the model's own", unit="tokens", range=">= 1"),
         Column("text", _text, "what it wrote, as text"),
         Column("ended", pa.bool_(), "it came to an end by itself: the last token is an end of text or of a turn"),
-    )),
-    Table("neuron_effects", "a stored neuron's direct effect on the logits of a prompt's last target", (
-        _prompt_id,
-        Column("target", _i32, "the prompt's last target: neurons that `neurons` has there are listed", range=">= 0"),
-        _layer,
-        _expert,
-        _neuron,
-        Column("effect_answer", _f32, "its write at the answer with the last node's norm scale: what it adds to the effect of its MLP in `logit_effects`", unit="logits"),
-        Column("effect_foil", _f32, "the same at the foil", unit="logits", null=_no_foil),
     )),
     Table("maps", "a cell of a head's contribution map and attention map (only with maps.store=true)", (
         _prompt_id,

@@ -75,7 +75,7 @@ def _with(selection: Selection, key: str, value: str) -> Selection:
     if not tables:
         keys = ", ".join(["prompts", "tables", "top_k", *(f"{table}.top_k" for table in RANKED)])
         raise ConfigError(f"--select {key}: there is no such key, but {keys}")
-    if not value.isdecimal() or int(value) < 1:
+    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", value):
         raise ConfigError(f"--select {key}={value}: a whole number of 1 or more is needed")
     return dataclasses.replace(selection, top_k=selection.top_k | dict.fromkeys(tables, int(value)))
 

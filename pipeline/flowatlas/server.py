@@ -38,7 +38,8 @@ MIME = {
 # The page says the same of itself (explorer/vite.config.js), for hosts that send no such header.
 POLICY = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'nonce-flowatlas-editor';"
-    " img-src 'self' blob: data:; connect-src 'self'; worker-src blob:; base-uri 'none'; form-action 'none'"
+    " style-src-attr 'unsafe-inline'; img-src 'self' blob: data:; connect-src 'self'; worker-src blob:;"
+    " base-uri 'none'; form-action 'none'"
 )
 ALWAYS = {
     "Cache-Control": "no-cache",
@@ -222,9 +223,9 @@ class SiteHandler(http.server.BaseHTTPRequestHandler):
         """The bytes asked for: None for all of them, an empty range when they lie outside the file."""
         if self.headers.get("If-Range", tag) != tag:
             return None
-        match = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", "").strip(), re.ASCII)
+        match = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", self.headers.get("Range", "").strip(), re.ASCII)
         if match is None or match.groups() == ("", ""):
-            return None  # several ranges or another unit: the whole file is a right answer
+            return None  # several ranges, another unit, no sane number: the whole file is a right answer
         first, last = match.groups()
         if not first:
             return range(max(0, size - int(last)), size)

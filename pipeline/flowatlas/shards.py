@@ -116,9 +116,10 @@ class Ledger:
     def marker(self, shard: int) -> dict | None:
         """What the marker says, whether or not it fits the plan; None when it is missing or damaged."""
         try:
-            return read_json(self.path(shard))
+            marker = read_json(self.path(shard))
         except (OSError, ValueError):
             return None
+        return marker if _is_marker(marker) else None
 
     def finished(self, shard: int) -> dict | None:
         """The marker of a shard that is done; None when it is to be done (again)."""
@@ -146,3 +147,14 @@ class Ledger:
             )
         except (OSError, KeyError, TypeError, AttributeError):
             return False
+
+
+def _is_marker(content: dict) -> bool:
+    """Whether what others count on is there and of its kind."""
+    parts = [content.get(key) or {} for key in ("reject_reasons", "seconds", "guard", "versions")]
+    tables = content.get("tables")
+    if not isinstance(tables, dict) or not all(isinstance(part, dict) for part in (*tables.values(), *parts)):
+        return False
+    numbers = [content.get(key) for key in ("shard", "n_rows", "n_prompts", "n_rejects")]
+    numbers += [entry.get(key) for entry in tables.values() for key in ("rows", "bytes")] + [*parts[0].values()]
+    return all(isinstance(number, int) for number in numbers)

@@ -23,7 +23,7 @@ from flowatlas.writer import write_parquet
 
 BUCKETED = (
     *("prompts", "targets", "nodes", "edges", "lens", "components", "neurons", "writes", "logit_effects", "knockouts"),
-    *("answers", "generated", "neuron_effects"),
+    *("neuron_effects", "answers", "generated"),
 )
 EAGER = ("prompts", "targets", "nodes", "edges", "lens", "tokens")
 

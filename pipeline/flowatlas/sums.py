@@ -205,7 +205,8 @@ def neurons(corpus: Corpus) -> Family:
         corpus.execute(sql)
     corpus.execute(
         "CREATE VIEW neurons_effect_values AS SELECT prompt_id, c, effect_answer AS effect, "
-        "effect_answer - effect_foil AS gap FROM neuron_effects JOIN kept USING (layer, expert, neuron)"
+        "effect_answer - effect_foil AS gap FROM neuron_effects JOIN kept USING (layer, expert, neuron) "
+        "JOIN ends USING (prompt_id, target)"
     )
     _sum_shares(corpus, "neurons")
     _sum_effects(corpus, "neurons")

@@ -39,7 +39,7 @@ class Vocabulary:
         self.k_writes = min(config.writes.top_k, model.vocab_size)
         device = is_target.device
         self.prompt_ids = torch.tensor([p.prompt_id for p in prompts], device=device)
-        self.last = torch.tensor([p.targets[-1] for p in prompts], device=device)
+        self.last = torch.tensor([p.asked for p in prompts], device=device)
         self.layer_at = torch.tensor(model.stream.layer, device=device)  # by depth
         self.point_at = torch.tensor(model.stream.point, device=device)
 

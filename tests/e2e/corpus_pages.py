@@ -56,7 +56,7 @@ def _open(browser: Browser, url: str, opening: Opening, address: str) -> float:
         page.locator("main table").first.wait_for()
         page.wait_for_load_state("networkidle")
         page.wait_for_timeout(300)
-        time_ = page.evaluate(f"measure.settled(() => {{ location.hash = '{address}' }})")
+        time_ = page.evaluate(f"measure.settled(() => {{ location.hash = '{address}' }}, 500, '{opening.shows}')")
         assert time_ is not None, f"{opening.what}: nothing changed"
         assert page.locator(opening.shows).first.is_visible(), f"{opening.what}: no {opening.shows}"
         return time_

@@ -11,8 +11,8 @@
     /** When the first graph was on the screen, counted from the navigation's start. */
     drawnAt: null,
 
-    /** Time from `act` to the paint after the last change that followed it, with no other for `quiet`. */
-    settled: (act, quiet = 500) =>
+    /** Time from `act` to the paint after the last change that followed it, with no other for `quiet` once there is `until`. */
+    settled: (act, quiet = 500, until = 'body') =>
       new Promise((resolve) => {
         const began = performance.now();
         let changed = began;
@@ -24,7 +24,8 @@
         seen.observe(document.body, { subtree: true, childList: true, attributes: true, characterData: true });
         act();
         const wait = () => {
-          if (performance.now() - Math.max(changed, shown) < quiet) return setTimeout(wait, 25);
+          const missing = !document.querySelector(until) && performance.now() - began < 20_000;
+          if (missing || performance.now() - Math.max(changed, shown) < quiet) return setTimeout(wait, 25);
           seen.disconnect();
           resolve(changed === began ? null : shown - began);
         };

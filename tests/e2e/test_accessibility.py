@@ -19,6 +19,7 @@ VIEWS = {
     "effects": ("#/routes/p/0?tab=effects", "panel"),
     "opened": ("#/routes/p/0?open=1.mid.14,0.post.2", "expanded-neuron"),
     "pair": ("#/routes/p/0?pair=1&sel=1.attn.14-2", "pair-heads"),
+    "edits": ("#/routes/p/0?tab=edits", "edited-nodes"),
     "corpus": ("#/routes/corpus", "row-ranking"),
     "corpus effects": ("#/routes/corpus?measure=effect&list=mlp", "row-ranking"),
     "contrast": ("#/routes/contrast?a=induction", "volcano"),

@@ -16,6 +16,7 @@ VIEWS = {
     "data": ("#/routes/data", "spread-n_tokens"),
     "trust": ("#/last/trust", "audit-remove"),
     "removals": ("#/last/corpus", "effect-against-share"),
+    "interventions": ("#/routes/interventions", "change-row"),
     "compare": ("#/compare/routes/last", "compared-prompts"),
 }
 

@@ -119,7 +119,7 @@ def test_hostile_strings_are_text_in_every_view(page: Page, hostile):
         *(f"prompts{more}" for more in ("", "?sort=text", "?sort=-group", f"?group={quoted[0]}")),
         *(f"p/{i}?tab={tab}" for i in (0, 9, 31) for tab in ("node", "heads", "mlp", "trace", "effects")),
         *("p/2?pair=3", "p/0?embed=graph", "head/L1H2", "neuron/L0N5", "search?q=hit", "corpus", "contrast"),
-        *("contrast?by=roles", "map?clusters=0", "names?of=L1H2", "trust", "data"),
+        *("contrast?by=roles", "map?clusters=0", "interventions", "names?of=L1H2", "trust", "data"),
         *(f"sql?q=SELECT+*+FROM+{table}" for table in ("prompts", "rejects", "model.vocab", "stats.by_kind")),
     )
     views = ["", *(f"{run}/{view}" for view in of_run), f"compare/{run}/again"]

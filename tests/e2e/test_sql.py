@@ -121,7 +121,7 @@ def test_tables_and_columns_are_completed_by_keyboard(page: Page, site):
 def test_errors_are_the_engines_own_words(page: Page, site):
     console(page, site, "SELECT shar FROM edges")
     expect(page.get_by_test_id("sql-error")).to_contain_text('"shar" not found')
-    type_query(page, "SELEC 1")
+    type_query(page, "SELECT 1 FROM FROM")
     page.get_by_test_id("sql-run").click()
     expect(page.get_by_test_id("sql-error")).to_contain_text("Parser Error")
     type_query(page, "SELECT 1 AS one")
