@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 SOURCES := pipeline tests hatch_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup explorer wheel demo demo-model test test-python test-explorer lint format bench bench-stats measure measure-large screenshots audit pins browser slurm clean
+.PHONY: help setup explorer wheel demo demo-model test test-python test-explorer lint format bench bench-stats bench-vocab measure measure-large screenshots audit pins browser slurm clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -71,6 +71,9 @@ bench: $(VENV)/.done ## speed as a multiple of the bare forward pass, growth, me
 
 bench-stats: $(VENV)/.done ## seconds and memory of the statistics over 10 million edges
 	@PYTHONPATH=tests $(BIN)/python tests/measure_stats.py
+
+bench-vocab: $(VENV)/.done ## seconds and memory of the vocabulary atlas of 36,864 neurons and 50,257 tokens
+	@PYTHONPATH=tests $(BIN)/python tests/measure_vocab.py
 
 measure: $(VENV)/.done explorer/dist/index.html browser ## what the page costs: first paint, bytes, clicks, frames; written into docs/explorer.md
 	@$(BIN)/python tests/e2e/measure.py

@@ -15,6 +15,22 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test needs a hub; a mistake m
 sys.path.insert(0, str(Path(__file__).parent))  # the tests' own helpers: literal, tiny, synthetic
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """Models this small are slower on several threads, and much slower where other tests run beside them."""
+    import numba
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads(), numba.get_num_threads()
+    torch.set_num_threads(1)
+    numba.set_num_threads(1)
+    with threadpool_limits(1):
+        yield
+    torch.set_num_threads(before[0])
+    numba.set_num_threads(before[1])
+
+
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory):
     """Starts `flowatlas` in processes of their own; see runs.py."""

@@ -30,7 +30,7 @@ WATCHED = (
     "flowatlas.extract:Extractor.__call__",
     "flowatlas.vocabulary:Vocabulary.read_nodes",
     "os:replace",
-    "flowatlas.neuron_tokens:_compute",
+    "flowatlas.neuron_tokens:compute",
     "flowatlas.finish:write_manifest",
 )
 

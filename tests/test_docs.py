@@ -17,6 +17,7 @@ from flowatlas.schema_audit import AUDIT_TABLES
 from flowatlas.schema_compared import COMPARED_TABLES
 from flowatlas.schema_interventions import INTERVENTION_TABLES
 from flowatlas.schema_stats import STATS_TABLES
+from flowatlas.schema_vocab import VOCAB_TABLES
 from flowatlas.selection import OPTIONAL, read_selection
 
 ROOT = Path(__file__).parent.parent
@@ -25,15 +26,14 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_tables_of_columns_are_the_schemas():
     assert docs.with_tables(README) == README, "run: python -m flowatlas.docs"
-    assert README.count("<details>") == 17 + len(STATS_TABLES) + len(COMPARED_TABLES) + len(AUDIT_TABLES) + len(
-        INTERVENTION_TABLES
-    )
+    made = (*STATS_TABLES, *VOCAB_TABLES, *COMPARED_TABLES, *AUDIT_TABLES, *INTERVENTION_TABLES)
+    assert README.count("<details>") == 17 + len(made)
 
 
 def test_the_consoles_tables_are_the_schemas():
     listed = json.loads((ROOT / "explorer" / "src" / "tables.json").read_text())
     assert listed == docs.tables_list(), "run: python -m flowatlas.docs"
-    for name in ("edges", "model.vocab", "stats.importance"):
+    for name in ("edges", "model.vocab", "stats.importance", "vocab.neurons"):
         assert name in [table["name"] for table in listed]
 
 
@@ -113,12 +113,12 @@ def test_modules_import_only_downwards(module):
 
 
 LAYERS = (
-    "errors schema schema_stats schema_compared config validation clock files families inference kinds_of_tokens signals"
-    " hosts seal front_page component_names edits edit_lists schema_audit schema_interventions names_file",
+    "errors schema schema_stats schema_compared schema_vocab config validation clock files families inference kinds_of_tokens"
+    " signals hosts seal front_page component_names edits edit_lists schema_audit schema_interventions names_file",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
     " stream activations interventions greedy generation shards plan manifest memory workers claims"
     " means",
-    "kernels attention_kernel contributions",
+    "kernels attention_kernel contributions circuits neuron_clusters",
     "routes components attention lens guard before_after target_routes under_edits",
     "columns answers vocabulary block_rows extract writer stored_prompts knockouts",
     "compose overrides neuron_tokens job fitting progress poison task finish run dry dry_stats sbatch local submit activity"
@@ -128,7 +128,8 @@ LAYERS = (
     " run_means run_model removals audit audit_sets audit_trials audit_curves audit_store"
     " intervention_store intervention_stats site_interventions intervene intervene_prompt intervene_command"
     " live_request live_model live_jobs live_site live_server live_command"
-    " selection selected bucket_sizes site_run site_check publish cli_site notebook",
+    " selection selected bucket_sizes site_run site_check publish cli_site notebook"
+    " vocab_heads vocab_clusters vocab_files vocab vocab_command site_vocab check_vocab",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 

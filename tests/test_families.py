@@ -4,7 +4,6 @@ import dataclasses
 import json
 from pathlib import Path
 
-import numba
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -24,17 +23,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 IDS = (0, 7, 91, 23, 7, 55, 7)
 SHORT = (0, 12, 4)
 FLOOR = 0.02
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Models this small are slower on several threads, and much slower where other tests run beside them."""
-    before = torch.get_num_threads(), numba.get_num_threads()
-    torch.set_num_threads(1)
-    numba.set_num_threads(1)
-    yield
-    torch.set_num_threads(before[0])
-    numba.set_num_threads(before[1])
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module", params=sorted(CONFIGS))
@@ -47,8 +36,8 @@ def test_every_family_of_the_table_has_a_tiny_model():
     assert kinds == {*FAMILIES, *TEXT_PARTS}
 
 
-def test_logits_are_hugging_faces_and_parts_add_up(folder):
-    """On every layer and position, from the literal parts, and by the guard's own sums."""
+def test_logits_are_hugging_faces_and_parts_add_up(folder, monkeypatch):
+    """On every layer and position, from the literal parts, and by the guard's own sums; heads read with their weights."""
     model, _, errors = load(folder)
     assert max(errors.values()) < min(1e-5, 10 * recorded(model, "float32"))
     model, acts, _ = forward(folder, [IDS])
@@ -59,6 +48,20 @@ def test_logits_are_hugging_faces_and_parts_add_up(folder):
             if not model.stream.parallel:
                 torch.testing.assert_close(total, x[l, "mid"], atol=1e-5, rtol=1e-5)
             torch.testing.assert_close(total + parts.mlp, x[l, "post"], atol=1e-5, rtol=1e-5)
+    monkeypatch.setattr(model, "value_clip", None)
+    for l in range(model.n_layers):
+        heads_read_with_these_weights(model, acts, l)
+
+
+def heads_read_with_these_weights(model, acts, l):
+    """Values differ from those of the first position by nothing but what is read."""
+    weights = model.reading_weights(l)
+    if weights is None:
+        assert model.located.config.model_type == "deepseek_v3"
+        return
+    x = model.normed(l, acts.resid[l if model.stream.parallel else 2 * l][0])
+    read, found = torch.einsum("td,hdc->thc", x, weights), acts.v(l)[0]
+    torch.testing.assert_close(read - read[:1], found - found[:1], atol=2e-5, rtol=1e-4)
 
 
 def test_half_precision_stays_within_the_guards_tolerance(folder):

@@ -72,7 +72,7 @@ MOMENTS = {
     "edges/part-00001.parquet": {1},
     "shards/part-00001.json": {1},  # all of its tables are in place
     "prompts/part-00002.parquet": {2},  # the marker before it was the last thing written
-    "_compute": {3},
+    "compute": {3},
     "model/neuron_tokens.parquet": {3},
     "run/manifest.json": {3},
 }

@@ -198,16 +198,16 @@ def test_hostile_text_goes_through_unchanged(runs: Runs, tmp_path: Path, monkeyp
 
 def test_neurons_are_looked_up_once_per_model(run: Callable[..., Done], tmp_path: Path) -> None:
     here = {"FLOWATLAS_CACHE": str(tmp_path / "cache")}
-    assert "_compute" in run("run.dir=first", env=here).moments
+    assert "compute" in run("run.dir=first", env=here).moments
     (cache,) = (tmp_path / "cache").rglob("*.parquet")
     before = cache.stat().st_mtime_ns
     write_prompts(tmp_path / "fewer.jsonl", 4, first=2)
-    assert "_compute" not in run("run.dir=second", "dataset=fewer.jsonl", env=here).moments
+    assert "compute" not in run("run.dir=second", "dataset=fewer.jsonl", env=here).moments
     assert cache.stat().st_mtime_ns == before
     cache.write_bytes(cache.read_bytes()[:-100])
     again = run("run.dir=third", env=here)
     assert (again.code, again.err) == (0, "")
-    assert "_compute" in again.moments
+    assert "compute" in again.moments
     assert hashes(tmp_path / "third" / "model") == hashes(tmp_path / "first" / "model")
     assert check(tmp_path / "second") == []
 

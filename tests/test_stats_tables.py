@@ -149,6 +149,11 @@ def test_tokens_that_neurons_fire_at_and_how(run):
     assert (found["n"], found["n_prompts"]) == (len(rows), len({r["prompt_id"] for r in rows}))
     assert found["positive"] == pytest.approx(np.mean(np.array(activations) > 0))
     assert (found["activation_least"], found["activation_most"]) == pytest.approx((min(activations), max(activations)))
+    top = min(rows, key=lambda r: (-r["share"], r["prompt_id"], r["pos"]))
+    assert (found["top_prompt"], found["top_pos"]) == (top["prompt_id"], top["pos"])
+    assert len(stats_of(run, "activations")) == len(
+        {(r["layer"], r["neuron"]) for r in rows_of(run, "neurons").to_pylist()}
+    )
 
 
 def test_promoted_tokens_are_counted_over_positions(run):

@@ -70,7 +70,7 @@ export function groupsPart(props) {
     ...answered(answer, 'Its importance by group', (rows) => {
       const title = `${componentName(of)}: ${MEASURES[measure].name}${byThreshold(measure) ? `, threshold ${tau}` : ''}`;
       const shown = rows.filter((row) => row[measure] !== null).map((row) => ({ ...estimateOf(row, measure), label: row.group === null ? 'all prompts' : showText(row.group), n: row[MEASURES[measure].of], strong: row.group === null, href: format(pageState('corpus', state.run, { group: row.group, measure })) }));
-      if (!shown.length) return [h('p', { class: 'empty' }, rows.length ? `No prompt has ${MEASURES[measure].signed ? 'an effect of it stored' : 'it active above this threshold'}.` : 'Nothing is stored.')];
+      if (!shown.length) return [h('p', { class: 'empty' }, rows.length ? `No prompt has ${MEASURES[measure].signed ? 'an effect of it stored' : 'it active above this threshold'}.` : of.component === 'neuron' ? 'It is not among the listed neurons.' : 'Nothing is stored.')];
       return [forest({ rows: shown, name: 'by-group', title, unit: MEASURES[measure].unit, of: 'prompts', width: Math.min(width, 860), show: (value) => written(measure, value), kind: MEASURES[measure].signed ? 'signed' : of.component === 'head' ? '' : 'mlp', sql: sqlLink(state.run, text, title) })];
     }, 8),
   ];

@@ -25,6 +25,7 @@ import { nodeKey } from './routes.js';
 import { createInterventions } from './interventions-data.js';
 import { demand } from './selection.js';
 import { createStats } from './stats-data.js';
+import { createVocab } from './vocab-data.js';
 import { checkWhole } from './whole.js';
 
 /** The schema this page reads (`schema.py`, SCHEMA_VERSION). */
@@ -40,7 +41,7 @@ const KINDS = /** @type {const} */ (['attn', 'resid_attn', 'mlp', 'resid_mlp']);
  *   prompt_pages: import('./listing.js').ListPage[], n_layers: number, n_heads: number, parallel: boolean, floor: number,
  *   targets: any, counts: Record<string, number>, groups: Record<string, number>, n_groups?: number, selection?: import('./selection.js').Selection | null,
  *   tables: Record<string, { rows: number, bytes: number, buckets: import('./buckets.js').Ranges }>, version: string,
- *   maps?: { stored: boolean, floor: number, bucket_size: number }, stats?: import('./stats-data.js').StatsMarker | null, audit?: import('./stats-data.js').AuditMarker | null, interventions?: import('./interventions-data.js').Intervention[], model_tables?: string[], n_names?: number,
+ *   maps?: { stored: boolean, floor: number, bucket_size: number }, stats?: import('./stats-data.js').StatsMarker | null, vocab?: import('./vocab-data.js').VocabIndex | null, audit?: import('./stats-data.js').AuditMarker | null, interventions?: import('./interventions-data.js').Intervention[], model_tables?: string[], n_names?: number,
  *   names: import('./names.js').Names, compared?: import('./compared.js').Compared[] }} RunIndex
  * @typedef {{ prompt_id: number, source_id: string, text: string, group: string | null, pair_id: string | null,
  *   role: string | null, n_tokens: number, token_ids: number[], tokens: string[], targets: number[],
@@ -238,6 +239,7 @@ export function createData({ base, db }) {
   const details = createDetails({ query: db.query, rows, address });
   const expansion = createExpansions({ rows, address });
   const stats = createStats({ query: db.query, address });
+  const vocab = createVocab({ query: db.query, address });
   const interventions = createInterventions({ query: db.query, address });
-  return { renew, warm, first, catalogue, run, list, neighbours, pair, listing, fetchWords, prompt, fetchAhead, lens, tops, details, expansion, stats, interventions, ask: db.ask, address };
+  return { renew, warm, first, catalogue, run, list, neighbours, pair, listing, fetchWords, prompt, fetchAhead, lens, tops, details, expansion, stats, vocab, interventions, ask: db.ask, address };
 }

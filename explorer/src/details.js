@@ -14,7 +14,9 @@ import neuronsTopSql from './sql/neurons_top.sql?raw';
 import traceLensSql from './sql/trace_lens.sql?raw';
 import traceNeuronsSql from './sql/trace_neurons.sql?raw';
 import traceWritesSql from './sql/trace_writes.sql?raw';
+import atlasTokensSql from './sql/vocab_neuron_tokens.sql?raw';
 import writesSql from './sql/writes.sql?raw';
+import { hasAtlas, neuronsIn, tokenFile } from './vocab-data.js';
 
 /**
  * @typedef {import('./data.js').RunIndex} RunIndex
@@ -103,10 +105,11 @@ export function createDetails({ query, rows, address }) {
   const neuronPlaces = (index, id, of) => rows(index, placesSql, ['neurons'], { id, ...of });
 
   /** Static scores. @param {RunIndex} index @param {Neuron} of */
-  const neuronTokens = async (index, of) => bySign(/** @type {any} */ (await query(neuronTokensSql, { ...of }, neuronFiles(index))));
-
-  /** Neurons by the tokens of their directions. @param {RunIndex} index @param {string} sql @param {string} q */
-  const neuronsByToken = (index, sql, q) => query(sql, { q }, neuronFiles(index));
+  async function neuronTokens(index, of) {
+    if (!hasAtlas(index)) return bySign(/** @type {any} */ (await query(neuronTokensSql, { ...of }, neuronFiles(index))));
+    if (of.neuron >= neuronsIn(index, of.layer, of.expert)) return bySign([]);
+    return bySign(/** @type {any} */ (await query(atlasTokensSql, { ...of }, { neuron_tokens: [address(index, tokenFile(index, of))] })));
+  }
 
   /** The stored cells of a head's maps; null where the run has none. @param {RunIndex} index @param {number} id @param {{ layer: number, head: number }} of */
   async function headMap(index, id, of) {
@@ -132,5 +135,5 @@ export function createDetails({ query, rows, address }) {
     return { tokens, writes: found, neurons: dominant };
   }
 
-  return { writes, effects, knockouts, logitBias, components, neurons, topNeurons, neuronPlaces, neuronTokens, neuronsByToken, headMap, trace };
+  return { writes, effects, knockouts, logitBias, components, neurons, topNeurons, neuronPlaces, neuronTokens, headMap, trace };
 }

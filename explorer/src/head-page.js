@@ -4,6 +4,7 @@ import { askAbout, examplesPart, groupsPart, kindsPart, neighbours, pairsPart, s
 import { createDataTable } from './data-table.js';
 import { h } from './dom.js';
 import { exact, fraction, integer } from './format.js';
+import { createHeadWeights } from './head-weights.js';
 import { estimateOf, exactWords, intervalMark } from './interval.js';
 import { createMemo } from './memo.js';
 import { createNameEditor } from './name-editor.js';
@@ -68,6 +69,7 @@ export function createHeadPage({ data, navigate }) {
   const roles = createDataTable({ id: 'roles', name: 'roles' });
   const moves = createDataTable({ id: 'moves', name: 'token-pairs-moved', first: 10 });
   const writes = createDataTable({ id: 'writes', name: 'token-pairs-written', first: 10 });
+  const weights = createHeadWeights();
   const memo = createMemo();
   const editor = createNameEditor();
 
@@ -88,6 +90,7 @@ export function createHeadPage({ data, navigate }) {
       h('h2', {}, 'Tokens that it moves'),
       h('div', { class: 'halves' }, pairsPart(props, moves, 'moves', 'From a token to a token'), pairsPart(props, writes, 'writes', 'From a token, and what it promotes there')),
       ...promotedPart(props),
+      ...weights(props),
       ...kindsPart(props),
       ...examplesPart(props, memo.get),
     ];

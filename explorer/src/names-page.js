@@ -8,7 +8,7 @@ import { clip, oneLine, plural, showText } from './format.js';
 import { createNameForm } from './name-form.js';
 import { canonical, yamlOf } from './names.js';
 import { createStatsPage } from './page-parts.js';
-import { format } from './state.js';
+import { format, pageState } from './state.js';
 
 /** @typedef {import('./page-parts.js').PageProps<import('./state.js').NamesState>} Props */
 
@@ -29,6 +29,7 @@ export function whyAbsent(index, name) {
 /** @param {Props} props @returns {import('./data-table.js').Column[]} */
 function columnsOf({ index, state }) {
   const page = (/** @type {string} */ name) => {
+    if (name.startsWith('cluster ')) return format(pageState('cluster', index.id, { cluster: Number(name.slice(8)) }));
     const of = typedComponent(name);
     return of && componentAddress(index.id, of);
   };

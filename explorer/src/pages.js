@@ -11,6 +11,8 @@ const LOADERS = {
   contrast: async (options) => (await import('./contrast.js')).createContrast(options),
   head: async (options) => (await import('./head-page.js')).createHeadPage(options),
   neuron: async (options) => (await import('./neuron-page.js')).createNeuronPage(options),
+  clusters: async (options) => (await import('./clusters-page.js')).createClustersPage(options),
+  cluster: async (options) => (await import('./cluster-page.js')).createClusterPage(options),
   search: async (options) => (await import('./search.js')).createSearch(options),
   names: async (options) => (await import('./names-page.js')).createNamesPage(options),
   map: async (options) => (await import('./prompt-map.js')).createPromptMap(options),
@@ -32,10 +34,10 @@ export function fetchPages() {
   soon(() => void pages().catch(() => {})); // what is missing is asked for again when it is opened, and said then
 }
 
-/** In the header: the view that a name leads to, and the views under which it is marked. @type {[string, Exclude<PageView, 'compare' | 'head' | 'neuron' | 'names'>, PageView[]][]} */
+/** In the header: the view that a name leads to, and the views under which it is marked. @type {[string, Exclude<PageView, 'compare' | 'head' | 'neuron' | 'clusters' | 'cluster' | 'names'>, PageView[]][]} */
 export const NAVIGATION = [
   ['Corpus', 'corpus', ['corpus', 'contrast']],
-  ['Components', 'search', ['search', 'head', 'neuron', 'names']],
+  ['Components', 'search', ['search', 'head', 'neuron', 'clusters', 'cluster', 'names']],
   ['Map', 'map', ['map']],
   ['Interventions', 'interventions', ['interventions']],
   ['Data', 'data', ['data']],

@@ -4,15 +4,16 @@ import { componentLink } from './component-link.js';
 import { componentAddress, componentName, componentState, typedComponent } from './component-names.js';
 import { h } from './dom.js';
 import { clip, exact, fraction, integer, oneLine, plural, showText } from './format.js';
+import { createKeywordPart } from './keyword-part.js';
 import { noSuchNeuron } from './model-shape.js';
 import { nameWords } from './name-label.js';
 import { createStatsPage } from './page-parts.js';
-import { answered, signed, tokenMark } from './panel-parts.js';
+import { answered, tokenMark } from './panel-parts.js';
 import { asked, sqlLink } from './sql-link.js';
 import componentsSql from './sql/search_components.sql?raw';
-import neuronsSql from './sql/search_neurons.sql?raw';
 import topSql from './sql/search_top.sql?raw';
 import { format, pageState, promptsState, promptState } from './state.js';
+import { hasAtlas } from './vocab-data.js';
 
 /** @typedef {import('./page-parts.js').PageProps<import('./state.js').SearchState>} Props */
 /** @typedef {import('./rows.js').Row} Row */
@@ -99,22 +100,6 @@ function headsPart({ index, state, ask }, data) {
   );
 }
 
-/** @param {Props} props @param {import('./data.js').Data} data */
-function neuronsPart({ index, state, ask }, data) {
-  const { q, run } = state;
-  const answer = ask(`neurons ${q}`, () => data.details.neuronsByToken(index, neuronsSql, q));
-  return h(
-    'section',
-    { 'aria-label': 'Neurons by token' },
-    h('h2', {}, 'Neurons by token'),
-    ...answered(answer, 'The neurons by token', (rows) => {
-      const of = (/** @type {Row} */ row) => ({ component: 'neuron', layer: row.layer, expert: row.expert, index: row.neuron });
-      const lines = bestPerComponent(rows, of).slice(0, FIRST).map(({ row, more }) => componentLine(index, of(row), [...tokenWords(row, more), h('span', { class: 'num quiet' }, ` ${signed(row.score)}`)], `its token ${integer(row.rank)} of this sign; score ${exact(row.score)}`));
-      return [lines.length ? h('ul', { class: 'found-list' }, ...lines) : h('p', { class: 'empty' }, 'No stored neuron has such a token among its strongest.'), sqlLink(run, asked(neuronsSql, { q }, { neuron_tokens: 'model.neuron_tokens', vocab: 'model.vocab' }), 'neurons by token')];
-    }, 6),
-  );
-}
-
 /** Where to begin when nothing is asked yet. @param {Props} props @param {import('./data.js').Data} data @param {'head' | 'neuron'} component */
 function topPart({ index, state, ask }, data, component) {
   const answer = ask(`top ${component}`, () => data.stats.rows(index, topSql, { importance: { component, group: null } }, { component }));
@@ -129,16 +114,26 @@ function topPart({ index, state, ask }, data, component) {
   );
 }
 
+/** To the clusters of neurons, where there are any. @param {Props} props */
+function clustersLink({ index, state }) {
+  return hasAtlas(index) ? h('p', {}, h('a', { href: format(pageState('clusters', state.run)), 'data-testid': 'to-clusters' }, 'Neurons by what they promote: clusters')) : '';
+}
+
 /** @param {import('./pages.js').Options} options */
 export function createSearch({ data, navigate }) {
   const field = h('input', { type: 'search', class: 'big-search', placeholder: 'L1H2, 1.2, L3N44, a token, words of a prompt', 'aria-label': 'Search heads, neurons, tokens and prompts', maxlength: 500, spellcheck: 'false', autocomplete: 'off', 'data-testid': 'component-search' });
   /** @type {Props | null} */
   let now = null;
   let typing = 0;
+  const keywordPart = createKeywordPart(data);
 
   field.addEventListener('input', () => {
     clearTimeout(typing);
-    typing = window.setTimeout(() => now?.go({ q: field.value.trim() }, true), 180);
+    const q = field.value.trim();
+    typing = window.setTimeout(() => {
+      typing = 0;
+      now?.go({ q, full: false }, true);
+    }, 180);
   });
   field.addEventListener('keydown', (event) => {
     if (event.key === 'ArrowDown') step(event, 1);
@@ -159,10 +154,10 @@ export function createSearch({ data, navigate }) {
   /** @param {Props} props */
   function render(props) {
     now = props;
-    if (document.activeElement !== field) field.value = props.state.q;
+    if (document.activeElement !== field && !typing) field.value = props.state.q; // what is being typed is not in the address yet
     const { q } = props.state;
-    if (!q) return [field, h('p', { class: 'quiet' }, 'A head as L1H2, L1.H2, 1.2 or 1:2; a neuron as L3N44; a token for what promotes it; any words for the prompts that have them.'), topPart(props, data, 'head'), topPart(props, data, 'neuron'), ...calledPart(props)];
-    return [field, ...namedPart(props), ...calledPart(props), h('div', { class: 'columns' }, promptsPart(props, data), headsPart(props, data), neuronsPart(props, data))];
+    if (!q) return [field, h('p', { class: 'quiet' }, 'A head as L1H2, L1.H2, 1.2 or 1:2; a neuron as L3N44; a token for what promotes it; any words for the prompts that have them.'), topPart(props, data, 'head'), topPart(props, data, 'neuron'), ...calledPart(props), clustersLink(props)];
+    return [field, ...namedPart(props), ...calledPart(props), keywordPart(props), h('div', { class: 'columns' }, promptsPart(props, data), headsPart(props, data))];
   }
 
   const view = createStatsPage({ data, navigate, heading: () => 'Components', lead: 'Heads and neurons by name or by the tokens they promote, and prompts by their text.', render });

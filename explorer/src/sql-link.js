@@ -6,7 +6,7 @@ import { format, pageState } from './state.js';
 
 /**
  * The text of a `.sql` file as it can be asked in the console and in Python: values filled in, tables by their names.
- * @param {string} sql @param {Record<string, string | number | boolean | null>} values for `$name`
+ * @param {string} sql @param {Record<string, import('./sql.js').Value>} values for `$name`
  * @param {Record<string, string>} names for `{name}`: `stats.importance`, `edges`, or a fragment
  */
 export const asked = (sql, values, names) => `${bind(sql, values, names).trim()}\n`;

@@ -6,6 +6,7 @@ import { interventionsOf } from './interventions-data.js';
 import { filesOf, statsOf } from './stats-data.js';
 import { promptsIn, tablesIn, wordsOf } from './sql-words.js';
 import tables from './tables.json';
+import { vocabFiles } from './vocab-data.js';
 
 /** A page fetches at most this much for one query. */
 export const MOST_BYTES = 64e6;
@@ -22,7 +23,7 @@ export const MOST_BYTES = 64e6;
 /** @type {TableNote[]} */
 export const TABLES = tables;
 /** Those of the tables that have one in their names. */
-export const SCHEMAS = ['model', 'stats', 'compared', 'audit', 'interventions'];
+export const SCHEMAS = ['model', 'stats', 'vocab', 'compared', 'audit', 'interventions'];
 const NAMES = TABLES.map(({ name }) => name);
 
 /** @param {RunIndex} index @param {string} name */
@@ -74,6 +75,10 @@ export function sourceOf(index, name, { prompts = null, other = null } = {}) {
   const [schema, short] = name.includes('.') ? name.split('.') : ['', name];
   if (schema === 'stats' || schema === 'audit') {
     const files = filesOf(schema === 'stats' ? statsOf(index) : index.audit, short);
+    return { table, files: files.map(({ file }) => file), bytes: files.reduce((sum, one) => sum + one.bytes, 0) };
+  }
+  if (schema === 'vocab') {
+    const files = vocabFiles(index, short);
     return { table, files: files.map(({ file }) => file), bytes: files.reduce((sum, one) => sum + one.bytes, 0) };
   }
   if (schema === 'interventions' && !cutInto(index, name).length) {

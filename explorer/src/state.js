@@ -21,7 +21,9 @@
  *   order: string }} ContrastState as the columns of `contrasts`; null `a`: the first that there is
  * @typedef {{ view: 'head' | 'neuron', run: string, name: string, measure: string, tau: number | null,
  *   source: typeof SOURCES[number], pick: typeof PICKS[number], order: string }} ComponentState `source` of roles, `pick` of examples
- * @typedef {{ view: 'search', run: string, q: string }} SearchState
+ * @typedef {{ view: 'search', run: string, q: string, match: 'any' | 'all', exact: boolean, sign: 'either' | 'promoted' | 'suppressed', full: boolean, order: string }} SearchState `full`: every file that holds what was asked is fetched, however many
+ * @typedef {{ view: 'clusters', run: string, find: string, order: string }} ClustersState
+ * @typedef {{ view: 'cluster', run: string, cluster: number, order: string }} ClusterState
  * @typedef {{ view: 'sql', run: string, q: string, as: 'table' | 'chart', kind: import('./chart-choice.js').Kind | null,
  *   x: string | null, y: string | null, with: string | null }} SqlState null: what suits the result; `with` is the run that `compared` compares it with
  * @typedef {{ view: 'map', run: string, clusters: string, lasso: string, zoom: string | null, template: number | null, least: number,
@@ -32,7 +34,7 @@
  * @typedef {{ view: 'data', run: string, group: string | null, order: string }} DataState
  * @typedef {{ view: 'compare', run: string, other: string, measure: string, group: string | null, list: 'parts' | 'neuron', find: string,
  *   order: string }} CompareState
- * @typedef {CorpusState | ContrastState | ComponentState | SearchState | SqlState | MapState | NamesState | TrustState | InterventionsState | DataState | CompareState} PageState
+ * @typedef {CorpusState | ContrastState | ComponentState | SearchState | ClustersState | ClusterState | SqlState | MapState | NamesState | TrustState | InterventionsState | DataState | CompareState} PageState
  * @typedef {(PromptsState | PromptState | PageState) & { embed?: Embed | null }} RunState
  * @typedef {'page' | 'graph' | 'panel'} Embed in a frame of another page: the view alone, or of a prompt only its graph or its panel
  * @typedef {RunState['view']} RunView
@@ -41,6 +43,7 @@
 
 import { KINDS } from './chart-choice.js';
 import { wellFormed } from './format.js';
+import { SIGNS } from './keywords.js';
 import { readLasso } from './lasso.js';
 import { AUDITED, CHANGES, COMPARED, CONTRASTS, LEAST, MEASURES, PARTS, PICKS, REMOVALS, SHARES, SIDES, SOURCES } from './measures.js';
 import { MODES } from './routes.js';
@@ -163,7 +166,9 @@ const OWN = {
   },
   head: COMPONENT,
   neuron: COMPONENT,
-  search: { q: COMMON.words },
+  search: { q: COMMON.words, match: choice(['any', 'all']), exact: COMMON.flag, sign: choice(Object.keys(SIGNS)), full: COMMON.flag, order: COMMON.order },
+  clusters: { find: COMMON.words, order: COMMON.order },
+  cluster: { order: COMMON.order },
   map: {
     clusters: { default: '', read: (text) => (/^\d{1,3}(,\d{1,3}){0,40}$/.test(text) ? text : undefined) },
     lasso: { default: '', read: (text) => (readLasso(text) ? text : undefined) },
@@ -196,6 +201,7 @@ const THINGS = {
   prompt: { key: 'id', read: toInt },
   head: { key: 'name', read: (text) => (parseHead(text) ? text : undefined) },
   neuron: { key: 'name', read: (text) => (parseNeuron(text) ? text : undefined) },
+  cluster: { key: 'cluster', read: toInt },
 };
 
 /** A view's name in the address. @param {RunView} view */

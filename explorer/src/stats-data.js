@@ -22,14 +22,15 @@ const holds = (key, cut, wanted) =>
   });
 
 /**
- * The files of a table that can hold what is wanted. Pure.
- * @param {Pick<StatsMarker, 'tables'> | null | undefined} stats @param {string} table @param {Wanted} [wanted] @returns {StatsFile[]} none: the site has no such table
+ * The files of a cut table that can hold what is wanted. Pure.
+ * @param {StatsTable | undefined} entry @param {Wanted} [wanted] @returns {StatsFile[]} none: the site has no such table
  */
-export function filesOf(stats, table, wanted = {}) {
-  const entry = stats?.tables[table];
-  if (!entry) return [];
-  return entry.files.filter(({ keys }) => !keys || keys.some((key) => holds(key, entry.cut, wanted)));
+export function filesIn(entry, wanted = {}) {
+  return entry ? entry.files.filter(({ keys }) => !keys || keys.some((key) => holds(key, entry.cut, wanted))) : [];
 }
+
+/** The same of a table of the statistics or the audit. @param {Pick<StatsMarker, 'tables'> | null | undefined} stats @param {string} table @param {Wanted} [wanted] */
+export const filesOf = (stats, table, wanted = {}) => filesIn(stats?.tables[table], wanted);
 
 /** @param {{ query: import('./db.js').Db['query'], address: (index: RunIndex, path: string) => string }} options */
 export function createStats({ query, address }) {
@@ -40,7 +41,7 @@ export function createStats({ query, address }) {
    * The answer of a `.sql` file on tables of statistics; no rows where one of them is not there.
    * @param {RunIndex} index @param {string} sql
    * @param {Record<string, Wanted>} tables `{importance}` in the SQL is that table; `wanted` only spares files, so the SQL says it again
-   * @param {Record<string, string | number | boolean | null>} [values] @param {Record<string, string[] | string>} [others] further parts of the SQL
+   * @param {Record<string, import('./sql.js').Value>} [values] @param {Record<string, string[] | string>} [others] further parts of the SQL
    * @returns {Promise<import('./rows.js').Row[]>}
    */
   async function rows(index, sql, tables, values = {}, others = {}) {

@@ -482,7 +482,9 @@ def write_run(
         listed = ids[start : start + page_size]
         file = f"prompts-{page}.parquet"
         n_bytes = write(folder / file, slim(join([everything[i] for i in listed])))
-        pages.append({"file": file, "rows": len(listed), "bytes": n_bytes, "first_id": listed[0], "last_id": listed[-1]})
+        pages.append(
+            {"file": file, "rows": len(listed), "bytes": n_bytes, "first_id": listed[0], "last_id": listed[-1]}
+        )
     write(folder / "listing.parquet", slim(join([everything[i] for i in ids])).select(LISTING.names))
     for entry in info.values():
         entry["buckets"] = ranges(entry["buckets"])

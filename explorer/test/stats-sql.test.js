@@ -141,10 +141,4 @@ describe('search', () => {
     expect(found[0].token.trim().toLowerCase()).toBe(any.token.trim().toLowerCase());
     expect(await run('search_components', { q: '%' }, 'promoted')).toEqual([]);
   });
-
-  it('search_neurons: by the tokens of their directions', async () => {
-    const rows = await query(sql('search_neurons'), { q: 'Mary' }, { neuron_tokens: ['golden/model/neuron_tokens.parquet'], vocab: ['golden/model/vocab.parquet'] });
-    expect(rows.length).toBeGreaterThan(0);
-    expect(rows.every((row) => row.token.includes('Mary'))).toBe(true);
-  });
 });

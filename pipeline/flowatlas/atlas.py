@@ -13,6 +13,7 @@ from flowatlas.schema import MODEL_TABLES, TABLES
 from flowatlas.schema_audit import AUDIT_TABLES
 from flowatlas.schema_interventions import INTERVENTION_TABLES
 from flowatlas.schema_stats import STATS_TABLES
+from flowatlas.schema_vocab import VOCAB_TABLES
 from flowatlas.site_data import RunReader
 from flowatlas.stats import ensure
 
@@ -21,7 +22,8 @@ _ASKS_STATISTICS = re.compile(r'\bstats"?\s*\.', re.IGNORECASE)
 
 class Atlas:
     """A run's tables under their names, the model's under `model.`, the statistics under `stats.` (made when missing or stale),
-    an audit's, where there is one, under `audit.`, those of all interventions together under `interventions.`.
+    an audit's, where there is one, under `audit.`, those of all interventions together under `interventions.`, and the
+    vocabulary atlas, where there is one, under `vocab.`.
 
     Nothing is read before it is asked for. Raises RunError when made from what is no run with a done shard.
     """
@@ -39,6 +41,11 @@ class Atlas:
         for name in AUDIT_TABLES:
             if (path := self.run_dir / "audit" / f"{name}.parquet").exists():
                 self.connection.execute(f"CREATE VIEW audit.{name} AS SELECT * FROM read_parquet({quoted(path)})")
+        self.connection.execute("CREATE SCHEMA vocab")
+        self._vocab = [name for name in VOCAB_TABLES if (self.run_dir / "vocab" / name).is_dir()]
+        for name in self._vocab:
+            parts = quoted(self.run_dir / "vocab" / name / "*.parquet")
+            self.connection.execute(f"CREATE VIEW vocab.{name} AS SELECT * FROM read_parquet({parts})")
         edited = list(intervention_store.stored(self._reader))
         for name in INTERVENTION_TABLES if edited else ():
             paths = ", ".join(quoted(path) for one in edited for path in one.files(name))
@@ -55,6 +62,7 @@ class Atlas:
         schemas = {
             "model": MODEL_TABLES,
             "stats": STATS_TABLES,
+            "vocab": self._vocab,
             "audit": AUDIT_TABLES,
             "interventions": INTERVENTION_TABLES,
         }
@@ -62,6 +70,9 @@ class Atlas:
 
     def table(self, name: str) -> duckdb.DuckDBPyRelation:
         """A table as a relation: `.df()` is pandas, `.arrow()` Arrow. Raises RunError for a name that is none."""
+        schema, _, table = name.rpartition(".")
+        if schema == "vocab" and table in VOCAB_TABLES and not self._vocab:
+            raise RunError(f"{self.run_dir} has no atlas of a vocabulary: `flowatlas vocab {self.run_dir}` makes it")
         if name not in self.tables:
             raise RunError(f"a run has no table {name}: it has {', '.join(self.tables)}")
         return self.sql(f"SELECT * FROM {name}")

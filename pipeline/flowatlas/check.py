@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from flowatlas import audit_store, intervention_store
 from flowatlas.check_rules import INTO, PARALLEL_RULES, outside, shard_rules
 from flowatlas.check_stats import check_stats
+from flowatlas.check_vocab import check_vocab
 from flowatlas.files import hash_file
 from flowatlas.manifest import find_manifest, read_plan, summary
 from flowatlas.names_file import read_names
@@ -54,6 +55,7 @@ def check(run_dir: Path) -> list[str]:
             *_audit(run_dir),
             *intervention_store.problems(RunReader(run_dir)),
         ]
+    problems += check_vocab(run_dir)
     present = [marker for shard, marker in markers.items() if marker and shard in set(sound)]
     return problems + list(_manifest(run_dir, plan, manifest, present))
 

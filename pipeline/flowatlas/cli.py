@@ -1,4 +1,4 @@
-"""The command line: `flowatlas run | submit | bench | status | check | stats | audit | intervene | compare | site | ...`.
+"""The command line: `flowatlas run | submit | bench | vocab | status | check | stats | audit | intervene | site | ...`.
 
 Every command imports what it needs when it is called, so that help and wrong input answer at once. A FlowatlasError
 ends as one line on stderr and its exit code; anything else is a bug and shows its traceback.
@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from flowatlas import __version__, cli_site, live_command, signals
 from flowatlas.config import Config
-from flowatlas.errors import ConfigError, FlowatlasError
+from flowatlas.errors import ConfigError, FlowatlasError, ModelError
 
 INTERRUPTED = 130
 
@@ -44,6 +44,8 @@ def _dispatch(args: list[str]) -> int:
         return _submit(args[1:])
     if args[:1] == ["bench"]:
         return _bench(args[1:])
+    if args[:1] == ["vocab"]:
+        return _vocab(args[1:])
     parsed, rest = _parser().parse_known_args(args)
     if rest and (not hasattr(parsed, "words") or any(word.startswith("-") for word in rest)):
         _parser().error(f"unrecognized arguments: {' '.join(rest)}")
@@ -91,7 +93,30 @@ def _bench(args: list[str]) -> int:
     return _configured(args, work)
 
 
-def _configured(args: list[str], work: Callable[[Config], int]) -> int:
+def _vocab(args: list[str]) -> int:
+    from flowatlas.overrides import is_run, keys_of_run
+
+    run_dir = Path(args[0]) if args and is_run(args[0]) else None
+
+    def work(config: Config) -> int:
+        from flowatlas.vocab_command import carry_out
+
+        _print(carry_out(config, run_dir))
+        return 0
+
+    signals.catch()
+    keys = args if run_dir is None else [*keys_of_run(run_dir), *args[1:]]
+    try:
+        return _configured(keys, work, with_dataset=False)
+    except ModelError as error:
+        if run_dir is None or len(args) > 1 or type(error) is not ModelError:
+            raise
+        raise ModelError(
+            f"{error}; where it has moved since the run: flowatlas vocab {run_dir} model=FOLDER"
+        ) from error
+
+
+def _configured(args: list[str], work: Callable[[Config], int], with_dataset: bool = True) -> int:
     """Work on the config that the keys of a run come to."""
     from flowatlas.compose import run_config
 
@@ -102,7 +127,7 @@ def _configured(args: list[str], work: Callable[[Config], int]) -> int:
         require(config)  # before transformers and datasets are imported, which takes seconds
         return work(config)
 
-    return run_config(args, task, _report)
+    return run_config(args, task, _report, with_dataset)
 
 
 def _status(args: argparse.Namespace) -> int:
@@ -178,6 +203,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands.add_parser(
         "bench", help="what a model's analysis costs beside its forward pass (keys as for run)", add_help=False
+    )
+    commands.add_parser(
+        "vocab", help="what every neuron and head promotes by its weights (RUN, or model=NAME)", add_help=False
     )
     status = commands.add_parser("status", help="progress of a run, shard by shard")
     status.add_argument("--watch", action="store_true", help="show it again and again until the run is complete")

@@ -37,11 +37,17 @@ _PACKAGE = Path(__file__).resolve().parent
 _REPOSITORY = _PACKAGE.parent.parent
 
 
-def run_config(args: list[str], task: Callable[[Config], int], report: Callable[[FlowatlasError], int]) -> int:
+def run_config(
+    args: list[str],
+    task: Callable[[Config], int],
+    report: Callable[[FlowatlasError], int],
+    with_dataset: bool = True,
+) -> int:
     """Compose the config that `args` ask for and call `task` with it; returns its exit code.
 
     With `-m`, one call per combination, in order: an error in one is given to `report`, the others go on, and the
-    worst exit code is returned. `--cfg`, `--help` and `--info` print instead. Raises ConfigError for everything wrong.
+    worst exit code is returned. `--cfg`, `--help` and `--info` print instead. Raises ConfigError for everything wrong;
+    a dataset may lack where `with_dataset` is false.
     """
     flags = _parser().parse_intermixed_args(args)
     dirs = ConfigDirs.of(conf_dir(), flags.config_dir, flags.overrides)
@@ -53,8 +59,8 @@ def run_config(args: list[str], task: Callable[[Config], int], report: Callable[
                 _show(hydra, flags, overrides)
                 return 0
             if flags.multirun:
-                return _multirun(hydra, overrides, _Job(task, report, swept))
-            config = _to_config(hydra.compose_config("config", overrides, RunMode.RUN), swept=[])
+                return _multirun(hydra, overrides, _Job(task, report, swept, with_dataset))
+            config = _to_config(hydra.compose_config("config", overrides, RunMode.RUN), [], with_dataset)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         raise ConfigError(_one_line(error)) from error
     return task(config)
@@ -105,10 +111,11 @@ class _Job:
     task: Callable[[Config], int]
     report: Callable[[FlowatlasError], int]
     swept: list[str]
+    with_dataset: bool
 
     def __call__(self, cfg: DictConfig) -> int:
         try:
-            return self.task(_to_config(cfg, self.swept))
+            return self.task(_to_config(cfg, self.swept, self.with_dataset))
         except OmegaConfBaseException as error:
             return self.report(ConfigError(_one_line(error)))
         except FlowatlasError as error:
@@ -172,7 +179,7 @@ def _parsed(overrides: list[str]) -> list[Override]:
         raise ConfigError(f"an override cannot be read: {error}") from error
 
 
-def _to_config(cfg: DictConfig, swept: list[str]) -> Config:
+def _to_config(cfg: DictConfig, swept: list[str], with_dataset: bool) -> Config:
     """Typed, checked and with `run.dir` filled in. Raises ConfigError and OmegaConf's errors of interpolation."""
     if "hydra" in cfg:  # a sweep's jobs come without it; it is set already
         HydraConfig.instance().set_config(cfg)
@@ -185,7 +192,7 @@ def _to_config(cfg: DictConfig, swept: list[str]) -> Config:
     if OmegaConf.is_missing(values.model, "name"):
         values.model.name = ""  # `validate` says what is missing and how to give it
     config = cast(Config, OmegaConf.to_object(values))
-    validate(config)
+    validate(config, with_dataset)
     if config.run.dir is None:
         config.run.dir = default_run_dir(config) + _suffix(config, swept)
     return config

@@ -176,6 +176,21 @@ class KnockoutsConfig:
 
 
 @dataclass
+class VocabConfig:
+    """The vocabulary atlas: what every neuron and head of the model promotes by its weights alone.
+
+    `store`: make it at the end of the run (once per model; `flowatlas vocab` makes it any time). `top_k` tokens of each sign;
+    `directions` and `pairs` (of each sign) of a head; `clusters` of neurons, null for one for every 64 of them.
+    """
+
+    store: bool = False
+    top_k: int = 20
+    directions: int = 8
+    pairs: int = 30
+    clusters: int | None = None
+
+
+@dataclass
 class Config:
     """All of it. `Config(ModelConfig("gpt2"), DatasetConfig(path="prompts.txt"))` is a complete one."""
 
@@ -189,6 +204,7 @@ class Config:
     generate: GenerateConfig = field(default_factory=GenerateConfig)
     maps: MapsConfig = field(default_factory=MapsConfig)
     knockouts: KnockoutsConfig = field(default_factory=KnockoutsConfig)
+    vocab: VocabConfig = field(default_factory=VocabConfig)
     cluster: ClusterConfig = field(default_factory=ClusterConfig)
 
 
@@ -203,6 +219,7 @@ NOT_IDENTITY = frozenset(
         *("run.dir", "run.limit", "run.seed", "run.task", "run.tasks"),
         *("run.resume", "run.dry", "run.progress"),
         *(f"cluster.{key.name}" for key in dataclasses.fields(ClusterConfig)),
+        *(f"vocab.{key.name}" for key in dataclasses.fields(VocabConfig)),
     ]
 )
 

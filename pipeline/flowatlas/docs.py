@@ -18,6 +18,7 @@ from flowatlas.schema_audit import AUDIT_TABLES
 from flowatlas.schema_compared import COMPARED_TABLES
 from flowatlas.schema_interventions import INTERVENTION_TABLES
 from flowatlas.schema_stats import STATS_TABLES
+from flowatlas.schema_vocab import VOCAB_TABLES
 
 _PLACE = re.compile(r"(<!-- tables: .*? -->\n).*(<!-- /tables -->)", re.DOTALL)
 _DTYPES = ("float32", "bfloat16", "float16")
@@ -68,8 +69,8 @@ converted to bfloat16), and so is every family that no table here names.
 def with_tables(readme: str) -> str:
     """The README's text with the part between its two marks made anew."""
     tables = markdown(TABLES) + markdown(MODEL_TABLES, "model/") + markdown(STATS_TABLES, "stats/")
-    tables += markdown(COMPARED_TABLES, "compared/") + markdown(AUDIT_TABLES, "audit/")
-    tables += markdown(INTERVENTION_TABLES, "interventions/NAME/")
+    tables += markdown(VOCAB_TABLES, "vocab/") + markdown(COMPARED_TABLES, "compared/")
+    tables += markdown(AUDIT_TABLES, "audit/") + markdown(INTERVENTION_TABLES, "interventions/NAME/")
     return _PLACE.sub(lambda found: f"{found[1]}{tables}{found[2]}", readme)
 
 
@@ -110,7 +111,8 @@ def models_list() -> list[dict[str, Any]]:
 
 def tables_list() -> list[dict[str, Any]]:
     """Every table that the page's SQL can name: `name` with its schema, what a `row` is, columns with DuckDB's types."""
-    schemas = (("", TABLES), ("model.", MODEL_TABLES), ("stats.", STATS_TABLES), ("compared.", COMPARED_TABLES))
+    schemas = (("", TABLES), ("model.", MODEL_TABLES), ("stats.", STATS_TABLES), ("vocab.", VOCAB_TABLES))
+    schemas += (("compared.", COMPARED_TABLES),)
     schemas += (("audit.", {"curves": AUDIT_TABLES["curves"]}),)  # the only one of the audit's that a site has
     schemas += (("interventions.", INTERVENTION_TABLES),)
     return [

@@ -29,7 +29,7 @@ def finish(job: Job, plan: Plan, board: Claims, load: Callable[[], Model]) -> di
     Raises UnfinishedError when the disk does not let it, or the dataset has grown meanwhile.
     """
     manifest = _current(job.run_dir, plan)
-    if manifest and _has_statistics(job.run_dir, manifest):
+    if manifest and _has_statistics(job.run_dir, manifest) and _has_atlas(job):
         return manifest
     claim = board.take(NAME, again=True)
     if claim is None:
@@ -40,6 +40,8 @@ def finish(job: Job, plan: Plan, board: Claims, load: Callable[[], Model]) -> di
             from flowatlas import stats
 
             stats.make(job.run_dir)
+        if not _has_atlas(job):
+            _make_atlas(job, load)
         claim.done()
     except BaseException:
         claim.drop()
@@ -62,6 +64,26 @@ def _has_statistics(run_dir: Path, manifest: dict[str, Any]) -> bool:
     from flowatlas import stats  # its libraries take a second to load, and only the last process needs them
 
     return not manifest["counts"]["prompts"] or stats.current(RunReader(run_dir)) is not None
+
+
+def _has_atlas(job: Job) -> bool:
+    """Whether the vocabulary atlas is there, where it is asked for."""
+    if not job.config.vocab.store:
+        return True
+    from flowatlas import vocab, vocab_files  # likewise
+
+    marker = vocab_files.marker_of(job.run_dir / vocab_files.FOLDER)
+    return marker is not None and marker["made_from"] == vocab.wanted_of(job.config, job.located).made_from
+
+
+def _make_atlas(job: Job, load: Callable[[], Model]) -> None:
+    from flowatlas import vocab, vocab_files
+
+    def loaded() -> tuple[Model, list[str]]:
+        model = load()
+        return model, token_texts(job.tokenizer, model.vocab_size)
+
+    vocab_files.put(vocab.ensure(vocab.wanted_of(job.config, job.located), loaded), job.run_dir)
 
 
 def complete(job: Job, plan: Plan, model: Model) -> dict[str, Any]:

@@ -58,6 +58,39 @@ class Model:
             w_o, self._scaled(attn.b_O, after_attn), self._scaled(getattr(mlp, "b_out", None), after_mlp)
         )
 
+    def reading_weights(self, l: int) -> Tensor | None:
+        """What the heads of block l read with: [head, d_model, d_head], through the weight of the block's norm, grouped heads
+        expanded; of a normed residual x (see `normed`) the values are x @ this, up to a bias, before any bound on values.
+
+        None where they are no linear map of it (a norm of their own stands before them).
+        """
+        block = self.bridge.blocks[l]
+        projection = getattr(block.attn, "v", None)
+        if projection is None:
+            return None
+        weight = self.plain(projection.weight.T)  # the bridge has cut fused ones into plain linear maps
+        assert weight is not None
+        if (norm := getattr(block, "ln1", None)) is not None:
+            weight = self._norm_weight(norm)[:, None] * weight
+        heads = weight.reshape(self.d_model, -1, self.layer(l).w_o.shape[1]).transpose(0, 1)
+        return heads.repeat_interleave(self.n_heads // len(heads), 0)
+
+    def normed(self, l: int, x: Tensor) -> Tensor:
+        """x [..., d_model] as the norm before block l's attention makes it, without its weight and bias; x itself where there
+        is no norm."""
+        if getattr(self.bridge.blocks[l], "ln1", None) is None:
+            return x
+        centred = self.final.centred(x)  # a model's norms are of one kind
+        return centred / torch.sqrt(centred.square().mean(-1, keepdim=True) + self.final.eps)
+
+    def embeddings(self) -> Tensor:
+        """What each token puts into the residual stream by itself, without its position: [token, d_model], up to a factor."""
+        norm = getattr(self.bridge, "embed_ln", None)
+        embedded = self.bridge.W_E.detach()
+        plain = self.plain(embedded if norm is None else norm(embedded))
+        assert plain is not None
+        return plain
+
     def is_dense(self, l: int) -> bool:
         """Whether block l has an MLP of its own, rather than a mixture of experts."""
         return hasattr(self.bridge.blocks[l].mlp, "W_out")
@@ -65,6 +98,11 @@ class Model:
     def has_neurons(self, l: int) -> bool:
         """Whether the neurons of block l can be told apart."""
         return self.is_dense(l) or self.located.family.experts is not None
+
+    def experts(self, l: int) -> list[int]:
+        """What `value_vectors` takes for block l: -1 alone where it is dense, nothing where neurons cannot be told apart."""
+        n = self.n_experts(l)
+        return [-1] if n == 0 else list(range(n or 0))
 
     def n_experts(self, l: int) -> int | None:
         """How many experts block l has, the shared one included; 0 for an MLP of its own, None without neurons."""

@@ -50,7 +50,7 @@ def write_neuron_tokens(run_dir: Path, model: Model, weights_hash: str, k: int) 
     known = _read_cache(cache)
     missing = np.setdiff1d(wanted, _keys(known))
     if len(missing):
-        known = pa.concat_tables([known, *_compute(model, missing, k)])
+        known = pa.concat_tables([known, *compute(model, missing, k)])
         known = known.sort_by([(name, "ascending") for name in _KEY])
         _write_cache(cache, known)
     write_model_table(run_dir, "neuron_tokens", _select(known, wanted))
@@ -69,7 +69,7 @@ def seconds(model: Model, weights_hash: str, k: int, stored: pa.Table, factor: f
     if not len(missing):
         return 0.0
     began = time.perf_counter()
-    for _ in _compute(model, missing[: 4 * _CHUNK], k):
+    for _ in compute(model, missing[: 4 * _CHUNK], k):
         pass
     a_neuron = (time.perf_counter() - began) / min(len(missing), 4 * _CHUNK)
     per_block = {int(owner): model.value_vectors(int(owner >> 16), int(owner & 0xFFFF) - 1) for owner in keys >> 31}
@@ -91,8 +91,12 @@ def _stored_neurons(run_dir: Path) -> np.ndarray:
 
 
 def _keys(table: pa.Table) -> np.ndarray:
-    """(layer, expert, neuron) of each row as one number: 16 bits, 16 bits (the dense -1 as 0), 31 bits."""
-    layer, expert, neuron = (table[name].to_numpy().astype(np.int64) for name in _KEY)
+    """`key_of` each row: 16 bits, 16 bits (the dense -1 as 0), 31 bits."""
+    return key_of(*(table[name].to_numpy().astype(np.int64) for name in _KEY))
+
+
+def key_of(layer: np.ndarray | int, expert: np.ndarray | int, neuron: np.ndarray) -> np.ndarray:
+    """Neurons as whole numbers of 64 bits that sort as (layer, expert, neuron) do."""
     return layer << 47 | (expert + 1) << 31 | neuron
 
 
@@ -100,8 +104,8 @@ def _select(table: pa.Table, wanted: np.ndarray) -> pa.Table:
     return table.filter(pa.array(np.isin(_keys(table), wanted)))
 
 
-def _compute(model: Model, keys: np.ndarray, k: int) -> Iterator[pa.Table]:
-    """Rows of the neurons of these keys, a block of an MLP's or an expert's at a time."""
+def compute(model: Model, keys: np.ndarray, k: int) -> Iterator[pa.Table]:
+    """Rows of the neurons of these keys (see `key_of`; in order), a block of an MLP's or an expert's at a time."""
     owners, neurons = keys >> 31, keys & 0x7FFFFFFF
     with torch.inference_mode():
         for owner in np.unique(owners):
@@ -131,8 +135,13 @@ def _rows(layer: int, expert: int, neurons: Tensor, values: Tensor, tokens: Tens
 
 
 def _cache_path(weights_hash: str, dtype: str, k: int) -> Path:
+    return cache_folder(weights_hash) / f"neuron_tokens-{dtype}-top{k}.parquet"
+
+
+def cache_folder(weights_hash: str) -> Path:
+    """Where things lie that are made once per model: below FLOWATLAS_CACHE, else ~/.cache/flowatlas."""
     root = Path(os.environ.get("FLOWATLAS_CACHE") or os.path.expanduser("~/.cache/flowatlas"))
-    return root / weights_hash / f"neuron_tokens-{dtype}-top{k}.parquet"
+    return root / weights_hash
 
 
 def _read_cache(path: Path) -> pa.Table:

@@ -12,6 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from flowatlas.errors import ConfigError, DatasetError, ModelError
+from flowatlas.plan import read_plan
 
 _KEYS = {"model": "model.name", "dataset": "dataset.path"}
 _CONFIG_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*")
@@ -113,6 +114,21 @@ def _exists(path: str) -> bool:
         return Path(path).expanduser().exists()
     except (OSError, ValueError, RuntimeError):  # too long, a NUL, ~nobody
         return False
+
+
+def is_run(word: str) -> bool:
+    """Whether a word of the command line names a run folder, not a key."""
+    return (Path(word) / "plan.json").is_file()
+
+
+def keys_of_run(run_dir: Path) -> list[str]:
+    """The keys that say which model a run is of, and what its atlas holds. Raises RunError."""
+    config = read_plan(run_dir).config
+    values = {
+        f"{section}.{key}": value for section in ("model", "vocab") for key, value in config.get(section, {}).items()
+    }
+    plain = {key: value for key, value in values.items() if isinstance(value, str | bool | int)}
+    return [f"{key}={quoted(value) if isinstance(value, str) else str(value).lower()}" for key, value in plain.items()]
 
 
 def quoted(text: str) -> str:

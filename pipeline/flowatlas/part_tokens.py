@@ -116,8 +116,11 @@ GROUP BY component, layer, index, sign, token_id
 """
 
 _ACTIVATIONS = """
-SELECT layer, expert, neuron, count(*) AS n, count(DISTINCT prompt_id) AS n_prompts, avg((activation > 0)::INTEGER) AS positive,
-    avg(activation::DOUBLE) AS activation, min(activation) AS activation_least, max(activation) AS activation_most,
-    avg(share::DOUBLE) AS share
-FROM neurons JOIN kept USING (layer, expert, neuron) GROUP BY layer, expert, neuron
+SELECT * EXCLUDE best, -best.p AS top_prompt, -best.q AS top_pos FROM (
+    SELECT layer, expert, neuron, count(*) AS n, count(DISTINCT prompt_id) AS n_prompts,
+        avg((activation > 0)::INTEGER) AS positive, avg(activation::DOUBLE) AS activation,
+        min(activation) AS activation_least, max(activation) AS activation_most, avg(share::DOUBLE) AS share,
+        max({s: share, p: -prompt_id, q: -pos}) AS best
+    FROM neurons GROUP BY layer, expert, neuron
+)
 """

@@ -159,7 +159,7 @@ _tables = (
         Column("n_all", _i32, "positions where what the component promotes is stored at all", range=">= 1"),
         Column("score", _f32, "mean of what it adds to the token's logit, over the n", "logits"),
     )),
-    Table("activations", "a listed neuron: how it is active where it is stored", (
+    Table("activations", "a stored neuron: how often it is on a route, and how it is active there", (
         Column("layer", _i16, "block, zero-based", range=">= 0"),
         Column("expert", _i16, "expert of a mixture; -1 otherwise", range=">= -1"),
         Column("neuron", _i32, "the neuron", range=">= 0"),
@@ -170,6 +170,8 @@ _tables = (
         Column("activation_least", _f32, "smallest"),
         Column("activation_most", _f32, "largest"),
         Column("share", _f32, "mean share there", range="0..1"),
+        Column("top_prompt", _i32, "prompt in which its share is largest, the first of equals", range=">= 0"),
+        Column("top_pos", _i32, "position there", range=">= 0"),
     )),
     Table("prompt_map", "a prompt in the plane: prompts that use the same components lie together", (
         PROMPT_ID,
@@ -274,7 +276,7 @@ ORDERS: dict[str, tuple[tuple[str, ...], int]] = {
     "examples": (("component", *_part_names, "choice", "place"), 2),
     "token_pairs": (("component", *_part_names, "pair", "place"), 2),
     "promoted": (("component", *_part_names, "sign", "place"), 2),
-    "activations": (("layer", "expert", "neuron"), 0),
+    "activations": (("layer", "expert", "neuron"), 1),
     "prompt_map": (("placed", "prompt_id"), 0),
     "prompt_vectors": (("prompt_id",), 0),
     "templates": (("template",), 0),

@@ -14,6 +14,7 @@ from flowatlas.errors import RunError
 from flowatlas.files import hash_file, read_json
 from flowatlas.schema_interventions import OF_PROMPTS
 from flowatlas.seal import damage
+from flowatlas.site_vocab import files_of as files_of_vocab
 
 HASHES = "data/files.json"
 _CARRIED = re.compile(r"\.(?!nojekyll$)[^/]*|CNAME")  # of a Pages checkout, at the site's top: none of our business
@@ -100,3 +101,5 @@ def _of_run(index: dict[str, Any]) -> Iterator[str]:
             for first, last in one["tables"][table]["buckets"]:
                 place = f"interventions/{one['folder']}/{table}"
                 yield from (f"{place}/bucket-{k}.parquet" for k in range(first, last + 1))
+    if index.get("vocab") is not None:
+        yield from files_of_vocab(index["vocab"])

@@ -222,6 +222,11 @@ class Vocabulary:
     def texts(self, ids: list[int]) -> list[str]:
         return [self._texts.get(id_, f"#{id_}") for id_ in ids]
 
+    def all(self) -> tuple[list[int], list[str]]:
+        """Every token that is known, with its text, in order."""
+        ids = sorted(self._texts)
+        return ids, [self._texts[id_] for id_ in ids]
+
     def table(self, ids: np.ndarray) -> pa.Table:
         """`tokens` rows for the given ids, int32."""
         listed = ids.tolist()

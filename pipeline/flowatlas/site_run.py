@@ -32,6 +32,7 @@ from flowatlas.site_data import (
 )  # fmt: skip
 from flowatlas.site_interventions import FOLDER, SiteInterventions
 from flowatlas.site_stats import write_audit, write_stats
+from flowatlas.site_vocab import write_vocab
 from flowatlas.stats import Stats
 
 PAGE_SIZE = 1000
@@ -65,6 +66,7 @@ class SiteRun:
             "n_groups": len(groups),
             "model_tables": model_tables,
             "stats": self._write_stats(),
+            "vocab": self._write_vocab(),
             "audit": self._write_audit(),
             "interventions": [self._counted(one, FOLDER) for one in self.interventions.write_whole(self.folder)],
             "n_names": len(self.names),
@@ -119,7 +121,8 @@ class SiteRun:
         maps = reader.maps_config
         of_corpus = [made and made.marker["tables"] for made in (self.stats, self.audit)]
         of_corpus.append([one.marker["files"] for one in self.interventions.stored])
-        made_of = [manifest["shards"], self._index["model_tables"], *of_corpus, self.names]
+        of_model = [self._index["model_tables"], self._index["vocab"]]
+        made_of = [manifest["shards"], *of_model, *of_corpus, self.names]
         index = {
             **self._index,
             "schema_version": SCHEMA_VERSION,
@@ -202,6 +205,12 @@ class SiteRun:
             for file in entry["files"]:
                 self._count(part, file["bytes"])
         return marker
+
+    def _write_vocab(self) -> dict[str, Any] | None:
+        entry = write_vocab(self.reader, self.folder) if self.reader.has("vocab") else None
+        for path in (self.folder / "vocab").rglob("*.parquet"):
+            self._count("vocab", path.stat().st_size)
+        return entry
 
     def _write_bucket(self, name: str, k: int, table: pa.Table, entry: dict[str, Any], part: str = "") -> None:
         """Write a bucket, if it has rows, and count it in the table's entry of the index and in a part of the site.

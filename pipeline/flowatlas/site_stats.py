@@ -38,8 +38,19 @@ def write_stats(stats: Stats, folder: Path, kept: Kept) -> dict[str, Any]:
     tables = {}
     for name, entry in stats.marker["tables"].items():
         order, n_cut = ORDERS[name]
-        tables[name] = entry | write_cut(kept(stats.read(name), "prompt_id"), folder, f"stats/{name}", order[:n_cut])
+        rows = _pointing(kept(stats.read(name), "prompt_id"), kept)
+        tables[name] = entry | write_cut(rows, folder, f"stats/{name}", order[:n_cut])
     return stats.marker | {"tables": tables}
+
+
+def _pointing(table: pa.Table, kept: Kept) -> pa.Table:
+    """A table whose rows point to a prompt by `top_prompt`: null where the site has not that prompt."""
+    if "top_prompt" not in table.column_names:
+        return table
+    prompts = table["top_prompt"].combine_chunks()
+    there = kept(pa.table({"prompt_id": prompts.unique()}), "prompt_id")["prompt_id"]
+    left = pa.array(prompts.to_numpy(), mask=~np.isin(prompts.to_numpy(), there.to_numpy()))
+    return bare(table).set_column(table.column_names.index("top_prompt"), "top_prompt", left)
 
 
 def write_audit(audit: Audit, folder: Path) -> dict[str, Any]:
@@ -67,17 +78,17 @@ def write_compared(runs: Mapping[str, RunReader], data: Path) -> list[dict[str, 
     return entries
 
 
-def write_cut(table: pa.Table, folder: Path, name: str, cut: Sequence[str]) -> dict[str, Any]:
-    """Write a sorted table as `folder/<name>.parquet`, or as `<name>-0.parquet`, ... of about FILE_BYTES each.
+def write_cut(table: pa.Table, folder: Path, name: str, cut: Sequence[str], most: int | None = None) -> dict[str, Any]:
+    """Write a sorted table as `folder/<name>.parquet`, or as `<name>-0.parquet`, ... of about `most` (FILE_BYTES) bytes each.
 
     Cuts lie where the columns `cut` change (anywhere, when there are none), so a file is larger when rows that are alike
     in these are. Returns its entry of an index: rows, bytes, cut and the files, with the keys each holds when several.
     """
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    table = bare(table.combine_chunks())
+    most, table = most or FILE_BYTES, bare(table.combine_chunks())
     whole = encode(table)
-    rows = max(1, table.num_rows * FILE_BYTES // max(1, len(whole)))
-    ranges = [(0, table.num_rows)] if len(whole) <= FILE_BYTES else list(_ranges(table, cut, rows))
+    rows = max(1, table.num_rows * most // max(1, len(whole)))
+    ranges = [(0, table.num_rows)] if len(whole) <= most else list(_ranges(table, cut, rows))
     files = []
     for k, (start, stop) in enumerate(ranges):
         piece = table.slice(start, stop - start)

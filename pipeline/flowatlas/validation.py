@@ -15,10 +15,14 @@ _SLURM_ONLY = (*_SLURM_WORDS, "parallel", "cpus", "setup", "options")
 _SIZE = re.compile(r"\d+(\.\d+)? ?([KMGT]i?B)?")
 
 
-def validate(config: Config) -> Config:
-    """Check every value and combination and return the config. Raises ConfigError naming key, value and what is allowed."""
+def validate(config: Config, with_dataset: bool = True) -> Config:
+    """Check every value and combination and return the config. Raises ConfigError naming key, value and what is allowed.
+
+    Without `with_dataset` none need be given.
+    """
     _validate_model(config.model)
-    _validate_dataset(config.dataset)
+    if with_dataset:
+        _validate_dataset(config.dataset)
     _validate_run(config.run)
     _validate_cluster(config.cluster)
     for key, floor in (("routes.floor", config.routes.floor), ("maps.floor", config.maps.floor)):
@@ -30,10 +34,15 @@ def validate(config: Config) -> Config:
         ("lens.top_k", config.lens.top_k),
         ("writes.top_k", config.writes.top_k),
         ("neurons.top_k", config.neurons.top_k),
+        ("vocab.top_k", config.vocab.top_k),
+        ("vocab.directions", config.vocab.directions),
     ):
         _at_least(key, value, 1)
-        if value > 32767:  # ranks are stored in 16 bits
-            raise _bad(key, value, "32767 at most")
+        _at_most_a_rank(key, value)
+    _at_least("vocab.pairs", config.vocab.pairs, 0)
+    _at_most_a_rank("vocab.pairs", config.vocab.pairs)
+    if config.vocab.clusters is not None:
+        _at_least("vocab.clusters", config.vocab.clusters, 1)
     _at_least("knockouts.top_k", config.knockouts.top_k, 1)
     part = config.knockouts.sample
     if isinstance(part, bool) or not isinstance(part, int | float) or not 0 < part <= 1:
@@ -170,6 +179,11 @@ def _validated_targets(targets: Any) -> str | list[int]:
 def _at_least(key: str, value: Any, least: int, word: str = "") -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**31:
         raise _bad(key, value, f"{word}a whole number of at least {least}")
+
+
+def _at_most_a_rank(key: str, value: int) -> None:
+    if value > 32767:  # ranks are stored in 16 bits
+        raise _bad(key, value, "32767 at most")
 
 
 def _bad(key: str, value: Any, allowed: str) -> ConfigError:

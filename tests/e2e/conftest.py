@@ -51,7 +51,7 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def runs(folder) -> Path:
     demo = ("run", "model=demo", "dataset=demo")
-    flowatlas(*demo, "run.dir=routes", "run.limit=60", "run.shard_size=25", cwd=folder)
+    flowatlas(*demo, "run.dir=routes", "run.limit=60", "run.shard_size=25", "vocab.store=true", cwd=folder)
     flowatlas(*demo, "run.dir=last", "run.limit=5", "routes.targets=last", "knockouts.store=true", cwd=folder)
     flowatlas("audit", "last", "--draws", "2", cwd=folder)
     return folder

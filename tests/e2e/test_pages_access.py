@@ -6,6 +6,8 @@ from test_accessibility import failures
 
 LIGHT = pytest.mark.parametrize("scheme", ["light"], indirect=True)
 VIEWS = {
+    "clusters": ("#/routes/clusters", "to-cluster"),
+    "cluster": ("#/routes/cluster/3", "most-at"),
     "sql": ("#/routes/sql", "sql-table"),
     "chart": ("#/routes/sql?as=chart", "chart"),
     "sql error": ("#/routes/sql?q=SELECT", "sql-error"),
