@@ -40,7 +40,9 @@ def projection(d_model: int, seed: int) -> Array | None:
 def find(vectors: Array, k: int, seed: int) -> Clusters:
     """Clusters of vectors [neuron, dimension] of unit length (or 0); deterministic, on any number of cores."""
     with threadpool_limits(1):  # sums in one order
-        means = MiniBatchKMeans(k, batch_size=BATCH, n_init=1, random_state=seed, max_no_improvement=20)
+        means = MiniBatchKMeans(
+            k, batch_size=BATCH, n_init=1, random_state=seed, max_no_improvement=20  # pyright: ignore[reportArgumentType]
+        )  # fmt: skip
         labels = means.fit_predict(vectors)
     order = np.argsort(-np.bincount(labels, minlength=k), kind="stable")
     cluster = np.argsort(order)[labels].astype(np.int32)

@@ -8,7 +8,7 @@
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -196,15 +196,16 @@ def _rows_of_a_file(postings: pq.ParquetFile) -> int:
 
 def _pieces(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
     """Tables of exactly so many rows, the last one of what is left."""
-    waiting: pa.Table | None = None
+    waiting: list[pa.Table] = []
     for batch in batches:
-        new = pa.Table.from_batches([batch])
-        waiting = new if waiting is None else pa.concat_tables([waiting, new])
-        while waiting.num_rows >= rows:
-            yield _typed(waiting.slice(0, rows))
-            waiting = waiting.slice(rows)
-    if waiting is not None and waiting.num_rows:
-        yield _typed(waiting)
+        table = pa.concat_tables([*waiting, pa.Table.from_batches([batch])])
+        while table.num_rows >= rows:
+            yield _typed(table.slice(0, rows))
+            table = table.slice(rows)
+        waiting = [table]
+    for table in waiting:
+        if table.num_rows:
+            yield _typed(table)
 
 
 def _typed(table: pa.Table) -> pa.Table:
@@ -213,7 +214,7 @@ def _typed(table: pa.Table) -> pa.Table:
     return pa.table({name: column.cast(_TYPES[name]) if name in _TYPES else column for name, column in columns.items()})
 
 
-def _words(words: dict[str, np.ndarray], rows: int) -> pa.Table:
+def _words(words: Mapping[str, Any], rows: int) -> pa.Table:
     """The list of words with the first and the last file that hold a word's postings, of so many rows each."""
     end = np.cumsum(words["n"])
     numbers = {"first": (end - words["n"]) // rows, "last": (end - 1) // rows}

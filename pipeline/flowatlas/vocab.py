@@ -116,12 +116,11 @@ def _write_layer(model: Model, settings: VocabConfig, folder: Path, l: int, owne
             model, neuron_tokens.key_of(l, owner.expert, np.arange(owner.n)), settings.top_k
         )
     ]
-    columns = (
-        {name: np.concatenate([piece[name].to_numpy() for piece in pieces]) for name in pieces[0].column_names}
-        if pieces
-        else {}
-    )
-    if columns:
+    columns: dict[str, Any] = {}
+    if pieces:
+        columns = {
+            name: np.concatenate([piece[name].to_numpy() for piece in pieces]) for name in pieces[0].column_names
+        }
         columns["token"] = texts(columns["token_id"])
     _write(folder, "neuron_tokens", l, columns)
 
