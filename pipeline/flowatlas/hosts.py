@@ -47,13 +47,17 @@ class Part:
         return Part(self.bytes + other.bytes, self.files + other.files, largest, optional)
 
 
+ADVISED = 0.97  # of what a host takes: sizes are foretold, and advice that is followed must do
+
+
 def refuse_too_large(parts: Mapping[str, Part], n_prompts: int, host: Host) -> None:
     """Raises RunError when a site of these parts is more than the host takes; it says what to leave out."""
     whole = sum(parts.values(), Part())
     takes = f"{host.name} takes at most"
     if host.site_bytes is not None and whole.bytes > host.site_bytes:
         said = f"the site would be {size(whole.bytes)}, and {takes} {size(host.site_bytes)}"
-        raise RunError(f"{said}: {_drop(parts, 'bytes', whole.bytes - host.site_bytes, n_prompts)}")
+        over = whole.bytes - int(host.site_bytes * ADVISED)
+        raise RunError(f"{said}: {_drop(parts, 'bytes', over, n_prompts)}")
     if host.files is not None and whole.files > host.files:
         said = f"the site would have {whole.files:,} files, and {takes} {host.files:,}"
         raise RunError(f"{said}: {_drop(parts, 'files', whole.files - host.files, n_prompts)}")

@@ -4,6 +4,7 @@ Between the two the buckets' size is foretold from a sample, so that a site too 
 hours that writing it may take.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -78,6 +79,8 @@ class SiteRun:
         if self.reader.has("maps"):
             parts |= _foretold(self.reader, self.n_maps, lambda k: {"maps": self.reader.maps(k, self.n_maps)})
         edited = _foretold(self.reader, self.n, self.interventions.bucket)
+        index = len(json_text({**self._index, "manifest": self._manifest()}))
+        parts["index"] = Part(index, 1, index)
         return parts | ({FOLDER: sum(edited.values(), Part(optional=True))} if edited else {})
 
     def write_buckets(self, progress: bool | None) -> None:
@@ -129,9 +132,7 @@ class SiteRun:
             "id": self.id,
             "title": self.title,
             "complete": reader.complete,
-            # Of thousands of shards the page needs to know nothing, and the index is fetched before anything else.
-            "manifest": {key: value for key, value in manifest.items() if key != "shards"}
-            | {"dataset": _dataset(manifest)},
+            "manifest": self._manifest(),
             "counts": manifest["counts"] | {"prompts": reader.n_prompts},
             "selection": reader.described,
             "bucket_size": self.n,
@@ -158,6 +159,11 @@ class SiteRun:
         for place, (one, name) in places.items():
             entry = entries[place] | {"buckets": ranges(entries[place]["buckets"])}
             self._index["interventions"][one]["tables"][name] = entry
+
+    def _manifest(self) -> dict[str, Any]:
+        """Of thousands of shards the page needs to know nothing, and the index is fetched before anything else."""
+        manifest = self.reader.manifest
+        return {key: value for key, value in manifest.items() if key != "shards"} | {"dataset": _dataset(manifest)}
 
     def _write_pages(self) -> tuple[list[dict[str, Any]], Counter[str]]:
         """The slim list of prompts in pages; returns an entry for each, and the number of prompts per group."""
@@ -187,7 +193,7 @@ class SiteRun:
         for table in MODEL_TABLES:
             path = self.reader.run_dir / "model" / f"{table}.parquet"
             if path.is_file():
-                self._write(table, f"model/{table}.parquet", sealed(path.read_bytes()))
+                self._write("model", f"model/{table}.parquet", sealed(path.read_bytes()))
                 found.append(table)
         return found
 
@@ -268,16 +274,16 @@ def _pages(pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 def _foretold(reader: RunReader, n: int, bucket: Callable[[int], dict[str, pa.Table]]) -> dict[str, Part]:
     """Bytes by prompt in sampled buckets of n, times the prompts; the largest file is that of the sample."""
-    seen, n_prompts = {}, 0
-    for k in sample_of(reader, n):
+    seen, n_prompts, sample = {}, 0, list(sample_of(reader, n))
+    for k in sample:
         tables = bucket(k)
         n_prompts += reader.rows("prompts", k * n, (k + 1) * n).num_rows
         for name, table in tables.items():
             n_bytes = len(encode(table)) if table.num_rows else 0
             seen[name] = seen.get(name, Part()) + Part(n_bytes, 1 if n_bytes else 0, n_bytes, name in OPTIONAL)
-    times, n_buckets = reader.n_prompts / max(1, n_prompts), len(reader.buckets(n))
+    times, buckets_times = reader.n_prompts / max(1, n_prompts), len(reader.buckets(n)) / max(1, len(sample))
     return {
-        name: Part(round(part.bytes * times), n_buckets if part.files else 0, part.largest, part.optional)
+        name: Part(round(part.bytes * times), math.ceil(part.files * buckets_times), part.largest, part.optional)
         for name, part in seen.items()
     }
 
