@@ -89,7 +89,7 @@ def test_every_yaml_composes(name):
         (["+foo.bar=3"], "unknown key foo.bar"),
         (["routes={floor:0.1,flor:2}"], "unknown key routes.flor: did you mean routes.floor?"),
         (["floor=0.5"], "unknown key floor: did you mean routes.floor or maps.floor?"),
-        (["top_k=5"], "did you mean lens.top_k or writes.top_k or neurons.top_k or knockouts.top_k?"),
+        (["top_k=5"], "did you mean lens.top_k or writes.top_k or neurons.top_k or knockouts.top_k or vocab.top_k?"),
         (["~run.limit"], "keys cannot be removed"),
         (["routes.floor=0"], "routes.floor=0.0 is not allowed"),
         (["routes.floor=1"], "routes.floor=1.0"),
@@ -274,7 +274,9 @@ def test_identity_holds_what_changes_results_and_nothing_else():
     }
     same |= {"dataset.split", "run.dir", "run.limit", "run.task", "run.tasks", "run.dry", "run.progress"}
     same |= {"run.resume", *(key for key in keys if key.startswith("cluster."))}
-    same |= {key for key in keys if key.startswith("knockouts.") and key != "knockouts.store"}  # nothing is knocked out
+    same |= {
+        key for key in keys if key.startswith(("knockouts.", "vocab.")) and key != "knockouts.store"
+    }  # not asked for
     for key in keys:
         other = Config(ModelConfig("a"), DatasetConfig(path="p.txt"))
         node = other

@@ -8,7 +8,7 @@ from scipy import stats
 
 from flowatlas.check import check
 from planted import edited_run, one_of, stats_of
-from synthetic import make_run, table_of
+from synthetic import Shape, make_run, table_of
 
 REMOVED = 4  # of the heads of a prompt, the first of layer 0
 
@@ -94,7 +94,7 @@ def test_rank_correlations_are_spearmans(run):
 
 
 def test_a_run_that_removed_nothing_has_none(tmp_path):
-    run = make_run(tmp_path / "run")
+    run = make_run(tmp_path / "run", shape=Shape(knockouts=False))
     assert stats_of(run, "knockouts") == []
     assert stats_of(run, "agreement") == []
 

@@ -40,7 +40,7 @@ function wordsFound({ state, index, go }, { matches, looked, files }) {
   const size = `${(Math.max(1, files * bytes) / 1e6).toFixed(1)} MB`;
   const lacking = looked.length < matches.length;
   return [
-    h('p', { class: 'pills', 'data-testid': 'words-found' }, ...words.slice(0, WORDS_SHOWN).map(({ word, promoted, suppressed }) => h('a', { class: 'pill', href: format({ ...state, q: word, exact: true, full: false }), title: `${plural(promoted, 'neuron')} promote it, ${integer(suppressed)} suppress it` }, tokenMark(word), h('small', {}, ` ${integer(promoted + suppressed)}`))), words.length > WORDS_SHOWN ? h('span', { class: 'quiet' }, ` and ${plural(words.length - WORDS_SHOWN, 'more word')}`) : null),
+    h('p', { class: 'pills words', 'data-testid': 'words-found' }, ...words.slice(0, WORDS_SHOWN).map(({ word, promoted, suppressed }) => h('a', { class: 'pill', href: format({ ...state, q: word, exact: true, full: false }), title: `${plural(promoted, 'neuron')} promote it, ${integer(suppressed)} suppress it` }, tokenMark(word), h('small', {}, ` ${integer(promoted + suppressed)}`))), words.length > WORDS_SHOWN ? h('span', { class: 'quiet' }, ` and ${plural(words.length - WORDS_SHOWN, 'more word')}`) : null),
     ...(lacking ? [h('p', { class: 'hint', 'data-testid': 'not-all' }, `Looked up are ${integer(looked.length)} of ${plural(matches.length, 'word')}, the nearest. `, h('button', { type: 'button', class: 'link', 'data-go': 'full', onclick: () => go({ full: true }) }, `Look all up (${size})`))] : []),
   ];
 }
@@ -55,7 +55,7 @@ function columnsOf(props, data, rows, component) {
   return [
     { name: component, text: true, value: (row) => componentName(partOf(row, component)), show: (row) => componentLink(props.index, partOf(row, component), { class: 'found', 'data-testid': `keyword-${component}` }) },
     ...(component === 'head' ? [{ name: 'direction', label: 'direction', title: 'of its OV circuit; 1 is the strongest', value: (/** @type {Row} */ row) => row.direction }] : []),
-    { name: 'sign', label: '', text: true, title: component === 'neuron' ? 'where its activation is positive; the reverse where it is negative' : 'when it reads the tokens of the same sign', value: (row) => (row.sign > 0 ? 'promotes' : 'suppresses') },
+    { name: 'sign', text: true, title: component === 'neuron' ? 'where its activation is positive; the reverse where it is negative' : 'when it reads the tokens of the same sign', value: (row) => (row.sign > 0 ? 'promotes' : 'suppresses') },
     tokensColumn('tokens', 'tokens that match'),
     { name: 'n_tokens', label: 'of them', title: 'how many of its tokens match', value: (row) => row.n_tokens },
     { name: 'rank', label: 'best rank', title: 'of the strongest that matches, among its tokens of this sign', value: (row) => row.rank, class: 'secondary' },

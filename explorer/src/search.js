@@ -144,7 +144,7 @@ export function createSearch({ data, navigate }) {
 
   /** Along what was found. @param {KeyboardEvent} event @param {number} by */
   function step(event, by) {
-    const links = /** @type {HTMLElement[]} */ ([...view.el.querySelectorAll('.found, .pill')]);
+    const links = /** @type {HTMLElement[]} */ ([...view.el.querySelectorAll('.found, .pills:not(.words) .pill')]);
     const at = links.indexOf(/** @type {HTMLElement} */ (document.activeElement));
     if (by < 0 && at <= 0) field.focus();
     else links[Math.min(links.length - 1, at + by)]?.focus();

@@ -104,7 +104,7 @@ def _measure(job: Job, prompts: list[Prompt], reading: float) -> tuple[Cost, int
     seconds, in_memory = extrapolated([(len(batch), _length(batch)) for batch in batches], samples)
     began = time.perf_counter()
     joined = {name: pa.concat_tables([part[name] for part in tables]) for name in tables[0]}
-    packed = sum(parquet_bytes(table, TABLES[name]) for name, table in joined.items())
+    packed, alone = (_packed(tables) for tables in (joined, {name: table[:1] for name, table in joined.items()}))
     factor = in_memory / sum(sample.n_bytes for sample in samples)
     writing = factor * (time.perf_counter() - began)
     neurons = neuron_tokens.seconds(
@@ -113,8 +113,14 @@ def _measure(job: Job, prompts: list[Prompt], reading: float) -> tuple[Cost, int
     statistics = statistics_seconds(job, model, joined, factor)
     held = in_memory * min(1, _SHARDS_HELD * job.config.run.shard_size / len(prompts))
     whole = reading + loading + seconds + writing + neurons + statistics
-    cost = Cost(whole, packed * factor, memory + held)
+    n_shards = len(shard_ranges(job.fingerprint.rows, job.config.run.shard_size))
+    cost = Cost(whole, (packed - alone) * factor + alone * n_shards, memory + held)
     return cost, sum(sample.n_prompts for sample in samples)
+
+
+def _packed(tables: dict[str, pa.Table]) -> int:
+    """What tables take on disk; of one row each: what a file takes whatever it holds."""
+    return sum(parquet_bytes(table, TABLES[name]) for name, table in tables.items())
 
 
 def _order(batches: list[list[Prompt]]) -> list[int]:

@@ -86,10 +86,15 @@ def _make_atlas(job: Job, load: Callable[[], Model]) -> None:
     vocab_files.put(vocab.ensure(vocab.wanted_of(job.config, job.located), loaded), job.run_dir)
 
 
-def complete(job: Job, plan: Plan, model: Model) -> dict[str, Any]:
-    """Make everything that is made of all shards together, but statistics, and at last the manifest, which is returned."""
+def complete(job: Job, plan: Plan, model: Model, statistics: bool = True) -> dict[str, Any]:
+    """Make everything that is made of all shards together, but statistics, and at last the manifest, which is returned.
+
+    It says that statistics are made next, unless they are not.
+    """
     texts, special = token_texts(job.tokenizer, model.vocab_size), special_ids(job.tokenizer)
     neuron_tokens.write_vocab(job.run_dir, model, texts, special)
     neuron_tokens.write_neuron_tokens(job.run_dir, model, plan.weights_hash, job.config.writes.top_k)
-    described = {"model": model.describe(), "input": job.encoder.describe(), "statistics": STATS_VERSION}
+    described: dict[str, Any] = {"model": model.describe(), "input": job.encoder.describe()}
+    if statistics:
+        described["statistics"] = STATS_VERSION
     return write_manifest(job.run_dir, plan, Ledger(job.run_dir), described)

@@ -74,7 +74,7 @@ class LiveModel:
             parts.append(tables)
         info = marker_info(plan, 0, {"extract": round(time.perf_counter() - began, 4)}, self._guard)
         write_shard(job.run_dir, 0, together(parts, []), info)
-        finish.complete(job, plan, self.model)
+        finish.complete(job, plan, self.model, statistics=False)
         return job.run_dir
 
     def _job_of(self, request: Request, folder: Path) -> Job:

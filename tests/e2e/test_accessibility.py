@@ -95,18 +95,18 @@ def test_from_the_catalogue_to_a_head_without_a_mouse(page: Page, site):
     page.keyboard.type("capital")
     page.keyboard.press("Enter")
     expect(page.get_by_test_id("prompt-row").first).to_contain_text("capital")
-    page.keyboard.press("ArrowDown")
+    reach(page, "[data-testid=prompt-row] a, a[data-testid=prompt-row]", "ArrowDown")  # past the neurons by keyword
     page.keyboard.press("Enter")
     expect(page.get_by_test_id("graph")).to_be_visible()
 
 
-def reach(page: Page, selector: str) -> None:
-    """Tab until the element has the focus."""
-    for _ in range(40):
+def reach(page: Page, selector: str, key: str = "Tab") -> None:
+    """Press the key until the element has the focus."""
+    for _ in range(60):
         if page.evaluate("(s) => document.activeElement?.matches(s) ?? false", selector):
             return
-        page.keyboard.press("Tab")
-    raise AssertionError(f"Tab does not reach {selector}")
+        page.keyboard.press(key)
+    raise AssertionError(f"{key} does not reach {selector}")
 
 
 @pytest.mark.parametrize("scheme", ["light"], indirect=True)

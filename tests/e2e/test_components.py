@@ -114,7 +114,9 @@ def test_examples_lead_to_their_prompts_and_back(page: Page, site, choice):
     tokens = site.ask("SELECT tokens FROM {prompts} WHERE prompt_id = $id", id=prompt_id)[0][0]
     expect(first.locator("mark.to")).to_have_text(displayed(tokens[dst]))
     first.click()
-    expect(page).to_have_url(re.compile(rf"#/routes/p/{prompt_id}\?sel=1\.attn\.{dst}-{src}&head=L1H2"))
+    # Every position of this run is explained, so the example is shown on the route of the prediction made where it writes.
+    expect(page).to_have_url(re.compile(rf"#/routes/p/{prompt_id}\?t={dst}&sel=1\.attn\.{dst}-{src}&head=L1H2$"))
+    expect(page.get_by_test_id(f"token-{dst}")).to_have_attribute("aria-pressed", "true")
     expect(page.get_by_test_id("head-detail")).to_contain_text("L1H2")
     link = page.get_by_test_id("corpus-link")
     expect(link).to_contain_text("corpus: #")

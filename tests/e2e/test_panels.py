@@ -27,11 +27,12 @@ def fraction(value: float) -> str:
     return f"{float(f'{value:.2g}'):g}"
 
 
-def ask(site, sql: str, **values):
-    """Rows of the run `routes`; {vocab} and {neuron_tokens} are the model's tables."""
+def ask(site, sql: str, run: str = "routes", **values):
+    """Rows of a run; {vocab} and {neuron_tokens} are the model's tables, {atlas_tokens} is the neurons' vocabulary."""
     for name in ("vocab", "neuron_tokens"):
-        sql = sql.replace(f"{{{name}}}", f"read_parquet('{site.runs}/routes/model/{name}.parquet')")
-    return site.ask(sql, **values)
+        sql = sql.replace(f"{{{name}}}", f"read_parquet('{site.runs}/{run}/model/{name}.parquet')")
+    sql = sql.replace("{atlas_tokens}", f"read_parquet('{site.runs}/{run}/vocab/neuron_tokens/*.parquet')")
+    return site.ask(sql, run, **values)
 
 
 def strongest_edge(site) -> tuple[int, int, int]:
@@ -47,11 +48,14 @@ def last_token(site) -> int:
     return ask(site, "SELECT n_tokens - 1 FROM {prompts} WHERE prompt_id = 0")[0][0]
 
 
-def write_rows(site, layer: int, component: str, index: int, pos: int, sign: int) -> list[tuple[str, float]]:
+def write_rows(
+    site, layer: int, component: str, index: int, pos: int, sign: int, run: str = "routes"
+) -> list[tuple[str, float]]:
     return ask(
         site,
         """SELECT token, score FROM {writes} JOIN {vocab} USING (token_id) WHERE prompt_id = 0 AND layer = $layer
            AND component = $component AND "index" = $index AND pos = $pos AND sign = $sign ORDER BY rank""",
+        run,
         layer=layer, component=component, index=index, pos=pos, sign=sign,
     )  # fmt: skip
 
@@ -168,7 +172,11 @@ def test_a_run_without_maps_shows_stored_edges_and_says_how_to_store_them(page: 
     expect(page.get_by_test_id("map-contribution")).to_be_visible()
 
 
-def test_mlp_neurons_signed_in_context(page: Page, site):
+# A run with the vocabulary of its neurons has more tokens of each than one that stored some for the neurons it names.
+@pytest.mark.parametrize(
+    ("run", "stored"), [("routes", "{atlas_tokens}"), ("last", "{neuron_tokens}")], ids=["atlas", "run"]
+)
+def test_mlp_neurons_signed_in_context(page: Page, site, run, stored):
     last = last_token(site)
     # A neuron that is negative somewhere on the prompt's last column: its tokens swap.
     layer, neuron, scale, rank = ask(
@@ -176,18 +184,20 @@ def test_mlp_neurons_signed_in_context(page: Page, site):
         """SELECT layer, neuron, write_scale, place FROM (SELECT *, row_number() OVER
              (PARTITION BY layer ORDER BY share DESC, expert, neuron) - 1 AS place FROM {neurons}
              WHERE prompt_id = 0 AND pos = $pos) ORDER BY write_scale LIMIT 1""",
+        run,
         pos=last,
     )[0]
-    page.goto(f"{site.url}#/routes/p/0?sel={layer}.mlp.{last}")
+    page.goto(f"{site.url}#/{run}/p/0?sel={layer}.mlp.{last}")
     rows = page.get_by_test_id("neuron-row")
     (count,) = ask(
         site,
         "SELECT count(*) FROM {neurons} WHERE prompt_id = 0 AND pos = $pos AND layer = $layer",
+        run,
         pos=last,
         layer=layer,
     )[0]
     expect(rows).to_have_count(count)
-    expect_writes(page.get_by_test_id("writes-up").first, write_rows(site, layer, "mlp", 0, last, 1))
+    expect_writes(page.get_by_test_id("writes-up").first, write_rows(site, layer, "mlp", 0, last, 1, run))
     rows.nth(rank).click()
     detail = page.get_by_test_id("neuron-detail")
     expect(detail).to_contain_text(f"L{layer}N{neuron}")
@@ -195,15 +205,18 @@ def test_mlp_neurons_signed_in_context(page: Page, site):
     for sign, name in ((1, "writes-up"), (-1, "writes-down")):
         want = ask(
             site,
-            """SELECT token, score * $scale FROM {neuron_tokens} JOIN {vocab} USING (token_id)
-               WHERE layer = $layer AND neuron = $neuron AND sign = $sign ORDER BY rank""",
+            f"""SELECT v.token, score * $scale FROM {stored} JOIN {{vocab}} AS v USING (token_id)
+                WHERE layer = $layer AND neuron = $neuron AND sign = $sign ORDER BY rank""",
+            run,
             layer=layer, neuron=neuron, sign=sign if scale > 0 else -sign, scale=scale,
         )  # fmt: skip
+        assert want
         assert all(score * sign > 0 for _, score in want)
         expect_writes(detail.get_by_test_id(name), want)
     places = ask(
         site,
         "SELECT pos FROM {neurons} WHERE prompt_id = 0 AND layer = $layer AND neuron = $neuron ORDER BY pos",
+        run,
         layer=layer, neuron=neuron,
     )  # fmt: skip
     expect(detail.get_by_test_id("neuron-place")).to_have_count(len(places))
