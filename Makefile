@@ -44,7 +44,8 @@ wheel: $(VENV)/.done explorer/dist/index.html ## dist/*.whl: the package with th
 	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 demo: $(VENV)/.done explorer/dist/index.html ## run the demo end to end and serve it (SERVE=0 stops before, PORT=8000)
-	@$(BIN)/flowatlas run model=demo dataset=demo run.dir=$(RUN) run.progress=true
+	@$(BIN)/flowatlas run model=demo dataset=demo run.dir=$(RUN) run.progress=true \
+		vocab.store=true knockouts.store=true knockouts.sample=0.1
 	@$(BIN)/flowatlas site $(RUN) --out $(SITE) --title 'flowatlas demo'
 	@if [ '$(SERVE)' = 0 ]; then echo 'see it: $(BIN)/flowatlas serve $(SITE)'; \
 		else $(BIN)/flowatlas serve $(SITE) --port $(PORT); fi
