@@ -78,9 +78,9 @@ def state(repo: Path) -> tuple[str, ...]:
 
 def checked_out(repo: Path, branch: str, to: Path) -> Path:
     """The branch's files, byte by byte as they are stored."""
-    archive = to / "archive.tar"
+    archive = to / "archive.zip"
     git(repo, "-c", "core.autocrlf=false", "-c", "core.attributesFile=/dev/null", "archive", "-o", str(archive), branch)
-    shutil.unpack_archive(archive, to / "out", filter="data")
+    shutil.unpack_archive(archive, to / "out")
     return to / "out"
 
 

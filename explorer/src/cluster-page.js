@@ -68,7 +68,7 @@ export function createClusterPage({ data, navigate }) {
           { name: 'neuron', text: true, value: (row) => componentName(partOf(row)), show: (row) => componentLink(index, partOf(row), { 'data-testid': 'member' }) },
           { name: 'cosine', label: 'alike', title: 'cosine with the cluster’s mean', value: (row) => row.cosine, show: (row) => fraction(row.cosine), hint: (row) => exact(row.cosine) },
           { name: 'norm', title: 'length of its value vector', value: (row) => row.norm, show: (row) => quantity(row.norm), hint: (row) => exact(row.norm), class: 'secondary' },
-          ...useColumns(use, state.run, 'neuron'),
+          ...useColumns(use, index, 'neuron'),
         ];
         members.update({ rows, columns, sorting, sql: sqlLink(state.run, asked(membersSql, values, { neurons: 'vocab.neurons' }), 'its neurons') });
         return [index.stats ? h('p', { class: 'quiet', 'data-testid': 'members-used' }, `On routes of this run: ${integer(used)} of ${plural(rows.length, 'neuron')}.`) : '', members.el];

@@ -50,7 +50,6 @@ const partOf = (row, component) => ({ component, layer: row.layer, expert: row.e
 
 /** @param {Props} props @param {import('./data.js').Data} data @param {Row[]} rows @param {'neuron' | 'head'} component @returns {import('./data-table.js').Column[]} */
 function columnsOf(props, data, rows, component) {
-  const { state } = props;
   const use = useOf(props, data, component, rows);
   return [
     { name: component, text: true, value: (row) => componentName(partOf(row, component)), show: (row) => componentLink(props.index, partOf(row, component), { class: 'found', 'data-testid': `keyword-${component}` }) },
@@ -60,7 +59,7 @@ function columnsOf(props, data, rows, component) {
     { name: 'n_tokens', label: 'of them', title: 'how many of its tokens match', value: (row) => row.n_tokens },
     { name: 'rank', label: 'best rank', title: 'of the strongest that matches, among its tokens of this sign', value: (row) => row.rank, class: 'secondary' },
     { name: 'score', title: 'static score of that token', value: (row) => row.score, show: (row) => signed(row.score), hint: (row) => exact(row.score) },
-    ...useColumns(use, state.run, component),
+    ...useColumns(use, props.index, component),
   ];
 }
 

@@ -33,7 +33,7 @@ function activationPart(props) {
       ['activation there', `${quantity(found.activation)} (${quantity(found.activation_least)} to ${quantity(found.activation_most)})`, `mean, least and most: ${exact(found.activation)}`],
       ['positive', fraction(found.positive), `part of these positions with an activation above 0: ${exact(found.positive)}`],
       ['mean share there', fraction(found.share), exact(found.share)],
-      ['largest at', placeLink(props.state.run, props.of, found), 'where its share is largest'],
+      ['largest at', placeLink(props.index, props.of, found), 'where its share is largest'],
     ]);
     facts.dataset.testid = 'activation';
     return [facts];

@@ -60,14 +60,14 @@ export function useOf({ index, ask }, data, component, rows) {
   return (row) => found.get(keyOf(row));
 }
 
-/** Columns of how often, and where most. @param {(row: Row) => Row | undefined} use as `useOf` @param {string} run @param {'neuron' | 'head'} component @returns {Column[]} */
-export function useColumns(use, run, component) {
+/** Columns of how often, and where most. @param {(row: Row) => Row | undefined} use as `useOf` @param {import('./data.js').RunIndex} index @param {'neuron' | 'head'} component @returns {Column[]} */
+export function useColumns(use, index, component) {
   /** @type {Column} */
   const often = { name: 'n_prompts', label: 'on routes', title: 'prompts in which it is stored on a route', value: (row) => use(row)?.n_prompts ?? 0, show: (row) => integer(use(row)?.n_prompts ?? 0), hint: (row) => oftenWords(use(row)) };
   /** @type {Column} */
   const share = { name: 'share', label: 'mean share', title: component === 'neuron' ? 'mean share where it is stored' : 'mean share over all prompts', value: (row) => use(row)?.share ?? null, show: (row) => fraction(use(row)?.share ?? null), hint: (row) => exact(use(row)?.share ?? null), class: 'secondary' };
   /** @type {Column} */
-  const where = { name: 'prompt_id', label: 'most at', title: 'prompt and position where its share is largest', value: (row) => use(row)?.prompt_id ?? null, show: (row) => placeLink(run, { component, layer: row.layer, expert: row.expert, index: row.index }, use(row)), also: { pos: (row) => use(row)?.dst ?? null } };
+  const where = { name: 'prompt_id', label: 'most at', title: 'prompt and position where its share is largest', value: (row) => use(row)?.prompt_id ?? null, show: (row) => placeLink(index, { component, layer: row.layer, expert: row.expert, index: row.index }, use(row)), also: { pos: (row) => use(row)?.dst ?? null } };
   return [often, share, where];
 }
 
@@ -77,10 +77,10 @@ function oftenWords(found) {
   return found.n_all === undefined ? `stored at ${plural(found.n, 'position')} of ${plural(found.n_prompts, 'prompt')}` : `stored in ${integer(found.n_prompts)} of ${plural(found.n_all, 'prompt')}`;
 }
 
-/** To the place where the share of a head or neuron is largest. @param {string} run @param {import('./component-names.js').Component} of @param {Row | undefined} found */
-export function placeLink(run, of, found) {
+/** To the place where the share of a head or neuron is largest. @param {import('./data.js').RunIndex} index @param {import('./component-names.js').Component} of @param {Row | undefined} found */
+export function placeLink(index, of, found) {
   if (!found) return h('span', { class: 'quiet' }, '–');
   if (found.prompt_id === null) return h('span', { class: 'quiet' }, 'in a prompt left out here');
-  const to = exampleState(run, of, /** @type {any} */ (found));
+  const to = exampleState(index.id, of, /** @type {any} */ (found), index.targets === 'all');
   return h('a', { href: format(to), 'data-testid': 'most-at' }, `prompt ${integer(found.prompt_id)}`, h('small', {}, ` token ${found.dst}`));
 }

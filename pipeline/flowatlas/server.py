@@ -93,6 +93,7 @@ class SiteServer(http.server.ThreadingHTTPServer):
     """Serves the files of a site; a `handler` answers each connection."""
 
     daemon_threads = True
+    request_queue_size = 128  # connections that wait to be taken: with the default of 5 a burst of them is reset
 
     def __init__(self, site: Path, port: int, handler: "type[SiteHandler] | None" = None) -> None:
         self.site = site.resolve()
