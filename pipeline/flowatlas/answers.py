@@ -15,12 +15,6 @@ from flowatlas.prompts import Prompt
 from flowatlas.schema import ANSWER_FROM
 
 MISSING = -1
-_CHUNK = 7 << 20  # logits held at once: in float32 a block of memory that is kept (see memory.KEPT)
-
-
-def chunk_rows(model: Model) -> int:
-    """How many rows of logits over the whole vocabulary are held at once."""
-    return max(1, _CHUNK // model.vocab_size)
 
 
 @dataclass
@@ -62,7 +56,7 @@ def choose(
         if prompt.foil_token_ids:
             foil[b, prompt.asked] = prompt.foil_token_ids[0]
     b, pos = (is_target & (answer == MISSING)).nonzero(as_tuple=True)
-    for some in torch.arange(len(b), device=b.device).split(chunk_rows(model)):
+    for some in torch.arange(len(b), device=b.device).split(lens.rows_at_once(model.final)):
         answer[b[some], pos[some]] = top_tokens(logits.at(b[some], pos[some]), 1)[1][:, 0, 0]
     return prompts, Asked(answer, foil, came_from)
 
@@ -74,8 +68,7 @@ class _Logits:
         self._final, self._constant, self._last = model.final, constant, acts.resid[-1]
 
     def at(self, b: Tensor, pos: Tensor) -> Tensor:
-        x = self._last[b, pos]
-        return lens.logits(self._final, lens.project(self._final, x, self._final.scale(x)), self._constant)
+        return lens.of_nodes(self._final, self._last[b, pos], self._constant)
 
 
 def _likeliest(prompt: Prompt, logits: _Logits, b: int, rows: Collector) -> Prompt:

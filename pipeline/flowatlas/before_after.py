@@ -20,8 +20,6 @@ from flowatlas.models import Model
 from flowatlas.schema import POINTS
 from flowatlas.schema_interventions import SIDES
 
-_LOGITS = 7 << 20  # held at once of one side, as when lenses are read
-
 
 class Asked(NamedTuple):
     """A prompt's tokens, the position whose prediction is compared, and the tokens that are looked for there.
@@ -72,7 +70,7 @@ class BeforeAfter:
                     f"{', '.join(map(str, edits))}: prompt {asked[place].prompt_id} then has numbers that are none "
                     "(NaN or infinite): give smaller values"
                 )
-            at_once = max(1, _LOGITS // self._model.vocab_size // len(before))
+            at_once = max(1, lens.rows_at_once(self._model.final) // len(before))  # of one side
             for first in range(0, len(asked), at_once):
                 some = slice(first, first + at_once)
                 yield self._rows(asked[some], edits, before[:, some], after[:, some])
@@ -112,8 +110,8 @@ class BeforeAfter:
 
     def _logits(self, nodes: Tensor) -> Tensor:
         """Of nodes [node, prompt, d_model]: [node, prompt, token]."""
-        final, x = self._model.final, nodes.flatten(0, 1)
-        return lens.logits(final, lens.project(final, x, final.scale(x)), self._constant).unflatten(0, nodes.shape[:2])
+        logits = lens.of_nodes(self._model.final, nodes.flatten(0, 1), self._constant)
+        return logits.unflatten(0, nodes.shape[:2])
 
     def _read(self, logits: Tensor, ids: Tensor) -> _Read:
         shape, flat = logits.shape[:2], logits.flatten(0, 1)

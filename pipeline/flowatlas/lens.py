@@ -18,6 +18,8 @@ from torch import Tensor
 from flowatlas import kernels
 from flowatlas.weights import FinalWeights
 
+_LOGITS = 7 << 20  # in float32 a block of memory that is kept (see memory.KEPT)
+
 
 class Lens(NamedTuple):
     """Statistics of logit rows: logsumexp, entropy [row] in nats; top_values, top_ids [row, k], largest first."""
@@ -50,6 +52,16 @@ def constant(final: FinalWeights) -> Tensor | None:
 def logits(final: FinalWeights, z: Tensor, c: Tensor | None) -> Tensor:
     """cap(z + c); z [row, token]. Returns z itself where the model has neither."""
     return _cap(final, z if c is None else z + c)
+
+
+def of_nodes(final: FinalWeights, x: Tensor, c: Tensor | None) -> Tensor:
+    """The model's logits [row, token] at last nodes x [row, d_model], each under the norm of its own; c as in `constant`."""
+    return logits(final, project(final, x, final.scale(x)), c)
+
+
+def rows_at_once(final: FinalWeights) -> int:
+    """How many rows of logits over the whole vocabulary are held at once."""
+    return max(1, _LOGITS // len(final.w_u))
 
 
 def _cap(final: FinalWeights, scores: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from flowatlas.interventions import applied
 from flowatlas.means import Means
 from flowatlas.models import Model
 
-_LOGITS = 7 << 20  # held at once, as when lenses are read
 _TOKENS = 2048  # of a batch, where nothing is kept of its forward pass but one node a row
 
 
@@ -43,7 +42,7 @@ class Predictor:
 
     def _stop(self, rows: Sequence[Row], start: int) -> int:
         """The end of a batch that begins at `start`: of one row at least."""
-        most = max(1, _LOGITS // self.model.vocab_size)
+        most = lens.rows_at_once(self.model.final)
         longest, stop = 0, start
         while stop < min(len(rows), start + most):
             longest = max(longest, len(rows[stop].token_ids))
@@ -56,8 +55,7 @@ class Predictor:
         batch = Batch.of([tuple(row.token_ids) for row in rows], self.model.device)
         target = torch.tensor([row.target for row in rows], device=batch.ids.device)
         node = self._last_nodes(batch, target, [row.edits for row in rows])
-        final = self.model.final
-        return lens.logits(final, lens.project(final, node, final.scale(node)), self._constant)
+        return lens.of_nodes(self.model.final, node, self._constant)
 
     def _last_nodes(self, batch: Batch, target: Tensor, edits: list[Sequence[Edit]]) -> Tensor:
         """resid_post of the last block at each row's target: [row, d_model]."""

@@ -1,11 +1,12 @@
 """The vocabulary side of an extraction: lenses, writes and direct effects of one batch as rows of tables."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from flowatlas import answers, lens
+from flowatlas import lens
 from flowatlas.activations import Activations
 from flowatlas.answers import MISSING, Asked
 from flowatlas.columns import Collector
@@ -39,7 +40,7 @@ class Vocabulary:
         self.k_writes = min(config.writes.top_k, model.vocab_size)
         device = is_target.device
         self.prompt_ids = torch.tensor([p.prompt_id for p in prompts], device=device)
-        self.last = torch.tensor([p.asked for p in prompts], device=device)
+        self.asked_at = torch.tensor([p.asked for p in prompts], device=device)
         self.layer_at = torch.tensor(model.stream.layer, device=device)  # by depth
         self.point_at = torch.tensor(model.stream.point, device=device)
 
@@ -62,7 +63,7 @@ class Vocabulary:
 
     def _chunks(self, keys: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Cut the rows into chunks; each but the first begins with the last row of the one before, which is not fresh."""
-        size, begin = max(2, answers.chunk_rows(self.model)), 0
+        size, begin = max(2, lens.rows_at_once(self.final)), 0
         while begin < len(keys):
             first = max(0, begin - 1)
             chunk = keys[first : first + size]
@@ -171,7 +172,7 @@ class Vocabulary:
         self, l: int, prompt_id: Tensor, pos: Tensor, head: Tensor, written: Tensor, scale: Tensor
     ) -> None:
         """Promoted and suppressed tokens of single heads; written [row, d_model], scale [row, 1] of the nodes after."""
-        for some in torch.arange(len(head), device=head.device).split(answers.chunk_rows(self.model)):
+        for some in torch.arange(len(head), device=head.device).split(lens.rows_at_once(self.final)):
             scores = lens.project(self.final, written[some], scale[some])
             values, ids = top_tokens(scores, self.k_writes, both_ends=True)
             layer, writer = torch.full_like(some, l), torch.full_like(some, WRITERS.index("head"))
@@ -215,16 +216,20 @@ class Vocabulary:
             lens.answer_direction(self.final, token[b, pos].clamp_min(0), scale) for token in (self.answer, self.foil)
         ]
 
+    @cached_property
+    def _asked_directions(self) -> list[Tensor]:
+        """Those of each prompt where its answer is asked, [batch, d_model]: the same for the neurons of every block."""
+        return self._directions(torch.arange(len(self.asked_at), device=self.asked_at.device), self.asked_at)
+
     def neuron_effects(self, l: int, b: Tensor, pos: Tensor, top: TopNeurons) -> None:
-        """What block l's stored neurons add to the answer's and the foil's logit at the last targets; b, pos, top [row]."""
-        row = (pos == self.last[b]).nonzero(as_tuple=True)[0]
+        """What block l's stored neurons add to the answer's and the foil's logit where it is asked; b, pos, top [row]."""
+        row = (pos == self.asked_at[b]).nonzero(as_tuple=True)[0]
         b, pos, expert, neuron = b[row], pos[row], top.expert[row], top.neuron[row]
         written = self.acts.resid[-1].new_zeros(len(row), self.model.d_model)
         for one in expert.unique().tolist():
             own = expert == one
             written[own] = top.activation[row][own, None] * self.model.value_vectors(l, one)[neuron[own]]
-        prompts = torch.arange(len(self.last), device=b.device)
-        effects = [(written * d[b]).sum(-1) for d in self._directions(prompts, self.last)]
+        effects = [(written * d[b]).sum(-1) for d in self._asked_directions]
         self.rows.add(
             "neuron_effects", prompt_id=self.prompt_ids[b], target=pos, layer=l, expert=expert, neuron=neuron,
             effect_answer=effects[0], effect_foil=(effects[1], self.foil[b, pos] != MISSING),
