@@ -23,7 +23,7 @@ from flowatlas.writer import write_parquet
 
 BUCKETED = (
     *("prompts", "targets", "nodes", "edges", "lens", "components", "neurons", "writes", "logit_effects", "knockouts"),
-    *("neuron_effects", "answers", "generated"),
+    *("neuron_effects", "dominant_neurons", "answers", "generated"),
 )
 EAGER = ("prompts", "targets", "nodes", "edges", "lens", "tokens")
 
