@@ -27,7 +27,7 @@ README = (ROOT / "README.md").read_text()
 def test_the_tables_of_columns_are_the_schemas():
     assert docs.with_tables(README) == README, "run: python -m flowatlas.docs"
     made = (*STATS_TABLES, *VOCAB_TABLES, *COMPARED_TABLES, *AUDIT_TABLES, *INTERVENTION_TABLES)
-    assert README.count("<details>") == 17 + len(made)
+    assert README.count("<details>") == 18 + len(made)
 
 
 def test_the_consoles_tables_are_the_schemas():
@@ -116,7 +116,7 @@ LAYERS = (
     "errors schema schema_stats schema_compared schema_vocab config validation clock files families inference kinds_of_tokens"
     " signals hosts seal front_page component_names edits edit_lists schema_audit schema_interventions names_file",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
-    " stream activations interventions greedy generation shards plan manifest memory workers claims"
+    " stream activations edit_checks interventions greedy generation shards plan manifest memory workers claims"
     " means",
     "kernels attention_kernel contributions circuits neuron_clusters",
     "routes components attention lens guard before_after target_routes under_edits",

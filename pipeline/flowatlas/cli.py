@@ -247,6 +247,7 @@ def _add_intervene(intervene: argparse.ArgumentParser) -> None:
         "--list", type=Path, metavar="FILE", help="a YAML file of named interventions, instead of edits"
     )
     intervene.add_argument("--name", help="of the edits given; default: themselves")
+    intervene.add_argument("--replace", action="store_true", help="also where that name has other edits so far")
     intervene.add_argument("--generate", type=int, default=0, metavar="N", help="also continue greedily by N tokens")
     intervene.add_argument("--prompt", metavar="TEXT", help="print what changes for this one, instead of the run's")
     intervene.add_argument("--answer", metavar="TEXT", help="its expected continuation")
