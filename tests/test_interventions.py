@@ -39,11 +39,6 @@ def folder(request, tmp_path_factory):
     return make_model(tmp_path_factory.mktemp(request.param) / "model", request.param)
 
 
-@pytest.fixture(scope="module")
-def gpt2(tmp_path_factory):
-    return make_model(tmp_path_factory.mktemp("gpt2") / "model", "gpt2")
-
-
 def run(
     model: Model, prompts: list[tuple[int, ...]], edits: list[list[Edit]], means: Means | None = None
 ) -> list[Tensor]:
