@@ -18,6 +18,7 @@ from flowatlas.files import remove
 from flowatlas.schema_interventions import INTERVENTION_TABLES
 from flowatlas.site import Wanted, build_site
 from flowatlas.site_check import check_site
+from flowatlas.site_data import RunReader
 from runs import hashes, one_line
 from sites import read, small_explorer
 from weight_edits import hugging_face, logits, take_away
@@ -243,6 +244,18 @@ def test_one_prompt_at_the_terminal(made, models, capsys):
     assert "edits: L1H2=off@-1" in of_run
     assert of_run.count(" rank ") == 1 + 2 * 7
     assert "continued after: " in of_run
+
+
+def test_a_neuron_that_is_on_says_with_how_much(made, models, capsys):
+    """The largest |activation| x norm of its layer at the last token, and LM-Debugger's margin, from Hugging Face's model."""
+    hf, seen = hugging_face(models["gpt2"]), []
+    mlp = hf.transformer.h[2].mlp
+    mlp.c_proj.register_forward_pre_hook(lambda module, given: seen.append(given[0][0, -1]))
+    reader = RunReader(made)
+    logits(hf, tuple(next(intervene.asked(reader, 0)).token_ids))
+    on = float((seen[0].abs() * mlp.c_proj.weight.norm(dim=1)).max()) + 0.01
+    assert main(["intervene", str(made), "L2N11=on", "L0H0=off", "--prompt", "w5 w91 w23"]) == 0
+    assert f"edits: L2N11=on (activation {on:.4g}), L0H0=off\n" in capsys.readouterr().out
 
 
 def test_a_long_prompt_is_cut_between_its_tokens():

@@ -113,7 +113,9 @@ export function createDetails({ query, rows, address }) {
   async function neuronTokens(index, of) {
     if (!hasAtlas(index)) return bySign(/** @type {any} */ (await query(neuronTokensSql, { ...of }, neuronFiles(index))));
     if (of.neuron >= neuronsIn(index, of.layer, of.expert)) return bySign([]);
-    return bySign(/** @type {any} */ (await query(atlasTokensSql, { ...of }, { neuron_tokens: [address(index, tokenFile(index, of))] })));
+    const found = await query(atlasTokensSql, { ...of }, { neuron_tokens: [address(index, tokenFile(index, of))] });
+    const special = new Set(index.vocab?.special ?? []);
+    return bySign(/** @type {any} */ (found.map((row) => ({ ...row, special: special.has(row.token_id) }))));
   }
 
   /** The stored cells of a head's maps; null where the run has none. @param {RunIndex} index @param {number} id @param {{ layer: number, head: number }} of */

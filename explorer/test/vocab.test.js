@@ -1,5 +1,6 @@
 /** The vocabulary atlas of the demo (`make_golden_stats.py`): which files a question fetches, and the questions on the shipped engine. */
 import { beforeAll, describe, expect, it } from 'vitest';
+import { createDetails } from '../src/details.js';
 import { askedOf, filesFor, wordsOf } from '../src/keywords.js';
 import { createVocab, hasAtlas, neuronsIn, tokenFile, vocabFiles } from '../src/vocab-data.js';
 import { golden, json, sql, startEngine } from './engine.js';
@@ -210,6 +211,29 @@ describe('questions', () => {
     const tokens = await vocab.rows(index, sql('vocab_cluster_tokens'), { cluster_tokens: { cluster: 0 } }, { cluster: 0 });
     expect(tokens.filter((row) => row.sign === 1).slice(0, 6).map((row) => row.token)).toEqual(rows[0].promoted);
     expect(tokens.every((row) => row.n >= 2 && row.n <= rows[0].n)).toBe(true);
+  });
+
+  it('control tokens among a neuron’s are marked, as the site’s index names them', async () => {
+    const { neuronTokens } = createDetails({ query, address, rows: async () => [] });
+    const plain = await neuronTokens({ ...index, vocab: { ...index.vocab, special: undefined } }, one);
+    const { token_id: id } = plain.down[1];
+    const marked = await neuronTokens({ ...index, vocab: { ...index.vocab, special: [id] } }, one);
+    expect([...plain.up, ...plain.down].some((row) => row.special)).toBe(false);
+    expect([...marked.up, ...marked.down].filter((row) => row.special).map((row) => row.token_id)).toEqual([id]);
+  });
+
+  it('vocab_use_clusters: how often the neurons of a cluster are on routes', async () => {
+    const used = await query(sql('vocab_use_clusters'), {}, { neurons: every('members'), activations: ['demo/stats/activations.parquet'] });
+    const [of, members] = [await query('SELECT * FROM {a}', {}, { a: ['demo/stats/activations.parquet'] }), await query('SELECT * FROM {n}', {}, { n: every('neurons') })];
+    const clusterOf = new Map(members.map((row) => [`${row.layer} ${row.neuron}`, row.cluster]));
+    const want = new Map();
+    for (const row of of) {
+      const cluster = clusterOf.get(`${row.layer} ${row.neuron}`);
+      const [n, places] = want.get(cluster) ?? [0, 0];
+      want.set(cluster, [n + 1, places + row.n]);
+    }
+    expect(new Map(used.map((row) => [row.cluster, [row.n_used, row.n_places]]))).toEqual(want);
+    expect(want.size).toBeGreaterThan(3);
   });
 
   it('vocab_directions and vocab_pairs: of one head', async () => {

@@ -94,9 +94,12 @@ def _bench(args: list[str]) -> int:
 
 
 def _vocab(args: list[str]) -> int:
-    from flowatlas.overrides import is_run, keys_of_run
+    from flowatlas.vocab_words import HELP, read
 
-    run_dir = Path(args[0]) if args and is_run(args[0]) else None
+    if {"--help", "-h"} & set(args):
+        _print([HELP.rstrip()])
+        return 0
+    run_dir, keys = read(args)
 
     def work(config: Config) -> int:
         from flowatlas.vocab_command import carry_out
@@ -105,7 +108,6 @@ def _vocab(args: list[str]) -> int:
         return 0
 
     signals.catch()
-    keys = args if run_dir is None else [*keys_of_run(run_dir), *args[1:]]
     try:
         return _configured(keys, work, with_dataset=False)
     except ModelError as error:

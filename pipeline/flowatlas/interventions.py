@@ -107,6 +107,13 @@ def largest_scores(model: Model, batch: Batch, layers: Sequence[int]) -> dict[in
     return found
 
 
+def on_values(model: Model, token_ids: tuple[int, ...], edits: Sequence[Edit]) -> dict[int, float]:
+    """By layer, what the neurons that `edits` turn on are set to in a prompt."""
+    layers = sorted({edit.component.layer for edit in edits if edit.action == "on"})
+    found = largest_scores(model, Batch.of([token_ids], model.device), layers) if layers else {}
+    return {l: largest[0].item() + ABOVE for l, largest in found.items()}
+
+
 @dataclass
 class _Group:
     """One edit in the rows that have it.
