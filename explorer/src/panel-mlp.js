@@ -34,9 +34,10 @@ function neuronsSql(props, rows, placed, strong) {
   return placed ? figureSql(props, 'neuronsTop', { limit: rows.length }) : figureSql(props, 'neurons', { layer, pos });
 }
 
-/** @param {PanelProps} props @param {PlacedNeuron[]} rows @param {PlacedNeuron | null} chosen @param {boolean} placed whether positions differ */
+/** @param {PanelProps} props @param {PlacedNeuron[]} rows @param {PlacedNeuron | null} chosen @param {boolean} placed whether they are of the whole prompt */
 function neuronTable(props, rows, chosen, placed) {
   const strong = neuronRank(props) === 'strength';
+  const differ = placed && !strong; // those that write most are of the target alone
   const largest = Math.max(1e-30, ...rows.map((row) => row.strength ?? 0));
   const tokens = props.data.prompt.tokens;
   const body = rows.map((row) => {
@@ -47,7 +48,7 @@ function neuronTable(props, rows, chosen, placed) {
       'tr',
       { class: `pickable${on ? ' on' : ''}`, 'data-testid': 'neuron-row', onclick: choose },
       h('th', { scope: 'row', 'data-value': name }, h('button', { type: 'button', class: 'pick', 'aria-pressed': on ? 'true' : 'false', 'data-go': `neuron ${name} ${row.pos}` }, ...nameWords(props.index, name))),
-      placed ? h('td', { class: 'token-cell', 'data-value': row.pos }, ...at(tokens, row.pos)) : null,
+      differ ? h('td', { class: 'token-cell', 'data-value': row.pos }, ...at(tokens, row.pos)) : null,
       h('td', { class: 'bar-cell' }, strong ? strengthBar(row.strength ?? 0, largest) : bar(row.share, 'mlp')),
       strong ? h('td', { class: 'num', title: exact(row.strength ?? 0), 'data-value': row.strength }, quantity(row.strength ?? 0)) : null,
       h('td', { class: `num${strong ? ' quiet' : ''}`, title: exact(row.share), 'data-value': row.share }, fraction(row.share)),
@@ -55,7 +56,7 @@ function neuronTable(props, rows, chosen, placed) {
     );
   });
   const head = (/** @type {string} */ name, num = true) => h('th', { scope: 'col', class: num ? 'num' : null }, name);
-  const table = h('table', { class: 'neurons' }, h('thead', {}, h('tr', {}, head('neuron', false), placed ? head('at', false) : null, h('th', { 'aria-hidden': 'true' }), strong ? head('|act| × norm') : null, head('share'), head('activation'))), h('tbody', {}, ...body));
+  const table = h('table', { class: 'neurons' }, h('thead', {}, h('tr', {}, head('neuron', false), differ ? head('at', false) : null, h('th', { 'aria-hidden': 'true' }), strong ? head('|act| × norm') : null, head('share'), head('activation'))), h('tbody', {}, ...body));
   const id = `${strong ? 'dominant' : 'neurons'}${placed ? '-prompt' : ''}`;
   return [h('div', { class: 'short' }, sortable(table, { id, sorting: props.sorting })), tableTools(table, { name: strong ? 'dominant-neurons' : 'neurons', sql: neuronsSql(props, rows, placed, strong) })];
 }

@@ -24,6 +24,8 @@ from flowatlas import kernels
 from flowatlas.attention_kernel import Values, attention_proximity
 from flowatlas.weights import NeuronBlock
 
+DOMINANT = 10  # neurons of an MLP at a target, as many as LM-Debugger shows: there is one such list for each target
+
 
 class AttentionShares(NamedTuple):
     """heads [batch, head, query, key], residual and (parallel blocks) mlp [batch, query]: they sum to 1.
@@ -124,10 +126,10 @@ def top_neurons(blocks: list[NeuronBlock], shares: list[Tensor], wanted: Tensor,
 
 
 def dominant_neurons(blocks: list[NeuronBlock], shares: list[Tensor], wanted: Tensor, k: int) -> TopNeurons:
-    """The k neurons that write most by length, |activation| x |value vector|, whatever the node is; else as `top_neurons`."""
+    """The k (DOMINANT at most) neurons that write most by length, |activation| x |value vector|; else as `top_neurons`."""
     rows = [wanted[block.node].nonzero(as_tuple=True)[0] for block in blocks]
     lengths = [block.activation[row].abs() * block.w_out.norm(dim=1) for block, row in zip(blocks, rows, strict=True)]
-    return _top(blocks, shares, rows, lengths, k)
+    return _top(blocks, shares, rows, lengths, min(k, DOMINANT))
 
 
 def _top(

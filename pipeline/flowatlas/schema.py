@@ -178,7 +178,7 @@ _tables = (
         Column("activation", _f32, "what the neuron's output row is multiplied by, an expert's router weight included; before multipliers and a post-norm"),
         Column("write_scale", _f32, "takes the static scores of `neuron_tokens` to this prompt's write, in logits before bias and cap: activation, multipliers, the scales of post-norm and final norm"),
     )),
-    Table("dominant_neurons", "a neuron of an MLP that writes most at a target, on a route or not", (
+    Table("dominant_neurons", "one of the ten neurons (or neurons.top_k) of an MLP that write most at a target, on a route or not", (
         _prompt_id,
         _target,
         _layer,
