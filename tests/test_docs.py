@@ -114,7 +114,7 @@ def test_modules_import_only_downwards(module):
 
 LAYERS = (
     "errors schema schema_stats schema_compared schema_vocab config validation clock files families inference kinds_of_tokens"
-    " signals hosts seal front_page component_names edits edit_lists schema_audit schema_interventions names_file",
+    " signals hosts seal written front_page component_names edits edit_lists schema_audit schema_interventions names_file",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
     " stream activations interventions greedy generation shards plan manifest memory workers claims"
     " means",

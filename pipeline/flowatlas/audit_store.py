@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from flowatlas.errors import RunError
+from flowatlas import written
 from flowatlas.files import hash_file, hash_json, json_text, read_json, remove, swap_folder, temporary_path, unfinished
 from flowatlas.schema_audit import AUDIT_ORDERS, AUDIT_TABLES
 from flowatlas.site_data import RunReader
@@ -25,12 +24,10 @@ class Audit:
     marker: dict[str, Any]
 
     def read(self, table: str) -> pa.Table:
-        """One of AUDIT_TABLES. Raises RunError when it cannot be read."""
-        try:
-            with pq.ParquetFile(self.folder / f"{table}.parquet") as file:
-                return file.read()
-        except (OSError, pa.ArrowException) as error:
-            raise RunError(f"{self.folder}/{table}.parquet cannot be read: `flowatlas audit` makes it anew") from error
+        """One of AUDIT_TABLES. Raises RunError when it is not the file that was written."""
+        sha256 = self.marker["tables"][table].get("sha256")
+        again = f"`flowatlas audit {self.folder.parent}` makes it anew"
+        return written.read_table(self.folder / f"{table}.parquet", sha256, again)
 
 
 def current(reader: RunReader) -> Audit | None:

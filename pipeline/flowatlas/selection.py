@@ -17,6 +17,7 @@ import numpy as np
 
 from flowatlas.corpus import Corpus
 from flowatlas.errors import ConfigError
+from flowatlas.schema import TABLES
 from flowatlas.site_data import BUCKETED, EAGER, RunReader
 
 RANKED = ("lens", "writes", "neurons")
@@ -95,9 +96,11 @@ def _left_out(value: str) -> tuple[str, ...]:
 
 
 def chosen_prompts(reader: RunReader, sql: str) -> np.ndarray:
-    """The prompt_ids that a selection's SQL names, ascending, int32. Raises ConfigError when it is wrong or names none."""
+    """The prompt_ids that a selection's SQL names, ascending, int32. Raises ConfigError when it is wrong or names none,
+    RunError for a file that is not as it was written."""
     whole = re.match(r"\s*(select|with|from)\b", sql, re.IGNORECASE)
     query = sql if whole else f"SELECT prompt_id FROM outcomes WHERE {sql}"
+    reader.require(TABLES if whole else ("prompts", "targets"))
     with Corpus(reader.run_dir) as corpus:
         corpus.connection.execute(_OUTCOMES)
         try:

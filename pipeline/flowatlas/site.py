@@ -11,9 +11,10 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from flowatlas import audit_store, intervention_store, vocab_files
 from flowatlas.errors import RunError, UnfinishedError
 from flowatlas.files import hash_file, json_text, remove, stale, swap_folder, temporary_path, unfinished
 from flowatlas.front_page import FrontPage
@@ -27,6 +28,7 @@ from flowatlas.site_run import SiteRun, names_of, write
 from flowatlas.site_stats import write_compared
 from flowatlas.stats import Stats, ensure
 
+_LEFT_BEHIND = "damaged, or of other shards or another version than the run has now (`flowatlas check` says which)"
 ABANDONED_SECONDS = 7 * 24 * 3600.0  # of another host, whose processes cannot be seen; large sites take hours
 
 
@@ -97,6 +99,10 @@ def _fill(new: Path, readers: list[SelectedReader], wanted: Wanted, progress: bo
         for reader, id_, name in zip(readers, run_ids(names), names, strict=True)
     ]
     for run in runs:
+        for name in _left_behind(run):
+            print(
+                f"flowatlas: the site goes without {name} of {run.reader.run_dir.name}: {_LEFT_BEHIND}", file=sys.stderr
+            )
         run.write_small()
     compared = [run for run in runs if run.reader.has("compared")]
     entries = write_compared({run.id: run.reader for run in compared}, data)
@@ -193,6 +199,20 @@ def _keep(out: Path, new: Path) -> None:
                     shutil.copytree(path, new / path.name, symlinks=True)
                 else:
                     shutil.copy2(path, new / path.name, follow_symlinks=False)
+
+
+def _left_behind(run: SiteRun) -> Iterator[str]:
+    """Folders of a run that were to be in the site, but hold nothing whole and of its shards."""
+    run_dir, has = run.reader.run_dir, run.reader.has
+    atlas = run_dir / vocab_files.FOLDER
+    if has("stats") and not run.audit and (run_dir / audit_store.FOLDER).is_dir():
+        yield audit_store.FOLDER
+    if has("vocab") and atlas.is_dir() and not vocab_files.marker_of(atlas):
+        yield vocab_files.FOLDER
+    taken = {one.folder for one in run.interventions.stored}
+    for folder in intervention_store.folders(run_dir) if has(intervention_store.FOLDER) else ():
+        if folder not in taken:
+            yield f"{intervention_store.FOLDER}/{folder.name}"
 
 
 def _stats_of(reader: RunReader) -> Stats | None:
