@@ -32,12 +32,17 @@ class Audit:
 
 def current(reader: RunReader) -> Audit | None:
     """The audit of a run that is whole and of the shards there are; None when it is missing or stale."""
-    folder = reader.run_dir / FOLDER
+    found = whole(reader.run_dir)
+    return found if found and found.marker.get("made_from") == made_from(reader) else None
+
+
+def whole(run_dir: Path) -> Audit | None:
+    """The audit of a run by the sizes of its files, of whichever shards; None when it is missing or damaged."""
+    folder = run_dir / FOLDER
     try:
         marker = read_json(folder / MARKER)
         sizes = {name: (folder / f"{name}.parquet").stat().st_size for name in AUDIT_TABLES}
-        whole = all(marker["tables"][name]["bytes"] == size for name, size in sizes.items())
-        return Audit(folder, marker) if whole and marker["made_from"] == made_from(reader) else None
+        return Audit(folder, marker) if all(marker["tables"][n]["bytes"] == size for n, size in sizes.items()) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

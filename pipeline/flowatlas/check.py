@@ -6,7 +6,8 @@ shard, so shards are checked one by one, and a run of any size needs the memory 
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from flowatlas.schema import LATER_TABLES, MODEL_TABLES, TABLES
 from flowatlas.schema_audit import MEANS
 from flowatlas.shards import Ledger, part_name, part_path
 from flowatlas.site_data import RunReader
+
+SHOWN = 20
 
 
 def check(run_dir: Path) -> list[str]:
@@ -49,15 +52,25 @@ def check(run_dir: Path) -> list[str]:
         connection.close()
     problems += read_names(run_dir, (manifest or {}).get("model", {}))[1]
     problems += _means(run_dir, [marker for marker in markers.values() if marker])
-    if len(sound) == len(markers):
-        problems += [
-            *check_stats(run_dir, manifest),
-            *_audit(run_dir),
-            *intervention_store.problems(RunReader(run_dir)),
-        ]
-    problems += check_vocab(run_dir)
+    reader = RunReader(run_dir) if len(sound) == len(markers) else None  # what is made of damaged shards is no news
+    problems += [
+        *check_stats(run_dir, manifest, reader is not None),
+        *_audit(run_dir, reader),
+        *intervention_store.problems(run_dir, reader),
+        *check_vocab(run_dir),
+    ]
     present = [marker for shard, marker in markers.items() if marker and shard in set(sound)]
     return problems + list(_manifest(run_dir, plan, manifest, present))
+
+
+def bounded(problems: Sequence[str]) -> list[str]:
+    """Of the problems of each folder the first SHOWN, and then how many more there are: none hides those of another."""
+    shown, places = [], Counter[str]()
+    for problem in problems:
+        place = problem.split(" ")[0].rpartition("/")[0] or "the folder itself"
+        places[place] += 1
+        shown += [problem] if places[place] <= SHOWN else []
+    return shown + [f"and {n - SHOWN:,} more in {place}" for place, n in places.items() if n > SHOWN]
 
 
 def _strays(run_dir: Path, plan: Plan) -> Iterator[str]:
@@ -195,13 +208,13 @@ def _means(run_dir: Path, markers: list[dict[str, Any]]) -> Iterator[str]:
         yield f"model/{path.name} is missing, or not what the knock-outs of every shard used: make the run again"
 
 
-def _audit(run_dir: Path) -> Iterator[str]:
-    """The tables of an audit, where there is one, are those that were written, and of the shards there are."""
+def _audit(run_dir: Path, reader: RunReader | None) -> Iterator[str]:
+    """The tables of an audit, where there is one, are those that were written, and of the shards there are (`reader`)."""
     folder = run_dir / audit_store.FOLDER
     if not folder.exists():
         return
-    audit = audit_store.current(RunReader(run_dir))
-    if audit is None:
+    audit = audit_store.whole(run_dir)
+    if audit is None or (reader and audit != audit_store.current(reader)):
         yield f"{folder.name} is damaged, or of other shards than the run has now: `flowatlas audit` makes it anew"
         return
     for table, entry in audit.marker["tables"].items():

@@ -141,11 +141,11 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from flowatlas.check import check
+    from flowatlas.check import bounded, check
     from flowatlas.site_check import check_site, is_site
 
     problems = check_site(args.run) if is_site(args.run) else check(args.run)
-    _print(problems or [f"{args.run}: no problem found"])
+    _print(bounded(problems) or [f"{args.run}: no problem found"])
     return 1 if problems else 0
 
 

@@ -154,15 +154,14 @@ def open_folder(folder: Path) -> Stored | None:
         return None
 
 
-def problems(reader: RunReader) -> Iterator[str]:
-    """What `flowatlas check` says of a run's interventions."""
-    sound = {one.folder.name for one in stored(reader)}
-    for folder in folders(reader.run_dir):
-        place = f"{FOLDER}/{folder.name}"
-        if folder.name not in sound:
+def problems(run_dir: Path, reader: RunReader | None) -> Iterator[str]:
+    """What `flowatlas check` says of a run's interventions; without a reader not whether they are of the run's shards."""
+    for folder in folders(run_dir):
+        place, found = f"{FOLDER}/{folder.name}", open_folder(folder)
+        if found is None or (reader and found.marker["shards"] != hash_json(_shards(reader))):
             yield f"{place} is damaged, or of other shards than the run has now: `flowatlas intervene` makes it anew"
             continue
-        for name, file in read_json(folder / MARKER)["files"].items():
+        for name, file in found.marker["files"].items():
             if hash_file(folder / name) != file["sha256"]:
                 yield f"{place}/{name} is not the file that was written: remove {place} and do it again"
 
