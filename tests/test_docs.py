@@ -128,7 +128,7 @@ LAYERS = (
     " run_means run_model removals audit audit_sets audit_trials audit_curves audit_store"
     " intervention_store intervention_stats site_interventions intervene intervene_prompt intervene_command"
     " live_request live_model live_jobs live_site live_server live_command"
-    " selection selected bucket_sizes site_run site_check publish cli_site notebook"
+    " selection selected bucket_sizes site_run site_check repository publish cli_site notebook"
     " vocab_heads vocab_clusters vocab_files vocab vocab_command site_vocab check_vocab",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
