@@ -9,11 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flowatlas import audit_store, stats
-from flowatlas import check as check_module
+from flowatlas import audit_store, cli, stats
 from flowatlas.check import check
 from flowatlas.check_stats import RECOUNTS
-from flowatlas.cli import main
 from flowatlas.files import hash_file
 from flowatlas.schema_audit import AUDIT_TABLES
 from flowatlas.schema_stats import STATS_TABLES
@@ -68,11 +66,11 @@ def test_no_damage_hides_another(run):
 
 
 def test_many_problems_of_one_folder_hide_none_of_another(run, capsys, monkeypatch):
-    monkeypatch.setattr(check_module, "SHOWN", 2)
+    monkeypatch.setattr(cli, "SHOWN", 2)
     for path in (run / "edges").glob("*"):
         path.unlink()
     (run / "stats" / "roles.parquet").unlink()
-    assert main(["check", str(run)]) == 1
+    assert cli.main(["check", str(run)]) == 1
     found = [line.split(" ")[0] for line in capsys.readouterr().out.splitlines()]
     assert found == ["edges/part-00000.parquet", "edges/part-00001.parquet", "stats/roles.parquet", "and"]
 

@@ -63,7 +63,7 @@ def test_the_page_of_publishing_is_what_the_commands_take(tmp_path):
     )
     parsed = [cli._parser().parse_args(shlex.split(line.replace("[RUN ...] ", ""))) for line in commands]
     selections = [read_selection(args.select, "RUN") for args in parsed if getattr(args, "select", None)]
-    assert (len(parsed), len(selections)) == (10, 3)
+    assert (len(parsed), len(selections)) == (11, 4)
     assert set(re.findall(r"`([a-z-]+)`(?: \(default\))? \|", page)) >= set(HOST_NAMES)
     assert f"They are {', '.join(f'`{name}`' for name in OPTIONAL)}" in page
 

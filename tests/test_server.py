@@ -172,7 +172,11 @@ def test_a_changed_file_is_served_changed_and_an_unchanged_one_not_again(port: i
 
 
 @pytest.mark.parametrize(
-    ("header", "accepted"), [("gzip", True), ("GZIP;q=0.5", True), ("gzip;q=0", False), ("*", True), ("br", False)]
+    ("header", "accepted"),
+    [
+        *(("gzip", True), ("GZIP;q=0.5", True), ("gzip;q=0", False), ("*", True), ("br", False), ("*;q=0", False)),
+        *(("*, gzip;q=0", False), ("gzip; Q=0.000, *;q=1", False), ("gzip, *;q=0", True), ("", False)),
+    ],
 )
 def test_accept_encoding(header: str, accepted: bool) -> None:
     assert accepts_gzip(header) is accepted

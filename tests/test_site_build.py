@@ -11,8 +11,9 @@ import pytest
 
 from flowatlas import audit_store, site_run
 from flowatlas import site as site_module
-from flowatlas.errors import RunError, UnfinishedError
+from flowatlas.errors import ConfigError, RunError, UnfinishedError
 from flowatlas.files import hash_file
+from flowatlas.front_page import FrontPage
 from flowatlas.schema import MODEL_TABLES, TABLES
 from flowatlas.schema_audit import AUDIT_TABLES
 from flowatlas.site import Wanted, build_site, explorer_dir
@@ -77,6 +78,12 @@ def test_a_site_is_not_written_over_its_own_run(tmp_path: Path) -> None:
     (tmp_path / "site" / "data" / "catalogue.json").write_text("{}")
     with pytest.raises(RunError, match="contains the run"):
         build_site([run], tmp_path / "site")
+
+
+def test_a_title_of_no_run_is_refused(tmp_path: Path, run_dir: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^runs.demo of site.yaml: there is no run demo here, but demo run$"):
+        build_site([run_dir], tmp_path / "site", Wanted(FrontPage(runs={"demo run": "A", "demo": "B"})))
+    assert not (tmp_path / "site").exists()
 
 
 def test_no_run_another_schema_and_no_shard_say_what_to_do(tmp_path: Path) -> None:

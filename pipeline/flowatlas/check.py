@@ -6,8 +6,7 @@ shard, so shards are checked one by one, and a run of any size needs the memory 
 """
 
 import tempfile
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,6 @@ from flowatlas.schema import LATER_TABLES, MODEL_TABLES, TABLES
 from flowatlas.schema_audit import MEANS
 from flowatlas.shards import Ledger, part_name, part_path
 from flowatlas.site_data import RunReader
-
-SHOWN = 20
 
 
 def check(run_dir: Path) -> list[str]:
@@ -61,16 +58,6 @@ def check(run_dir: Path) -> list[str]:
     ]
     present = [marker for shard, marker in markers.items() if marker and shard in set(sound)]
     return problems + list(_manifest(run_dir, plan, manifest, present))
-
-
-def bounded(problems: Sequence[str]) -> list[str]:
-    """Of the problems of each folder the first SHOWN, and then how many more there are: none hides those of another."""
-    shown, places = [], Counter[str]()
-    for problem in problems:
-        place = problem.split(" ")[0].rpartition("/")[0] or "the folder itself"
-        places[place] += 1
-        shown += [problem] if places[place] <= SHOWN else []
-    return shown + [f"and {n - SHOWN:,} more in {place}" for place, n in places.items() if n > SHOWN]
 
 
 def _strays(run_dir: Path, plan: Plan) -> Iterator[str]:

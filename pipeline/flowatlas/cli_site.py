@@ -62,7 +62,7 @@ def _site(args: argparse.Namespace) -> int:
         front = dataclasses.replace(front, title=args.title)
     host = HOSTS[args.host]
     if args.max_size is not None:
-        host = dataclasses.replace(host, name="--max-size", site_bytes=args.max_size)
+        host = dataclasses.replace(host, own_bytes=args.max_size)
     built = build_site(args.runs, args.out, Wanted(front, tuple(args.select), host), dry=args.dry)
     if args.dry:
         _print([*lines(built.parts), f"foretold; nothing was written to {args.out}"])

@@ -5,7 +5,6 @@ current branch; `--to workflow` writes the workflow that deploys a site which li
 what is left to do is printed.
 """
 
-import dataclasses
 import json
 import re
 import shlex
@@ -15,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from flowatlas.errors import InputError, RunError
 from flowatlas.files import replacing
-from flowatlas.hosts import HOSTS, Part, refuse_too_large, size
+from flowatlas.hosts import HOSTS, Part, size, too_large
 from flowatlas.repository import Repository
 from flowatlas.site_check import HASHES, UNREADABLE, check_site, files_of, is_site, listed
 
@@ -141,7 +140,8 @@ def _checked(site: Path) -> dict[str, Path]:
         )
     files = files_of(site)
     parts = {name: Part(path.stat().st_size, 1, path.stat().st_size) for name, path in files.items()}
-    refuse_too_large(parts, 0, dataclasses.replace(HOSTS["github-pages"], files=None))
+    if said := too_large(parts, HOSTS["github-pages"]):
+        raise RunError(f"{said}: make it again with `flowatlas site`, whose --host github-pages says what to leave out")
     return files
 
 

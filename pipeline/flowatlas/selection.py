@@ -22,7 +22,10 @@ from flowatlas.site_data import BUCKETED, EAGER, RunReader
 
 RANKED = ("lens", "writes", "neurons")
 # What a prompt's page cannot do without stays: EAGER, and what is known of the model.
-OPTIONAL = (*(table for table in BUCKETED if table not in EAGER), "maps", "stats", "vocab", "compared", "interventions")
+OPTIONAL = (
+    *(table for table in BUCKETED if table not in EAGER),
+    *("maps", "stats", "vocab", "compared", "interventions", "rejects"),
+)
 _GIVEN = re.compile(r"(?:(?P<run>[^:=]+):)?(?P<key>[a-z_.]+)=(?P<value>.*)", re.DOTALL)
 _OUTCOMES = (
     "CREATE TEMP VIEW outcomes AS SELECT * FROM prompts JOIN ("

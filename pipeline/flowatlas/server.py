@@ -185,7 +185,7 @@ class SiteHandler(http.server.BaseHTTPRequestHandler):
         fields["Accept-Ranges"] = "bytes"
         if suffix in COMPRESSIBLE and size >= COMPRESS_FROM:
             fields["Vary"] = "Accept-Encoding"
-            if accepts_gzip(self.headers.get("Accept-Encoding", "")):
+            if accepts_gzip(",".join(self.headers.get_all("Accept-Encoding", []))):
                 return self._send_gzip(self.server.compressed(path, tag), tag, fields, body)
         self._head(HTTPStatus.OK, {**fields, "Content-Length": str(size)})
         if body:
@@ -256,9 +256,9 @@ def tag_of(info: os.stat_result) -> str:
 
 
 def accepts_gzip(header: str) -> bool:
-    """Whether an Accept-Encoding header allows gzip (`gzip;q=0` does not)."""
+    """Whether an Accept-Encoding header allows gzip (`gzip;q=0` does not, whatever it says of `*`)."""
+    allowed = {}
     for offer in header.lower().split(","):
         name, *parameters = (part.strip() for part in offer.split(";"))
-        if name in ("gzip", "*"):
-            return not any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
-    return False
+        allowed[name] = not any(re.fullmatch(r"q\s*=\s*0(\.0*)?", parameter) for parameter in parameters)
+    return allowed.get("gzip", allowed.get("*", False))

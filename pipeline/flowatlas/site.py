@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from flowatlas import audit_store, intervention_store, vocab_files
-from flowatlas.errors import RunError, UnfinishedError
+from flowatlas.errors import ConfigError, RunError, UnfinishedError
 from flowatlas.files import hash_file, json_text, remove, stale, swap_folder, temporary_path, unfinished
 from flowatlas.front_page import FrontPage
 from flowatlas.hosts import HOSTS, Host, Part, refuse_too_large
@@ -60,8 +60,8 @@ def build_site(
 
     `progress` shows bars on stderr (None: when that is a terminal). Raises RunError for a run that is missing or of
     another schema, an `out` that is something else than a site, an explorer that is not built, or a site that is more
-    than its host takes; ConfigError for a selection that is wrong; UnfinishedError when the disk does not let it. The old
-    site is then still there.
+    than its host takes; ConfigError for a selection that is wrong or a title of no run; UnfinishedError when the disk does
+    not let it. The old site is then still there.
     """
     out = Path(os.path.realpath(out))
     readers = _readers(list(dict.fromkeys(Path(run_dir).resolve() for run_dir in run_dirs)), wanted)
@@ -86,7 +86,10 @@ def build_site(
 
 
 def _readers(run_dirs: list[Path], wanted: Wanted) -> list[SelectedReader]:
-    refuse_unknown_runs(wanted.select, [run_dir.name for run_dir in run_dirs])
+    names = [run_dir.name for run_dir in run_dirs]
+    refuse_unknown_runs(wanted.select, names)
+    for name in wanted.front.runs.keys() - names:
+        raise ConfigError(f"runs.{name} of site.yaml: there is no run {name} here, but {', '.join(names)}")
     return [SelectedReader(run_dir, read_selection(wanted.select, run_dir.name)) for run_dir in run_dirs]
 
 
@@ -109,7 +112,7 @@ def _fill(new: Path, readers: list[SelectedReader], wanted: Wanted, progress: bo
     shared = {"page": page, "compared": dataclasses.replace(_sizes(data / "compare"), optional=True)}
     n_prompts = sum(run.reader.n_prompts for run in runs)
     foretold = _together(shared, *(part for run in runs for part in (run.parts, run.foretell())))
-    refuse_too_large(foretold, n_prompts, wanted.host)
+    refuse_too_large(foretold, n_prompts, wanted.host, len(runs))
     if dry:
         return Built(len(runs), foretold)
     for run in runs:
@@ -124,7 +127,7 @@ def _fill(new: Path, readers: list[SelectedReader], wanted: Wanted, progress: bo
     write(data / "catalogue.json", json_text(catalogue))
     _write_hashes(new)
     built = _together({**shared, "page": page + _sizes(data, "*.json")}, *(run.parts for run in runs))
-    refuse_too_large(built, n_prompts, wanted.host)  # what was foretold was an estimate
+    refuse_too_large(built, n_prompts, wanted.host, len(runs))  # what was foretold was an estimate
     return Built(len(runs), built)
 
 
