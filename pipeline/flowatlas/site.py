@@ -20,6 +20,7 @@ from flowatlas.files import hash_file, json_text, remove, stale, swap_folder, te
 from flowatlas.front_page import FrontPage
 from flowatlas.hosts import HOSTS, Host, Part, refuse_too_large
 from flowatlas.schema import SCHEMA_VERSION
+from flowatlas.seal import sealed_json
 from flowatlas.selected import SelectedReader
 from flowatlas.selection import read_selection, refuse_unknown_runs
 from flowatlas.site_check import HASHES
@@ -124,7 +125,7 @@ def _fill(new: Path, readers: list[SelectedReader], wanted: Wanted, progress: bo
         "runs": [run.entry() for run in runs],
         "compared": entries,
     }
-    write(data / "catalogue.json", json_text(catalogue))
+    write(data / "catalogue.json", sealed_json(catalogue))
     _write_hashes(new)
     built = _together({**shared, "page": page + _sizes(data, "*.json")}, *(run.parts for run in runs))
     refuse_too_large(built, n_prompts, wanted.host, len(runs))  # what was foretold was an estimate

@@ -19,7 +19,7 @@ from flowatlas.files import hash_json, json_text
 from flowatlas.hosts import Part
 from flowatlas.names_file import published_names
 from flowatlas.schema import MODEL_TABLES, SCHEMA_VERSION, TABLES
-from flowatlas.seal import sealed
+from flowatlas.seal import sealed, sealed_json
 from flowatlas.selection import OPTIONAL
 from flowatlas.site_data import (
     BUCKETED,
@@ -59,7 +59,7 @@ class SiteRun:
         model_tables = self._write_model()
         self.names = names_of(self.reader)
         if self.names:
-            self._write("names", "names.json", json_text(self.names))
+            self._write("names", "names.json", sealed_json(self.names))
         self._index = {
             "prompt_pages": pages,
             "groups": dict(groups.most_common(MOST_GROUPS)),
@@ -146,7 +146,7 @@ class SiteRun:
             "tables": tables,
             "eager": list(EAGER),
         }
-        self._write("index", "index.json", json_text(index))
+        self._write("index", "index.json", sealed_json(index))
 
     def _write_interventions(self) -> None:
         """The buckets of each, named beside its other tables."""
