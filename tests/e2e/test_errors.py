@@ -16,13 +16,11 @@ from flowatlas.seal import sealed_json
 from flowatlas.site_check import check_site
 from flowatlas.site_data import encode
 
-pytestmark = pytest.mark.parametrize("scheme", ["light"], indirect=True)
-
 
 @pytest.fixture
-def copied(folder, site, tmp_path):
+def copied(runs, tmp_path):
     """A copy of the site that a test may damage, and its address; asked for before the page, so that the page closes first."""
-    shutil.copytree(folder / "site", tmp_path / "site")
+    shutil.copytree(runs / "site", tmp_path / "site")
     with serving(tmp_path / "site") as url:
         yield tmp_path / "site", url
 

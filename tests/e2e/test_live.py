@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 from test_accessibility import failures
 
@@ -27,8 +26,7 @@ def live(site: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.wait()
 
 
-@pytest.mark.parametrize("scheme", ["light"], indirect=True)
-def test_a_reader_tries_a_prompt_removes_a_head_compares_and_changes_it(page: Page, site, scheme):
+def test_a_reader_tries_a_prompt_removes_a_head_compares_and_changes_it(page: Page, site):
     with live(site.runs / "site") as (server, address):
         at = page.get_by_test_id
         page.goto(address)
@@ -73,8 +71,7 @@ def test_a_reader_tries_a_prompt_removes_a_head_compares_and_changes_it(page: Pa
         expect(at("try-notice")).to_contain_text("The server does not answer")
 
 
-@pytest.mark.parametrize("scheme", ["light"], indirect=True)
-def test_a_static_site_asks_for_no_model(page: Page, site, scheme):
+def test_a_static_site_asks_for_no_model(page: Page, site):
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(site.url + "#/try?text=a")

@@ -7,7 +7,6 @@ from stage import flowatlas, serving, until
 from test_accessibility import failures
 
 PART = "20 of its 60 prompts (prompt_id % 3 = 1); without components, writes, maps"
-pytestmark = pytest.mark.parametrize("scheme", ["light"], indirect=True)
 
 
 def test_the_first_page_says_whose_it_is_and_how_to_cite_it(page: Page, site):
@@ -35,11 +34,11 @@ def test_the_first_page_says_whose_it_is_and_how_to_cite_it(page: Page, site):
 
 
 @pytest.fixture
-def part(folder, runs, tmp_path):
+def part(runs, tmp_path):
     """The address of a site of every third prompt of `routes`, without heads' summaries, maps and writes."""
     select = ["prompts=prompt_id % 3 = 1", "tables=-components,-maps,-writes"]
     options = [word for one in select for word in ("--select", one)]
-    flowatlas("site", folder / "routes", "--out", tmp_path / "part", *options, cwd=runs)
+    flowatlas("site", runs / "routes", "--out", tmp_path / "part", *options, cwd=runs)
     with serving(tmp_path / "part") as url:
         yield url
 
