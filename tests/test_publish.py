@@ -202,7 +202,7 @@ def test_what_will_not_do_is_one_line(site: Path, repo: Path, tmp_path: Path, mo
         assert "\n" not in str(caught.value)
 
     refused("is no site", site=tmp_path)
-    refused("not a git repository", repository=tmp_path)
+    refused("is not a git repository: give one with --repo", repository=tmp_path)
     refused("is no folder", repository=tmp_path / "nowhere")
     for under in ("../up", ".git", "atlas/.GIT", "git~1", ".git.", "a./b", "a b", "\u200b.git"):
         refused("a folder of letters, digits", under=under)
@@ -219,7 +219,7 @@ def test_what_will_not_do_is_one_line(site: Path, repo: Path, tmp_path: Path, mo
     git(repo, "config", "--unset", "user.name")
     git(repo, "config", "user.useConfigOnly", "true")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    refused("git commit-tree: ")
+    refused(r"git commit-tree: .* \(git config user\.name and user\.email say who you are\)")
     assert "gh-pages" not in git(repo, "branch", "--list")
 
 
@@ -286,8 +286,9 @@ def test_without_a_remote_the_last_step_begins_with_one(site: Path, repo: Path) 
     assert lines[2].endswith("https://ada.github.io/pronouns/")
     git(repo, "remote", "remove", "hub")
     lines = publish_branch(site, repo)
-    assert f"git -C {repo} remote add origin https://github.com/OWNER/REPOSITORY.git && git -C {repo} push" in lines[1]
-    assert "it has no remote yet" in lines[1]
+    add = f"git -C {repo} remote add origin https://github.com/OWNER/REPOSITORY.git"
+    assert lines[1] == f"first: there is no remote yet; make an empty repository on GitHub, then: {add}"
+    assert lines[2] == f"last step: git -C {repo} push origin gh-pages"
 
 
 def test_the_command_says_the_last_step(site: Path, repo: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -201,6 +201,11 @@ def test_no_such_port(site: Path, port: int) -> None:
 def test_what_is_no_site_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"is no site .* `flowatlas site RUN --out"):
         serve(tmp_path, 0)
+    (tmp_path / "plan.json").touch()
+    with pytest.raises(
+        RunError, match=f"{tmp_path} is a run: `flowatlas site {tmp_path} --out SITE` makes a site of it"
+    ):
+        serve(tmp_path, 0)
 
 
 def test_serve_prints_its_address_once_and_ends_quietly_on_ctrl_c(

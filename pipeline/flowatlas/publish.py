@@ -16,7 +16,7 @@ from flowatlas.errors import InputError, RunError
 from flowatlas.files import replacing
 from flowatlas.hosts import HOSTS, Part, size, too_large
 from flowatlas.repository import Repository
-from flowatlas.site_check import HASHES, UNREADABLE, check_site, files_of, is_site, listed
+from flowatlas.site_check import HASHES, UNREADABLE, check_site, files_of, listed
 
 WORKFLOW = ".github/workflows/pages.yml"
 _WORKFLOW_TEXT = """\
@@ -58,6 +58,7 @@ _OURS = {
 _CATALOGUE = "data/catalogue.json"
 _LISTS = re.compile(r"data/(catalogue\.json|files\.json|[^/]+/index\.json)")
 _SHOWN = 5  # names
+ORIGIN = "origin"
 
 
 def publish_branch(
@@ -86,9 +87,7 @@ def publish_branch(
     if parent and repo.run("rev-parse", f"{parent}^{{tree}}") == tree:
         return [f"{place} holds this very site already", *steps]
     whole = f"{size(_whole(files).bytes)} in {len(files):,} files"
-    commit = repo.run(
-        "commit-tree", tree, *(["-p", parent] if parent and history else []), "-m", f"Site of flowatlas: {whole}"
-    )
+    commit = repo.commit(tree, parent if history else None, f"Site of flowatlas: {whole}")
     repo.run("update-ref", f"refs/heads/{branch}", commit)
     done = f"{place} holds the site as commit {commit[:10]} ({whole}); nothing was pushed"
     return [done, *_what_became_of(replaced - new.keys() - texts.keys(), kept), *steps]
@@ -116,10 +115,12 @@ def publish_workflow(site: Path, repository: Path) -> list[str]:
             _write(place / name, content)
     _refuse_changed(repo, [*files.values(), place / ATTRIBUTES])
     _write(path, text)
-    git, paths = f"git -C {shlex.quote(str(root))}", f"{WORKFLOW} {folder}"
+    git, paths = _git(root), f"{WORKFLOW} {folder}"
+    push = f"{git} push {repo.remote or ORIGIN} {shlex.quote(branch)}"
     return [
         f"{path} deploys {folder} ({size(_whole(files).bytes)} in {len(files):,} files); nothing was committed or pushed",
-        f"next: {git} add {paths} && {git} commit -m 'Site of flowatlas' -- {paths} && {_push(repo, root, branch)}",
+        *_remote(repo),
+        f"next: {git} add {paths} && {git} commit -m 'Site of flowatlas' -- {paths} && {push}",
         f"once, on GitHub: Settings > Pages > Source: GitHub Actions; the site is then at {_address(repo, '')}",
     ]
 
@@ -131,8 +132,6 @@ def _write(path: Path, text: str) -> None:
 
 def _checked(site: Path) -> dict[str, Path]:
     """The files of a whole site by name, known to fit GitHub Pages."""
-    if not is_site(site):
-        raise RunError(f"{site} is no site (it has no {_CATALOGUE}): make one with `flowatlas site RUN --out {site}`")
     if problems := check_site(site):
         more = f" (and {len(problems) - 1:,} more: `flowatlas check {site}`)" if len(problems) > 1 else ""
         raise RunError(
@@ -240,19 +239,25 @@ def _refuse_changed(repo: Repository, paths: Iterable[Path]) -> None:
 
 
 def _last_steps(repo: Repository, branch: str, folder: str, history: bool) -> list[str]:
+    force = "" if history else "--force "
     return [
-        f"last step: {_push(repo, repo.folder, branch, '' if history else '--force ')}",
+        *_remote(repo),
+        f"last step: {_git(repo.folder)} push {force}{repo.remote or ORIGIN} {shlex.quote(branch)}",
         f"once, on GitHub: Settings > Pages > Deploy from a branch: {branch}, / (root); the site is then at "
         f"{_address(repo, folder)}",
     ]
 
 
-def _push(repo: Repository, folder: Path, branch: str, force: str = "") -> str:
-    """The command that pushes a branch; where the repository has no remote, one for that goes before."""
-    git = f"git -C {shlex.quote(str(folder))}"
-    push = f"{git} push {force}{repo.remote or 'origin'} {shlex.quote(branch)}"
-    add = f"{git} remote add origin https://github.com/OWNER/REPOSITORY.git"
-    return push if repo.remote else f"{add} && {push} (it has no remote yet: make an empty repository on GitHub first)"
+def _remote(repo: Repository) -> list[str]:
+    """What goes before a push where there is nowhere to push to."""
+    if repo.remote:
+        return []
+    add = f"{_git(repo.folder)} remote add {ORIGIN} https://github.com/OWNER/REPOSITORY.git"
+    return [f"first: there is no remote yet; make an empty repository on GitHub, then: {add}"]
+
+
+def _git(folder: Path) -> str:
+    return f"git -C {shlex.quote(str(folder))}"
 
 
 def _address(repo: Repository, folder: str) -> str:

@@ -17,7 +17,12 @@ class Repository:
         self.folder = folder.resolve()
         if not folder.is_dir():
             raise InputError(f"{folder} is no folder: give a git repository with --repo")
-        self.run("rev-parse", "--git-dir")
+        try:
+            self.run("rev-parse", "--git-dir")
+        except InputError as error:
+            if "not a git repository" not in str(error):  # one of somebody else, say
+                raise
+            raise InputError(f"{folder} is not a git repository: give one with --repo, or `git init` one") from error
 
     def run(
         self, *command: str, given: str | None = None, index: str | None = None, fallback: str | None = None
@@ -65,6 +70,13 @@ class Repository:
     def blob(self, line: str) -> str:
         """The content of a file by its line of `git ls-tree`."""
         return self.run("cat-file", "blob", re.split(r"[ \t]", line)[2])
+
+    def commit(self, tree: str, parent: str | None, message: str) -> str:
+        """The id of a commit of a tree, by whoever git says that the user is."""
+        try:
+            return self.run("commit-tree", tree, *(["-p", parent] if parent else []), "-m", message)
+        except InputError as error:
+            raise InputError(f"{error} (git config user.name and user.email say who you are)") from error
 
     def store(self, text: str) -> str:
         """The id of a file's content, which is in the repository from now on."""

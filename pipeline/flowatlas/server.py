@@ -13,7 +13,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import BinaryIO
 
-from flowatlas.errors import InputError, RunError
+from flowatlas.errors import InputError, no_site
 
 HOST = "127.0.0.1"
 MIME = {
@@ -74,7 +74,7 @@ def make_server(site: Path, port: int) -> http.server.ThreadingHTTPServer:
 def check_site(site: Path, port: int) -> None:
     """Raises RunError for a folder that is no site, InputError for a port that there is not."""
     if not (site / "index.html").is_file():
-        raise RunError(f"{site} is no site (it has no index.html): make one with `flowatlas site RUN --out {site}`")
+        raise no_site(site, "index.html")
     if not 0 <= port <= 65535:
         raise InputError(f"there is no port {port}: give one from 1 to 65535 with --port")
 

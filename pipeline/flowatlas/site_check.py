@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flowatlas.errors import RunError
+from flowatlas.errors import RunError, no_site
 from flowatlas.files import hash_file, read_json
 from flowatlas.schema_interventions import OF_PROMPTS
 from flowatlas.seal import damage
@@ -44,7 +44,7 @@ def files_of(site: Path) -> dict[str, Path]:
 def check_site(site: Path) -> list[str]:
     """What is wrong with a site, one line each; empty when all is right. Raises RunError when it is none."""
     if not is_site(site):
-        raise RunError(f"{site} is no site: it has no data/catalogue.json")
+        raise no_site(site, "data/catalogue.json")
     there = files_of(site)
     problems = [f"{name} {problem}" for name, path in there.items() if (problem := _damage(name, path))]
     try:
