@@ -57,7 +57,10 @@ def test_the_page_of_publishing_is_what_the_commands_take(tmp_path):
     (tmp_path / "site.yaml").write_text(example[1])
     front = read_front_page(tmp_path / "site.yaml")
     assert len(front.authors) == 3
-    assert front.runs["pronouns-gpt2"] == "GPT-2 small"
+    titles = re.search(r"`runs: \{(.*?)\}`", page)
+    assert titles
+    (tmp_path / "site.yaml").write_text(f"runs: {{{titles[1]}}}")
+    assert read_front_page(tmp_path / "site.yaml").runs["pronouns-gpt2"] == "GPT-2 small"
     commands = re.findall(r"^    flowatlas (.*?)(?: +#.*)?$", page, re.M) + re.findall(
         r"`flowatlas (publish[^`]+)`", page
     )
