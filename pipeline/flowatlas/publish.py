@@ -187,7 +187,7 @@ def _refuse_foreign(there: Iterable[str], replaced: set[str], folder: str, place
     foreign = {name for name in there if name.startswith(folder) and not name.startswith(deeper)} - {"CNAME"}
     if foreign:
         raise InputError(
-            f"{place} holds something else than a whole site of flowatlas ({_first(_tops(foreign))}): give --under "
+            f"{place} holds something else than a site of flowatlas ({_first(_tops(foreign))}): give --under "
             f"{'another folder' if folder else 'atlas to put the site in a folder of it'}, or another --branch"
         )
 
