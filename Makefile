@@ -21,6 +21,7 @@ help: ## this list
 setup: $(VENV)/.done explorer/node_modules/.done ## the Python environment and the npm packages
 
 # All but torch by the hashes of requirements.lock; which build of torch is to be had differs by machine (CONTRIBUTING.md).
+# What another Python than 3.11 needs besides, the last line adds.
 $(VENV)/.done: pyproject.toml constraints.txt requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 		{ echo "Python 3.11 to 3.13 is needed; give one with: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
@@ -28,8 +29,7 @@ $(VENV)/.done: pyproject.toml constraints.txt requirements.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement requirements.lock
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	@$(BIN)/python -m pip check --quiet
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 	@touch $@
 
 explorer/node_modules/.done: explorer/package.json explorer/package-lock.json
