@@ -53,6 +53,31 @@ def serving(site: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
+def live(site: Path, model: str = "demo") -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A process of `flowatlas serve --live` with a model, and the address that it prints."""
+    command = [
+        sys.executable,
+        "-u",
+        "-m",
+        "flowatlas.cli",
+        "serve",
+        str(site),
+        "--port",
+        "0",
+        "--live",
+        f"model={model}",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        process.stdout.readline()
+        yield process, process.stdout.readline().strip()
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
     """The machine's own Chromium, without a window."""
     path = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
