@@ -12,23 +12,13 @@ hypothesis.settings.register_profile("flowatlas", deadline=None)
 hypothesis.settings.load_profile("flowatlas")
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test needs a hub; a mistake must fail at once
+# Tests run side by side, a process on each core: threads that wait for each other make models this small ten times slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parent))  # the tests' own helpers: literal, tiny, synthetic
-
-
-@pytest.fixture(scope="module")
-def one_thread():
-    """Models this small are slower on several threads, and much slower where other tests run beside them."""
-    import numba
-    import torch
-    from threadpoolctl import threadpool_limits
-
-    before = torch.get_num_threads(), numba.get_num_threads()
-    torch.set_num_threads(1)
-    numba.set_num_threads(1)
-    with threadpool_limits(1):
-        yield
-    torch.set_num_threads(before[0])
-    numba.set_num_threads(before[1])
+FAMILIES = (  # one of each kind, for the tests that look at every row in detail; see tiny_configs.py
+    "cohere_qk_norm", "deepseek_v3", "gemma2", "gpt2", "gpt_neox", "gpt_neox_sequential", "granite_biased", "llama",
+    "llama_biased", "llama_odd_head", "mistral", "qwen2", "qwen2_moe",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +38,19 @@ def models(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("models")
     return {family: make_model(folder / family, family) for family in ("gpt2", "llama")}
+
+
+@pytest.fixture(scope="session")
+def gpt2(models) -> Path:
+    return models["gpt2"]
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def any_model(request, tmp_path_factory) -> Path:
+    """A folder of a tiny random model, one of each kind of equations."""
+    from tiny import make_model
+
+    return make_model(tmp_path_factory.mktemp(request.param) / "model", request.param)
 
 
 @pytest.fixture

@@ -17,6 +17,15 @@ BOTH_WAYS = pytest.mark.parametrize("way", WAYS)
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 4), st.integers(1, 5), st.integers(2, 19))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _threads():
+    """Elsewhere the tests run on one; here what the compiled loops deal out between them must be right."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
 def random_layer(shape, seed, dtype=torch.float64, scale=1.0):
     """whole, residual, pattern, values, bias, lengths of one random block; also v and w_o."""
     batch, n_pos, n_head, d_head, d_model = shape

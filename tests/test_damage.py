@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from flowatlas.check import check
@@ -114,6 +114,7 @@ VALUES = st.sampled_from(
 
 
 @settings(max_examples=20)
+@example("", "cluster", "null")
 @given(st.sampled_from(["", "+", "++", "~"]), st.sampled_from(KEYS), VALUES | st.text(max_size=12))
 def test_any_override_composes_or_is_one_line(prefix: str, key: str, value: str) -> None:
     assert ours(composed, f"{prefix}{key}={value}") in (0, None)

@@ -12,21 +12,11 @@ from flowatlas import activations, attention, checkpoints, models
 from flowatlas.activations import Batch
 from flowatlas.config import LensConfig, MapsConfig, WritesConfig
 from flowatlas.extract import Extractor
-from tiny import FAMILIES, make_model
+from tiny import make_model
 
 IDS = (0, 7, 91, 23, 7, 55, 7)
 SHORT = (0, 12, 4)
 FLOOR = 0.02
-
-
-@pytest.fixture(scope="module", params=sorted(FAMILIES))
-def any_model(request, tmp_path_factory):
-    return make_model(tmp_path_factory.mktemp(request.param) / "model", request.param)
-
-
-@pytest.fixture(scope="module")
-def gpt2(tmp_path_factory):
-    return make_model(tmp_path_factory.mktemp("gpt2") / "model", "gpt2")
 
 
 def test_parts_add_up_on_every_layer_and_logits_are_hugging_faces(any_model):

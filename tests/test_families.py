@@ -23,7 +23,6 @@ DOCS = Path(__file__).parent.parent / "docs"
 IDS = (0, 7, 91, 23, 7, 55, 7)
 SHORT = (0, 12, 4)
 FLOOR = 0.02
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module", params=sorted(CONFIGS))

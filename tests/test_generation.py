@@ -15,20 +15,9 @@ from flowatlas.job import prepare
 from flowatlas.rows import Answer, Prompt
 from flowatlas.tokens import load_tokenizer
 from runs import one_line
-from tiny import FAMILIES, make_model
 
 LONG, SHORT = (0, 7, 91, 23, 7, 55, 7, 33, 8), (0, 12, 4)
 N_NEW = 6
-
-
-@pytest.fixture(scope="module", params=sorted(FAMILIES))
-def any_model(request, tmp_path_factory):
-    return make_model(tmp_path_factory.mktemp(request.param) / "model", request.param)
-
-
-@pytest.fixture(scope="module")
-def gpt2(tmp_path_factory):
-    return make_model(tmp_path_factory.mktemp("gpt2") / "model", "gpt2")
 
 
 def by_hand(folder, ids: tuple[int, ...], n: int) -> list[int]:

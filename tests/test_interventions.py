@@ -24,22 +24,9 @@ SHORT = (0, 12, 4)
 HEAD, MLP, NEURON = parse("L1H2"), parse("L1 MLP"), parse("L1N11")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module", params=sorted(CONFIGS))
 def folder(request, tmp_path_factory):
     return make_model(tmp_path_factory.mktemp(request.param) / "model", request.param)
-
-
-@pytest.fixture(scope="module")
-def gpt2(tmp_path_factory):
-    return make_model(tmp_path_factory.mktemp("gpt2") / "model", "gpt2")
 
 
 def run(

@@ -18,7 +18,6 @@ from flowatlas.vocab import Wanted
 from runs import hashes
 from tiny import make_model
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 SETTINGS = VocabConfig(top_k=4, directions=2, pairs=3, clusters=5)
 
 

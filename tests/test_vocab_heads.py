@@ -12,7 +12,6 @@ from extraction import config_of, load
 from flowatlas import checkpoints, circuits, lens, models, vocab_heads
 from tiny import make_model
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 CIRCUITS = ("gpt2", "gemma2", "olmo2", "phi", "granite", "qwen2_moe")
 
 

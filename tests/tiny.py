@@ -7,9 +7,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, PretrainedConfig
 
 from small_tokenizers import byte_level
-from tiny_configs import CONFIGS, FAMILIES
+from tiny_configs import CONFIGS
 
-__all__ = ["CONFIGS", "FAMILIES", "GOLDEN", "make_model", "save_model"]
+__all__ = ["CONFIGS", "GOLDEN", "make_model", "save_model"]
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -139,9 +139,3 @@ MULTIMODAL = {
 CONFIGS: dict[str, Callable[[], PretrainedConfig]] = {
     **SEQUENTIAL, **PARALLEL, **POST_NORM, **SCALED, **EXPERTS, **BLOCK_LEVEL, **MULTIMODAL,
 }  # fmt: skip
-
-# One of each kind, for the tests that look at every row in detail.
-FAMILIES = (
-    "gpt2", "llama", "llama_biased", "llama_odd_head", "mistral", "qwen2", "gpt_neox", "gpt_neox_sequential", "gemma2",
-    "granite_biased", "cohere_qk_norm", "qwen2_moe", "deepseek_v3",
-)  # fmt: skip

@@ -1,6 +1,8 @@
 """A Hugging Face model with some of its output weights taken away: what an ablation must equal, by another way."""
 
+import copy
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,15 @@ _MLP = re.compile(r"\b(\d+)\.(?:(?:mlp|ffn|feed_forward|self_attn)\.)?(?:c_proj|
 
 
 def hugging_face(folder: Path) -> Any:
-    """The checkpoint as Hugging Face runs it, in float32 with its own choice of attention (eager Falcon adds alibi twice)."""
+    """The checkpoint as Hugging Face runs it, in float32 with its own choice of attention (eager Falcon adds alibi twice).
+
+    To be changed at will: the next call's is another.
+    """
+    return copy.deepcopy(_read(folder))
+
+
+@lru_cache(maxsize=1)
+def _read(folder: Path) -> Any:
     for kind in (AutoModelForCausalLM, AutoModelForImageTextToText):
         try:
             return kind.from_pretrained(folder, dtype=torch.float32).eval()

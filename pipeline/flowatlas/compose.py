@@ -168,8 +168,10 @@ def _check_overrides(overrides: list[str], dirs: ConfigDirs, multirun: bool) -> 
 def _is_choice(override: Override) -> bool:
     """Whether the value of a group can be names of its configs: Hydra fails on any other."""
     value = override.value()
+    if override.is_delete() and value is None:
+        return True
     names = value if isinstance(value, list) and not override.is_delete() else [value]
-    return value is None or all(isinstance(name, str | QuotedString) for name in names)
+    return all(isinstance(name, str | QuotedString) for name in names)
 
 
 def _parsed(overrides: list[str]) -> list[Override]:

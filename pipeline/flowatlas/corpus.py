@@ -152,6 +152,28 @@ class Corpus:
         )
 
 
+# One integer that orders a prompt's edges by share, then by position, so that equal shares have one winner in every
+# build: 30 bits of share (exact for a float32 from 1/64 up) and 17 each of dst and src (contexts up to 131071 tokens).
+_BITS, _SHARE_UNITS = 17, 1 << 30
+_MASK = (1 << _BITS) - 1
+
+
+def peak(dst: str, src: str) -> str:
+    """SQL of a number that is largest where the column `share` is, then where dst and then src are smallest."""
+    return (
+        f"(((share::DOUBLE * {_SHARE_UNITS})::UBIGINT << {2 * _BITS}) | (({_MASK} - {dst})::UBIGINT << {_BITS}) | "
+        f"({_MASK} - {src})::UBIGINT)"
+    )
+
+
+def of_peak(key: str) -> str:
+    """SQL of the columns dst, src and share that such a number holds."""
+    return (
+        f"{_MASK} - (({key} >> {_BITS}) & {_MASK})::INTEGER AS dst, {_MASK} - ({key} & {_MASK})::INTEGER AS src, "
+        f"(({key} >> {2 * _BITS})::DOUBLE / {_SHARE_UNITS})::FLOAT AS share"
+    )
+
+
 def views(connection: duckdb.DuckDBPyConnection, reader: RunReader, prefix: str = "") -> None:
     """Make a view of each table of a run, over its finished shards; their names begin with the prefix."""
     for name, declared in TABLES.items():

@@ -7,38 +7,30 @@ Every prompt in which a head (neuron) is stored stands for its largest share the
 from collections.abc import Iterator
 from typing import Any
 
-from flowatlas.corpus import Corpus
+from flowatlas.corpus import Corpus, of_peak, peak
 
 TOP, RANDOM, DECILES = 10, 5, 10
 
-# One integer that orders a prompt's edges by share, then by position, so that equal shares have one winner in every
-# build: 30 bits of share (exact for a float32 from 1/64 up) and 17 each of dst and src (contexts up to 131071 tokens).
-_BITS = 17
-_KEY = (
-    f"(((share::DOUBLE * 1073741824)::UBIGINT << {2 * _BITS}) | "
-    f"(({(1 << _BITS) - 1} - dst)::UBIGINT << {_BITS}) | ({(1 << _BITS) - 1} - src)::UBIGINT)"
-)
-_MASK = (1 << _BITS) - 1
-
-_STORED = {
-    "head": "SELECT prompt_id, layer, -1 AS expert, head AS index, dst, src, share FROM edges WHERE head >= 0",
-    "neuron": "SELECT prompt_id, layer, expert, neuron AS index, pos AS dst, pos AS src, share "
-    "FROM neurons JOIN kept USING (layer, expert, neuron)",
+# Of every prompt in which a component is stored: where its share is largest.
+_PEAKS = {
+    "head": f"SELECT layer, -1 AS expert, head AS index, prompt_id, max({peak('dst', 'src')}) AS key "
+    "FROM edges WHERE head >= 0 GROUP BY layer, head, prompt_id",
+    "neuron": "SELECT layer, expert, neuron AS index, prompt_id, peak AS key FROM neurons_values JOIN kept USING (c)",
 }
 
 
 def tables(corpus: Corpus) -> Iterator[tuple[str, dict[str, Any]]]:
     """Rows of `examples`, as (table, columns)."""
-    for component, stored in _STORED.items():
-        found = corpus.arrays(_sql(stored, corpus.reader.plan.config.get("run", {}).get("seed") or 0))
+    for component, peaks in _PEAKS.items():
+        found = corpus.arrays(_sql(peaks, corpus.reader.plan.config.get("run", {}).get("seed") or 0))
         yield "examples", {"component": [component] * len(found["layer"]), **found}
 
 
-def _sql(stored: str, seed: int) -> str:
+def _sql(peaks: str, seed: int) -> str:
     part = "layer, expert, index"
     return f"""
         WITH peaks AS (
-            SELECT {part}, prompt_id, max({_KEY}) AS key FROM ({stored}) GROUP BY {part}, prompt_id
+            {peaks}
         ), ranked AS (
             SELECT *, row_number() OVER (PARTITION BY {part} ORDER BY key DESC, prompt_id) AS rank FROM peaks
         ), sizes AS (
@@ -54,8 +46,6 @@ def _sql(stored: str, seed: int) -> str:
         ), chosen AS (
             SELECT wanted.*, prompt_id, key FROM wanted JOIN ranked USING ({part}, rank)
         )
-        SELECT {part}, choice, place, n AS n_prompts, prompt_id,
-            {_MASK} - ((key >> {_BITS}) & {_MASK})::INTEGER AS dst, {_MASK} - (key & {_MASK})::INTEGER AS src,
-            ((key >> {2 * _BITS})::DOUBLE / 1073741824)::FLOAT AS share
+        SELECT {part}, choice, place, n AS n_prompts, prompt_id, {of_peak("key")}
         FROM chosen ORDER BY {part}, choice DESC, place
     """

@@ -70,7 +70,7 @@ def _rewritten(override: str, dirs: ConfigDirs, multirun: bool) -> str:
     if not equals or group not in _KEYS or value.strip().lower() == "null" or value.lstrip().startswith("{"):
         return override
     if not value.strip():
-        raise ConfigError(f"{group}= is empty: give a name, or {group}=null for none")
+        raise ConfigError(f"{group}= is empty: give a name, or leave it out")
     if not multirun or _exists(value):
         return _single(override, group, value, dirs)
     if re.fullmatch(r"\w+\(.*\)", value):  # a sweep such as glob(*) over configs

@@ -66,21 +66,23 @@ def _sum_pairs(family: Family) -> None:
     measures = family.compared
     effect = "" if "effect" not in measures else "LEFT JOIN blocks_effect_values USING (prompt_id, c)"
     inner = ", ".join(
-        f"sum(sign * {m}) AS d_{m}, sum({m}) FILTER (sign > 0) AS a_{m}, sum({m}) FILTER (sign < 0) AS b_{m}, "
+        f"coalesce(sum({m}) FILTER (sign > 0), 0) AS a_{m}, coalesce(sum({m}) FILTER (sign < 0), 0) AS b_{m}, "
         f"count({m}) AS n_{m}"
         for m in measures
     )
-    sides = [(sign, tau, f"on_{side}{k}") for sign, side in ((1, "a"), (-1, "b")) for k, tau in enumerate(taus)]
-    active = ", ".join(f"count_if(sign = {sign} AND route_tau > {tau}::FLOAT) AS {on}" for sign, tau, on in sides)
+    for side, sign in (("a", ">"), ("b", "<")):
+        inner += f", coalesce(max(route_tau) FILTER (sign {sign} 0), 0) AS tau_{side}"
     outer = ", ".join(
-        f"coalesce(sum(d_{m}::DOUBLE), 0) AS d_{m}, coalesce(sum(d_{m}::DOUBLE * d_{m}), 0) AS d2_{m}, "
-        f"coalesce(sum(a_{m}::DOUBLE), 0) AS a_{m}, coalesce(sum(b_{m}::DOUBLE), 0) AS b_{m}, sum(n_{m}) AS n_{m}"
+        f"sum(a_{m} - b_{m}) AS d_{m}, sum((a_{m} - b_{m}) * (a_{m} - b_{m})) AS d2_{m}, "
+        f"sum(a_{m}) AS a_{m}, sum(b_{m}) AS b_{m}, sum(n_{m}) AS n_{m}"
         for m in measures
     )
-    summed = ", ".join(f"sum({on}) AS {on}" for _, _, on in sides)
+    active = ", ".join(
+        f"count_if(tau_{side} > {tau}::FLOAT) AS on_{side}{k}" for side in "ab" for k, tau in enumerate(taus)
+    )
     family.corpus.execute(
-        f"CREATE OR REPLACE TEMP TABLE {name}_pairs AS SELECT kind, g, bin, c, {outer}, {summed} "
-        f"FROM (SELECT kind, g, bin, pair, c, {inner}, {active} FROM {name}_values JOIN sides USING (prompt_id) {effect} "
+        f"CREATE OR REPLACE TEMP TABLE {name}_pairs AS SELECT kind, g, bin, c, {outer}, {active} "
+        f"FROM (SELECT kind, g, bin, pair, c, {inner} FROM {name}_values JOIN sides USING (prompt_id) {effect} "
         "GROUP BY kind, g, bin, pair, c) GROUP BY kind, g, bin, c"
     )
 

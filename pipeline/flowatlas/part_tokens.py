@@ -22,10 +22,9 @@ _PART = "layer, expert, index"
 
 _MOVES = """
 CREATE VIEW moves AS
-SELECT prompt_id, layer, -1 AS expert, head AS index, s.token_id AS source_id, d.token_id AS to_id, share, attention,
-    NULL::FLOAT AS score
-FROM edges JOIN positions d USING (prompt_id) JOIN positions s USING (prompt_id)
-WHERE head >= 0 AND d.pos = dst AND s.pos = src
+SELECT prompt_id, layer, -1 AS expert, head AS index, token_ids[src + 1] AS source_id, token_ids[dst + 1] AS to_id, share,
+    attention, NULL::FLOAT AS score
+FROM edges JOIN prompts USING (prompt_id) WHERE head >= 0
 """
 
 # The token that a head reads at a position is that of its largest edge into it, the earliest of equals: one number orders

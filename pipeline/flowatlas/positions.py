@@ -18,8 +18,16 @@ ROLE_RULES = {
 }
 
 
+def place(prompt_id: str, pos: str) -> str:
+    """SQL of one number for a position of a prompt.
+
+    Who joins both ends of an edge joins by it: by (prompt_id, pos) a planner may pair all positions of a prompt first.
+    """
+    return f"(({prompt_id}::BIGINT << 17) | {pos})"
+
+
 def make_positions(corpus: Corpus) -> None:
-    """Make the table `positions` (prompt_id, pos, token_id, before_id, kind, piece, word, marks, n_same, n_after, ...).
+    """Make the table `positions` (prompt_id, pos, place, token_id, before_id, kind, piece, word, marks, n_same, n_after, ...).
 
     `word` numbers the words of a prompt; `n_same` counts earlier positions of the same token, `n_after` those that follow
     one (and are earlier still), `n_pieces` earlier pieces of the word, `n_marks` earlier punctuation of the same group.
@@ -28,7 +36,7 @@ def make_positions(corpus: Corpus) -> None:
     corpus.execute(_POSITIONS)
 
 
-_POSITIONS = """
+_POSITIONS = f"""
 CREATE TEMP TABLE positions AS
 WITH flat AS (
     SELECT prompt_id, unnest(token_ids) AS token_id, unnest(range(len(token_ids)))::INTEGER AS pos FROM prompts
@@ -47,7 +55,8 @@ WITH flat AS (
         row_number() OVER (PARTITION BY prompt_id, marks ORDER BY pos) - 1 AS n_alike
     FROM worded
 )
-SELECT prompt_id, pos, token_id, before_id, kind, marks, CASE WHEN in_word THEN run END AS word,
+SELECT prompt_id, pos, {place("prompt_id", "pos")} AS place, token_id, before_id, kind, marks,
+    CASE WHEN in_word THEN run END AS word,
     CASE WHEN NOT in_word THEN 'no word' WHEN goes_on THEN 'later piece'
         WHEN goes_on_after THEN 'first piece' ELSE 'whole word' END AS piece,
     n_same, n_pieces, CASE WHEN marks IS NULL THEN 0 ELSE n_alike END AS n_marks,

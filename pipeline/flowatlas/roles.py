@@ -13,7 +13,7 @@ import numpy as np
 
 from flowatlas.corpus import Corpus
 from flowatlas.inference import draw_units, estimate
-from flowatlas.positions import ROLE_RULES
+from flowatlas.positions import ROLE_RULES, place
 
 Columns = dict[str, Any]
 ROLE_BINS, LEAST_BINS = 128, 16  # units of drawing, in all and in a group: the sums are by head, role and bin
@@ -75,12 +75,12 @@ def _sums_sql(rows: str, n_bins: int) -> str:
         for weight in _WEIGHTS.values():
             columns += [f"coalesce(sum({weight}){possible}, 0) AS all_{weight}_{k}"]
             columns += [f"coalesce(sum({weight}) FILTER ({hit}), 0) AS hit_{weight}_{k}"]
-            columns += [f"coalesce(sum({weight} * {sources} / (d.pos + 1)){possible}, 0) AS chance_{weight}_{k}"]
+            columns += [f"coalesce(sum({weight} * {sources} / (d.pos + 1)), 0) AS chance_{weight}_{k}"]
     return f"""
         SELECT layer, head, g, bin % {n_bins} AS bin, count(*) AS n_all, {", ".join(columns)}
         FROM (SELECT prompt_id, layer, head, dst, src, share::DOUBLE AS share, attention::DOUBLE AS attention FROM {rows}) e
-        JOIN positions d ON d.prompt_id = e.prompt_id AND d.pos = e.dst
-        JOIN positions s ON s.prompt_id = e.prompt_id AND s.pos = e.src
+        JOIN positions d ON d.place = {place("e.prompt_id", "e.dst")}
+        JOIN positions s ON s.place = {place("e.prompt_id", "e.src")}
         JOIN units u ON u.prompt_id = e.prompt_id
         WHERE d.pos > 0 GROUP BY layer, head, g, bin % {n_bins}
     """

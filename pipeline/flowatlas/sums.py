@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache, reduce
 
 import numpy as np
 
-from flowatlas.corpus import Corpus
+from flowatlas.corpus import Corpus, peak
 from flowatlas.inference import Moments, moments, skewness
 
 Array = np.ndarray
@@ -187,11 +187,11 @@ FROM (
 )
 """
 
-_NEURONS = """
+_NEURONS = f"""
 CREATE TEMP TABLE neurons_values AS
 SELECT prompt_id, c, (sum(share) / any_value(n_tokens))::FLOAT AS mean_share,
     coalesce(max(share) FILTER (pos = ends.target), 0)::FLOAT AS target_share,
-    max(least(share, reach_per_head)) AS route_tau
+    max(least(share, reach_per_head)) AS route_tau, max({peak("pos", "pos")}) AS peak
 FROM neurons JOIN kept USING (layer, expert, neuron) JOIN ends USING (prompt_id)
 JOIN (SELECT prompt_id, layer, pos, reach_per_head FROM nodes WHERE point = 'post') USING (prompt_id, layer, pos)
 GROUP BY prompt_id, c
@@ -199,7 +199,7 @@ GROUP BY prompt_id, c
 
 
 def neurons(corpus: Corpus) -> Family:
-    """The neurons that carry most, overall or in a group; makes `neurons_values` (prompt_id, c, ...) of these."""
+    """The neurons that carry most, overall or in a group; makes `neurons_values` (prompt_id, c, ..., peak) of these."""
     per_group = min(KEPT_PER_GROUP, max(1, KEPT_IN_GROUPS // max(1, len(corpus.groups))))
     for sql in (_RANKS, _KEPT.format(order=_ORDER, overall=KEPT_OVERALL, per_group=per_group), _NEURONS):
         corpus.execute(sql)

@@ -1,11 +1,13 @@
 """A real site of the demo model, served as a user would serve it, and a real browser."""
 
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import pytest
+from filelock import FileLock
 from playwright.sync_api import Browser, Page, expect
 from stage import PATIENCE_SECONDS, chromium, flowatlas, serving
 
@@ -44,32 +46,38 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("e2e")
+def runs(tmp_path_factory, request) -> Path:
+    """The folder of the runs and of the site: made by whichever process of the tests asks first, read by all."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if hasattr(request.config, "workerinput") else own) / "e2e"
+    with FileLock(folder.with_suffix(".lock")):
+        if not (folder / "site" / "index.html").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            _make(folder)
+    return folder
 
 
-@pytest.fixture(scope="session")
-def runs(folder) -> Path:
+def _make(folder: Path) -> None:
     demo = ("run", "model=demo", "dataset=demo")
     flowatlas(*demo, "run.dir=routes", "run.limit=60", "run.shard_size=25", "vocab.store=true", cwd=folder)
     flowatlas(*demo, "run.dir=last", "run.limit=5", "routes.targets=last", "knockouts.store=true", cwd=folder)
     flowatlas("audit", "last", "--draws", "2", cwd=folder)
-    return folder
+    edits = [f"L1H{head}=off" for head in range(4)]  # the heads that copy names: answers change
+    flowatlas("intervene", "routes", *edits, "--name", "no heads in L1", "--generate", "5", cwd=folder)
+    (folder / "site.yaml").write_text(ABOUT)
+    flowatlas("site", "routes", "last", "--out", "site", "--about", "site.yaml", cwd=folder)
 
 
 @pytest.fixture(scope="session")
 def interventions(runs) -> Path:
     """One of the first run, in which the answers change: the heads of the second layer, which copy names, are off."""
-    edits = [f"L1H{head}=off" for head in range(4)]
-    flowatlas("intervene", "routes", *edits, "--name", "no heads in L1", "--generate", "5", cwd=runs)
     return runs / "routes" / "interventions" / "no-heads-in-l1"
 
 
 @pytest.fixture(scope="session")
-def site(folder, runs, interventions):
-    (runs / "site.yaml").write_text(ABOUT)
-    flowatlas("site", "routes", "last", "--out", "site", "--about", "site.yaml", cwd=runs)
-    with serving(folder / "site") as url:
+def site(runs):
+    with serving(runs / "site") as url:
         yield Site(url, runs)
 
 
@@ -79,15 +87,10 @@ def browser():
         yield launched
 
 
-@pytest.fixture(params=["light", "dark"])
-def scheme(request) -> str:
-    return request.param
-
-
 @pytest.fixture
-def page(browser: Browser, scheme):
+def page(browser: Browser):
     """A fresh page; the test fails when the page logs an error, throws, or asks any other host for anything."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme=scheme)
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme="light")
     page: Page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
     problems: list[str] = []

@@ -6,15 +6,12 @@ import duckdb
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-LIGHT = pytest.mark.parametrize("scheme", ["light"], indirect=True)
-
 
 def ask(site, path: str, sql: str) -> list[tuple]:
     with duckdb.connect() as connection:
         return connection.execute(sql.replace("{t}", f"read_parquet('{site.runs}/last/{path}.parquet')")).fetchall()
 
 
-@LIGHT
 def test_from_a_prompts_removals_to_the_corpus(page: Page, site):
     """The Effects tab lists what is missed most; another way of removing is in the address; the corpus ranks the same."""
     page.goto(f"{site.url}#/last/p/2?tab=effects")
@@ -54,7 +51,6 @@ def shown_parts(points: Locator) -> list[float]:
     return sorted(float(number.replace("\N{MINUS SIGN}", "-")) for number in found)
 
 
-@LIGHT
 def test_the_audits_curves(page: Page, site):
     """Every point of both figures; another measure; a run that was not audited says how."""
     page.goto(f"{site.url}#/last/trust")

@@ -6,8 +6,6 @@ import duckdb
 import pytest
 from playwright.sync_api import Page, expect
 
-LIGHT = pytest.mark.parametrize("scheme", ["light"], indirect=True)
-
 
 def differences(site) -> dict[str, float]:
     """Mean difference of heads' and MLPs' mean share over the prompts of both runs: `last` has the first five of `routes`."""
@@ -35,7 +33,6 @@ def test_components_of_two_runs(page: Page, site):
     expect(page.get_by_test_id("config-difference")).to_contain_text("routes.targets")
 
 
-@LIGHT
 def test_prompts_of_two_runs_and_the_way_to_both(page: Page, site):
     page.goto(f"{site.url}#/compare/routes/last")
     rows = page.get_by_test_id("row-compared-prompts")
@@ -49,7 +46,6 @@ def test_prompts_of_two_runs_and_the_way_to_both(page: Page, site):
     expect(page.get_by_test_id("sql-row")).to_have_count(5)
 
 
-@LIGHT
 def test_the_catalogue_leads_to_the_comparison(page: Page, site):
     page.goto(site.url)
     page.get_by_test_id("comparisons").get_by_role("link").click()
@@ -57,7 +53,6 @@ def test_the_catalogue_leads_to_the_comparison(page: Page, site):
     expect(page.get_by_test_id("compared-summary")).to_be_visible()
 
 
-@LIGHT
 def test_runs_that_are_not_compared(page: Page, site):
     page.goto(f"{site.url}#/compare/routes/nothing")
     expect(page.get_by_test_id("not-compared")).to_contain_text("flowatlas compare A B")

@@ -6,7 +6,6 @@ import pytest
 from numbers_on_page import ask_stats, fraction, signed
 from playwright.sync_api import Page, expect
 
-LIGHT = pytest.mark.parametrize("scheme", ["light"], indirect=True)
 L1H2 = """component = 'head' AND layer = 1 AND "index" = 2"""
 
 
@@ -33,7 +32,6 @@ def test_importance_by_group(page: Page, site):
             assert float(rows.nth(i).get_attribute("data-value") or "nan") == pytest.approx(value, rel=1e-6)
 
 
-@LIGHT
 def test_standing_and_roles(page: Page, site):
     page.goto(f"{site.url}#/routes/head/L1H2")
     place, of = ask_stats(
@@ -63,7 +61,6 @@ def test_standing_and_roles(page: Page, site):
             expect(row).to_contain_text(f"{n_role:,} of {n_edges:,}")
 
 
-@LIGHT
 def test_pairs_promoted_and_kinds(page: Page, site):
     page.goto(f"{site.url}#/routes/head/L1H2")
     for table, pair in (("moves", "moves"), ("writes", "writes")):
@@ -94,7 +91,6 @@ def test_pairs_promoted_and_kinds(page: Page, site):
         assert float(row.get_attribute("data-value") or "nan") == pytest.approx(share, rel=1e-6)
 
 
-@LIGHT
 @pytest.mark.parametrize("choice", ["top", "decile", "random"])
 def test_examples_lead_to_their_prompts_and_back(page: Page, site, choice):
     page.goto(f"{site.url}#/routes/head/L1H2?pick={choice}")
@@ -125,7 +121,6 @@ def test_examples_lead_to_their_prompts_and_back(page: Page, site, choice):
     expect(page.get_by_test_id("standing")).to_be_visible()
 
 
-@LIGHT
 def test_a_neuron(page: Page, site):
     layer, neuron, positive = ask_stats(
         site, "SELECT layer, neuron, positive FROM {activations} ORDER BY n DESC, layer, neuron LIMIT 1"
@@ -151,14 +146,12 @@ def test_a_neuron(page: Page, site):
     expect(page.get_by_test_id("corpus-link")).to_contain_text("corpus: #")
 
 
-@LIGHT
 @pytest.mark.parametrize("name", ["head/L9H0", "head/L0H9", "neuron/L9N0"])
 def test_what_the_model_has_not_is_said(page: Page, site, name):
     page.goto(f"{site.url}#/routes/{name}")
     expect(page.get_by_test_id("not-here")).to_contain_text("This model has no")
 
 
-@LIGHT
 @pytest.mark.parametrize("typed", ["L1H2", "1.2", "L1.H2", "1:2", "l1h2"])
 def test_search_by_name(page: Page, site, typed):
     page.goto(f"{site.url}#/routes/p/0")
@@ -175,7 +168,6 @@ def test_search_by_name(page: Page, site, typed):
     expect(page).to_have_url(re.compile("#/routes/head/L1H2"))
 
 
-@LIGHT
 def test_search_by_token_and_by_words(page: Page, site):
     token, layer, index = ask_stats(
         site,
@@ -197,7 +189,6 @@ def test_search_by_token_and_by_words(page: Page, site):
     expect(page.get_by_test_id("prompt-row").first).to_contain_text("capital of")
 
 
-@LIGHT
 def test_a_key_pressed_while_the_page_still_loads_is_not_lost(page: Page, site):
     page.goto(f"{site.url}#/routes/prompts")
     expect(page.get_by_test_id("prompt-row").first).to_be_visible()

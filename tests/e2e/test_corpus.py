@@ -10,7 +10,6 @@ import pytest
 from numbers_on_page import ask_stats, fraction, signed
 from playwright.sync_api import Page, expect
 
-LIGHT = pytest.mark.parametrize("scheme", ["light"], indirect=True)
 TOP_HEADS = """SELECT layer, "index", mean_share, mean_share_low, mean_share_high, n FROM {importance}
                WHERE component = 'head' AND "group" IS NULL ORDER BY mean_share DESC, layer, "index" """
 
@@ -51,7 +50,6 @@ def test_ranking_of_heads(page: Page, site):
         assert got == pytest.approx([share, low, high], rel=1e-6)
 
 
-@LIGHT
 def test_measure_group_and_threshold_are_in_the_address(page: Page, site):
     page.goto(f"{site.url}#/routes/corpus")
     expect(rows_of(page, "ranking").first).to_be_visible()
@@ -73,7 +71,6 @@ def test_measure_group_and_threshold_are_in_the_address(page: Page, site):
     expect(page.get_by_test_id("measure")).to_have_value("frequency")
 
 
-@LIGHT
 def test_heat_map_reads_by_keyboard_and_opens_a_head(page: Page, site):
     page.goto(f"{site.url}#/routes/corpus")
     heat = page.get_by_test_id("heat")
@@ -105,7 +102,6 @@ def test_heat_map_reads_by_keyboard_and_opens_a_head(page: Page, site):
     expect(page).to_have_url(re.compile("#/routes/head/L2H3"))
 
 
-@LIGHT
 def test_cells_are_as_dark_as_their_shares(page: Page, site):
     page.goto(f"{site.url}#/routes/corpus")
     largest = ask_stats(
@@ -119,7 +115,6 @@ def test_cells_are_as_dark_as_their_shares(page: Page, site):
         expect(strip.locator(".cell.b7")).to_have_count(1)
 
 
-@LIGHT
 def test_stability_over_thresholds(page: Page, site):
     page.goto(f"{site.url}#/routes/corpus?list=mlp")
     want = ask_stats(
@@ -135,7 +130,6 @@ def test_stability_over_thresholds(page: Page, site):
             assert math.isclose(float(said or "nan"), value, rel_tol=1e-6)
 
 
-@LIGHT
 def test_neurons_sort_filter_and_show_all(page: Page, site):
     page.goto(f"{site.url}#/routes/corpus?list=neuron")
     (count,) = ask_stats(site, """SELECT count(*) FROM {importance} WHERE component = 'neuron' AND "group" IS NULL""")[
@@ -186,7 +180,6 @@ def test_contrast_volcano_and_table(page: Page, site):
     expect(page.get_by_test_id("contrast-words")).to_contain_text(f"{different} of {len(want)}")
 
 
-@LIGHT
 def test_volcano_by_keyboard(page: Page, site):
     page.goto(f"{site.url}#/routes/contrast?a=ioi&measure=target_share")
     plot = page.get_by_test_id("volcano")
@@ -208,7 +201,6 @@ def test_volcano_by_keyboard(page: Page, site):
     expect(readout).to_contain_text(f"+{fraction(difference)}")
 
 
-@LIGHT
 def test_groups_either_way_and_pairs(page: Page, site):
     a, b = ask_stats(site, "SELECT a, b FROM {contrasts} WHERE contrast = 'groups' ORDER BY a, b LIMIT 1")[0]
     (difference,) = ask_stats(
@@ -238,7 +230,6 @@ def test_groups_either_way_and_pairs(page: Page, site):
     expect(row).to_contain_text(signed(effect))
 
 
-@LIGHT
 def test_what_is_specific_to_a_group(page: Page, site):
     page.goto(f"{site.url}#/routes/contrast?list=neuron")
     want = dict(
@@ -255,7 +246,6 @@ def test_what_is_specific_to_a_group(page: Page, site):
         expect(shown.nth(i)).to_have_text(f"{group} {count}")
 
 
-@LIGHT
 def test_a_comparison_that_is_not_there_is_said(page: Page, site):
     page.goto(f"{site.url}#/routes/contrast?a=nothing")
     expect(page.get_by_test_id("not-here")).to_contain_text("not stored")
@@ -264,7 +254,6 @@ def test_a_comparison_that_is_not_there_is_said(page: Page, site):
     expect(page.get_by_test_id("group")).to_have_value("=nothing")
 
 
-@LIGHT
 @pytest.mark.parametrize("view", ["corpus", "contrast", "head/L0H0", "neuron/L0N0", "search?q=L0H0"])
 def test_a_run_without_statistics_says_how_to_make_them(page: Page, site, view):
     def without(route):
@@ -276,7 +265,6 @@ def test_a_run_without_statistics_says_how_to_make_them(page: Page, site, view):
     expect(page.get_by_test_id("no-stats")).to_contain_text("flowatlas stats")
 
 
-@LIGHT
 def test_figures_leave_the_page(page: Page, site):
     page.goto(f"{site.url}#/routes/corpus?measure=effect")
     figure = page.locator("figure").filter(has=page.get_by_test_id("heat"))

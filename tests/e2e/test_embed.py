@@ -6,8 +6,6 @@ import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 from test_accessibility import failures
 
-LIGHT = pytest.mark.parametrize("scheme", ["light"], indirect=True)
-
 
 def framed(page: Page, address: str, width: int = 700, height: int = 480) -> FrameLocator:
     """The view in a frame of a page that is no part of the site."""
@@ -16,7 +14,6 @@ def framed(page: Page, address: str, width: int = 700, height: int = 480) -> Fra
     return page.frame_locator("iframe")
 
 
-@LIGHT
 def test_a_graph_in_a_frame(page: Page, site):
     frame = framed(page, f"{site.url}#/routes/p/0?embed=graph&sel=1.attn.14-2")
     graph = frame.get_by_test_id("graph")
@@ -45,7 +42,6 @@ def test_a_graph_in_a_frame(page: Page, site):
     whole.close()
 
 
-@LIGHT
 def test_links_of_a_frame_open_beside_the_page(page: Page, site):
     frame = framed(page, f"{site.url}#/routes/p/0?embed=panel&sel=1.attn.14-2&head=L1H2")
     expect(frame.get_by_test_id("head-detail")).to_be_visible()
@@ -59,7 +55,6 @@ def test_links_of_a_frame_open_beside_the_page(page: Page, site):
     assert len(page.context.pages) == 1
 
 
-@LIGHT
 def test_a_cell_of_a_framed_page_opens_beside_it(page: Page, site):
     frame = framed(page, f"{site.url}#/routes/corpus?embed=page", 900, 700)
     heat = frame.get_by_test_id("heat")
@@ -74,7 +69,6 @@ def test_a_cell_of_a_framed_page_opens_beside_it(page: Page, site):
     expect(heat).to_be_focused()
 
 
-@LIGHT
 def test_axe_finds_nothing(page: Page, site):
     for address in ("p/0?embed=graph", "p/0?embed=panel&sel=0.mlp.2", "names?embed=page"):
         for width in (360, 900):

@@ -14,13 +14,11 @@ from stage import serving
 
 from flowatlas.site_check import check_site
 
-pytestmark = pytest.mark.parametrize("scheme", ["light"], indirect=True)
-
 
 @pytest.fixture
-def copied(folder, site, tmp_path):
+def copied(runs, tmp_path):
     """A copy of the site that a test may damage, and its address; asked for before the page, so that the page closes first."""
-    shutil.copytree(folder / "site", tmp_path / "site")
+    shutil.copytree(runs / "site", tmp_path / "site")
     with serving(tmp_path / "site") as url:
         yield tmp_path / "site", url
 

@@ -90,7 +90,6 @@ def test_from_the_catalogue_to_a_token_of_the_lens(page: Page, site):
     expect_route(again, counted(page))
 
 
-@pytest.mark.parametrize("scheme", ["light"], indirect=True)
 def test_modes_agree_with_the_stored_reach(page: Page, site):
     for tau in (0.01, 0.05, 0.2):
         for mode in ("summed", "per_head", "renormalised"):
@@ -103,14 +102,12 @@ def test_modes_agree_with_the_stored_reach(page: Page, site):
             expect(page.get_by_test_id("route-count")).to_have_text(re.compile(rf"\b{count} nodes?, "))
 
 
-@pytest.mark.parametrize("scheme", ["light"], indirect=True)
 def test_a_target_that_was_not_stored_says_how_to_store_it(page: Page, site):
     page.goto(f"{site.url}#/last/p/2")
     page.get_by_test_id("token-1").click()
     expect(page.get_by_test_id("notice")).to_contain_text("routes.targets=all")
 
 
-@pytest.mark.parametrize("scheme", ["light"], indirect=True)
 def test_the_list_searches_filters_and_sorts(page: Page, site):
     page.goto(f"{site.url}#/routes/prompts")
     rows = page.get_by_test_id("prompt-row")
@@ -126,7 +123,6 @@ def test_the_list_searches_filters_and_sorts(page: Page, site):
     expect(page.get_by_test_id("graph")).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light"], indirect=True)
 def test_keys_walk_prompts_and_thresholds(page: Page, site):
     page.goto(f"{site.url}#/routes/p/0")
     expect(page.get_by_test_id("graph")).to_be_visible()
@@ -143,7 +139,6 @@ def test_keys_walk_prompts_and_thresholds(page: Page, site):
     expect(page).to_have_url(re.compile(r"/p/1"))
 
 
-@pytest.mark.parametrize("scheme", ["light"], indirect=True)
 def test_quick_presses_are_counted(page: Page, site):
     page.goto(f"{site.url}#/routes/p/0")
     expect(page.get_by_test_id("graph")).to_be_visible()
@@ -152,7 +147,6 @@ def test_quick_presses_are_counted(page: Page, site):
     expect(page).to_have_url(re.compile(r"/p/6$"))
 
 
-@pytest.mark.parametrize("scheme", ["light"], indirect=True)
 @pytest.mark.parametrize("typed", ["abc", "-1", "5", ""])
 def test_what_is_no_threshold_is_refused_in_words(page: Page, site, typed):
     page.goto(f"{site.url}#/routes/p/0")
@@ -168,7 +162,6 @@ def test_what_is_no_threshold_is_refused_in_words(page: Page, site, typed):
     expect(page.get_by_text("Not a number")).to_be_hidden()
 
 
-@pytest.mark.parametrize("scheme", ["light"], indirect=True)
 def test_threshold_keys_undo_each_other(page: Page, site):
     page.goto(f"{site.url}#/routes/p/0")
     expect(page.get_by_test_id("tau-field")).to_have_value("0.04")
@@ -179,7 +172,6 @@ def test_threshold_keys_undo_each_other(page: Page, site):
     expect(page).not_to_have_url(re.compile("tau="))
 
 
-@pytest.mark.parametrize("scheme", ["light"], indirect=True)
 @pytest.mark.parametrize(
     ("address", "said"),
     [
@@ -198,7 +190,6 @@ def test_what_is_not_there_is_said_in_words(page: Page, site, address, said):
     expect(spoken.filter(has_text=said).first).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light"], indirect=True)
 def test_every_file_is_asked_for_once(page: Page, site):
     """The engine holds what was fetched; it must not ask the server again for each query."""
     asked: list[str] = []
@@ -212,7 +203,6 @@ def test_every_file_is_asked_for_once(page: Page, site):
     assert len(files) == len(set(files))
 
 
-@pytest.mark.parametrize("scheme", ["light"], indirect=True)
 def test_the_catalogue_lists_the_families_of_models(page: Page, site):
     page.goto(site.url)
     page.get_by_test_id("families").locator("summary").click()

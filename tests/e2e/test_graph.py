@@ -10,8 +10,6 @@ import pytest
 from playwright.sync_api import Page, expect
 from test_explorer import counted, displayed, expect_route, route
 
-LIGHT = pytest.mark.parametrize("scheme", ["light"], indirect=True)
-
 
 def model(site, sql: str, **values) -> list[tuple]:
     """Rows of the run `routes`; {vocab} and {neuron_tokens} are the model's tables."""
@@ -26,7 +24,6 @@ def downloaded(page: Page, testid: str) -> bytes:
     return Path(caught.value.path()).read_bytes()
 
 
-@LIGHT
 def test_kinds_of_edges_are_hidden_and_the_total_stays(page: Page, site):
     page.goto(f"{site.url}#/routes/p/0?tau=0.03")
     edges = page.locator(".edges path")
@@ -87,7 +84,6 @@ def test_a_node_opens_into_its_heads(page: Page, site):
     assert "open=" not in page.url
 
 
-@LIGHT
 def test_a_node_opens_into_its_neurons(page: Page, site):
     page.goto(f"{site.url}#/routes/p/0?open=0.post.2")
     chips = page.get_by_test_id("expanded-neuron")
@@ -137,7 +133,6 @@ def test_the_graph_downloads(page: Page, site):
         assert row["to_token"] == token
 
 
-@LIGHT
 def test_a_wide_route_keeps_few_elements(page: Page, site):
     """At the floor a route of thousands of edges is painted; here the demo's stays below, so that each is an element."""
     page.goto(f"{site.url}#/routes/p/0?tau=0.01")
@@ -149,7 +144,6 @@ def test_a_wide_route_keeps_few_elements(page: Page, site):
     expect(page.locator(".split:fullscreen")).to_have_count(0)
 
 
-@LIGHT
 def test_hovering_gives_exact_numbers(page: Page, site):
     page.goto(f"{site.url}#/routes/p/0")
     expect_route(page, route(site, 0, 14, 0.04))
@@ -158,7 +152,6 @@ def test_hovering_gives_exact_numbers(page: Page, site):
     expect(page.get_by_role("tooltip")).to_contain_text(re.sub("0+$", "", f"{share:.9g}")[:8])
 
 
-@LIGHT
 def test_a_resting_pointer_keeps_its_preview_when_the_graph_is_drawn_again(page: Page, site):
     """Answers that come late draw the graph anew under the pointer, as the keyboard does here."""
     page.goto(f"{site.url}#/routes/p/0")
@@ -173,7 +166,6 @@ def test_a_resting_pointer_keeps_its_preview_when_the_graph_is_drawn_again(page:
     expect(tooltip).to_have_count(0)
 
 
-@LIGHT
 def test_zoom_is_in_the_address(page: Page, site):
     page.goto(f"{site.url}#/routes/p/0")
     expect_route(page, route(site, 0, 14, 0.04))

@@ -4,8 +4,6 @@ import pyarrow.parquet as pq
 import pytest
 from playwright.sync_api import expect
 
-pytestmark = pytest.mark.parametrize("scheme", ["light"], indirect=True)
-
 
 def rows(folder, table):
     path = folder / table

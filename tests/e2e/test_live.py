@@ -1,6 +1,5 @@
 """Prompts of one's own: a reader tries one, removes a head, compares, changes it; the static site knows nothing of it."""
 
-import pytest
 from playwright.sync_api import Page, expect
 from stage import live
 from test_accessibility import failures
@@ -8,8 +7,7 @@ from test_accessibility import failures
 TEXT = "When Mary and John went to the store, John gave a drink to"
 
 
-@pytest.mark.parametrize("scheme", ["light"], indirect=True)
-def test_a_reader_tries_a_prompt_removes_a_head_compares_and_changes_it(page: Page, site, scheme):
+def test_a_reader_tries_a_prompt_removes_a_head_compares_and_changes_it(page: Page, site):
     with live(site.runs / "site") as (server, address):
         at = page.get_by_test_id
         page.goto(address)
@@ -54,8 +52,7 @@ def test_a_reader_tries_a_prompt_removes_a_head_compares_and_changes_it(page: Pa
         expect(at("try-notice")).to_contain_text("The server does not answer")
 
 
-@pytest.mark.parametrize("scheme", ["light"], indirect=True)
-def test_a_static_site_asks_for_no_model(page: Page, site, scheme):
+def test_a_static_site_asks_for_no_model(page: Page, site):
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(site.url + "#/try?text=a")

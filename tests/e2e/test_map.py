@@ -7,8 +7,6 @@ import duckdb
 import pytest
 from playwright.sync_api import Page, expect
 
-LIGHT = pytest.mark.parametrize("scheme", ["light"], indirect=True)
-
 
 def stats(site, sql: str, **values) -> list[tuple]:
     """DuckDB's answer on the run's statistics; {name} is a table of them."""
@@ -104,7 +102,6 @@ def test_the_sql_of_a_group_gives_the_same_numbers(page: Page, site):
         assert shown[name] == pytest.approx([float(number) for number in numbers[:3]], rel=1e-6)
 
 
-@LIGHT
 def test_prompts_are_walked_and_opened_by_keyboard(page: Page, site):
     open_map(page, site)
     page.get_by_test_id("map").focus()
@@ -125,7 +122,6 @@ def test_prompts_are_walked_and_opened_by_keyboard(page: Page, site):
     expect(page.get_by_test_id("graph")).to_be_visible()
 
 
-@LIGHT
 def test_pointing_shows_the_prompt_and_zooming_is_kept(page: Page, site):
     open_map(page, site)
     svg = page.get_by_test_id("map")

@@ -9,7 +9,6 @@ from playwright.sync_api import Page, expect
 from stage import flowatlas, serving
 from test_accessibility import failures
 
-LIGHT = pytest.mark.parametrize("scheme", ["light"], indirect=True)
 LABEL = "<img src=x onerror=\"document.title='hit'\">&amp; mover"
 NOTE = "</script><script>document.title='hit'</script>\n[link](javascript:alert(1)) \u202e ' OR 1=1 --"
 NAMES = {
@@ -41,7 +40,6 @@ def shown(page: Page, address: str) -> None:
     expect(page.locator(".skeleton, [aria-busy]")).to_have_count(0)
 
 
-@LIGHT
 def test_a_name_is_seen_wherever_its_component_is(page: Page, address):
     text = LABEL[:39]  # clipped in a line
 
@@ -72,7 +70,6 @@ def test_a_name_is_seen_wherever_its_component_is(page: Page, address):
     assert "hit" not in page.title()
 
 
-@LIGHT
 def test_changes_are_discarded(page: Page, address):
     shown(page, f"{address}names?of=L2H2")
     page.get_by_test_id("name-label").fill("for a moment")
@@ -94,7 +91,6 @@ def test_axe_finds_nothing(page: Page, address):
             assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
 
 
-@LIGHT
 def test_names_are_changed_kept_downloaded_and_published(page: Page, address, folder_of_names, tmp_path):
     """Last of all: it leaves a site of other names behind."""
     shown(page, f"{address}head/L1H2")

@@ -8,8 +8,6 @@ from playwright.sync_api import Page, expect
 from stage import flowatlas, serving, until
 from test_explorer import WALK, displayed
 
-LIGHT = pytest.mark.parametrize("scheme", ["light"], indirect=True)
-
 
 def stored(site, prompt: int) -> dict[str, float]:
     """Shares of a prompt's edges by key."""
@@ -69,7 +67,6 @@ def test_the_difference_of_a_pair(page: Page, site):
     expect(page.get_by_test_id("pair-graph")).to_be_hidden()
 
 
-@LIGHT
 @pytest.mark.parametrize("mode", ["per_head", "renormalised"])
 def test_in_every_mode_the_difference_is_of_stored_shares(page: Page, site, mode):
     here, there = stored(site, 0), stored(site, 1)
@@ -87,7 +84,6 @@ def test_in_every_mode_the_difference_is_of_stored_shares(page: Page, site, mode
         assert cell.get_attribute("data-value") == ""
 
 
-@LIGHT
 def test_threshold_and_mode_of_a_comparison(page: Page, site):
     page.goto(f"{site.url}#/routes/p/0?pair=1")
     drawn = page.get_by_test_id("pair-edge")
@@ -103,7 +99,6 @@ def test_threshold_and_mode_of_a_comparison(page: Page, site):
     expect(page).to_have_url(re.compile("mode=renormalised"))
 
 
-@LIGHT
 def test_arrow_keys_and_previews_of_a_comparison(page: Page, site):
     here, there = stored(site, 0), stored(site, 1)
     page.goto(f"{site.url}#/routes/p/0?pair=1")
@@ -132,7 +127,6 @@ def test_arrow_keys_and_previews_of_a_comparison(page: Page, site):
     expect(page).to_have_url(re.compile("sel="))
 
 
-@LIGHT
 def test_the_layers_stay_in_view_on_a_phone(page: Page, site):
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto(f"{site.url}#/routes/p/0?pair=1&sel=1.attn.14-2")
@@ -150,7 +144,6 @@ def test_the_layers_stay_in_view_on_a_phone(page: Page, site):
     expect(page.get_by_test_id("pair-detail")).to_be_in_viewport()
 
 
-@LIGHT
 def test_the_heads_of_an_edge_in_both(page: Page, site):
     page.goto(f"{site.url}#/routes/p/0?pair=1&sel=1.attn.14-2")
     rows = page.locator("[data-testid=pair-heads] tbody tr")
@@ -166,7 +159,6 @@ def test_the_heads_of_an_edge_in_both(page: Page, site):
         assert value == pytest.approx(want.get(head, 0), abs=1e-6)
 
 
-@LIGHT
 def test_a_table_sorts_and_copies(page: Page, site):
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.goto(f"{site.url}#/routes/p/0?pair=1")
@@ -181,7 +173,6 @@ def test_a_table_sorts_and_copies(page: Page, site):
     assert [float(line.split("\t")[1] or 0) for line in lines[1:]] == pytest.approx(values)
 
 
-@LIGHT
 def test_prompts_of_different_lengths_are_shown_below_each_other(page: Page, tmp_path):
     lines = [
         {"text": "The capital of France is", "pair": "a", "role": "short"},

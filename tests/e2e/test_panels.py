@@ -6,8 +6,6 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-LIGHT = pytest.mark.parametrize("scheme", ["light"], indirect=True)
-
 
 def displayed(token: str) -> str:
     return token.replace(" ", "·").replace("\n", "↵")
@@ -156,7 +154,6 @@ def test_edge_heads_maps_and_effects(page: Page, site):
         assert numbers == pytest.approx(largest[2:], rel=1e-5)
 
 
-@LIGHT
 def test_a_run_without_maps_shows_stored_edges_and_says_how_to_store_them(page: Page, site):
     layer, dst, src = strongest_edge(site)
 
@@ -279,7 +276,6 @@ def test_effects_map_and_the_largest_listed(page: Page, site):
     expect(page.get_by_test_id("tab-heads")).to_have_attribute("aria-selected", "true")
 
 
-@LIGHT
 def test_effects_and_the_constant_add_up_to_the_logit(page: Page, site):
     last = last_token(site)
     total, constant, logit = ask(
@@ -297,7 +293,6 @@ def test_effects_and_the_constant_add_up_to_the_logit(page: Page, site):
         expect(sums).to_contain_text(words)
 
 
-@LIGHT
 def test_neurons_say_what_they_add_up_to(page: Page, site):
     layer, pos, total = ask(
         site,
@@ -307,7 +302,6 @@ def test_neurons_say_what_they_add_up_to(page: Page, site):
     expect(page.get_by_test_id("neuron-sum")).to_contain_text(f"add up to {fraction(total)}")
 
 
-@LIGHT
 @pytest.mark.parametrize(
     ("query", "name"),
     [
@@ -323,7 +317,6 @@ def test_a_name_that_is_not_here_is_said(page: Page, site, query, name):
     expect(page.get_by_test_id("not-here")).to_contain_text(name)
 
 
-@LIGHT
 def test_trace_follows_the_selected_token(page: Page, site):
     page.goto(f"{site.url}#/routes/p/0?tab=trace&sel=0.post.12")
     rows = page.get_by_test_id("trace-row")
@@ -342,7 +335,6 @@ def test_trace_follows_the_selected_token(page: Page, site):
     expect(page.locator(f"[data-node='3.post.{last_token(site)}']")).to_be_visible()
 
 
-@LIGHT
 def test_the_order_of_a_table_is_in_the_address_and_ends_with_it(page: Page, site):
     page.goto(f"{site.url}#/routes/p/0?sel=3.post.14")
     header = page.locator("table.lens").get_by_role("columnheader", name="token")
@@ -358,7 +350,6 @@ def test_the_order_of_a_table_is_in_the_address_and_ends_with_it(page: Page, sit
     expect(page.locator("table.lens [aria-sort]")).to_have_count(0)
 
 
-@LIGHT
 def test_block_level_is_said_where_neurons_are_missing(page: Page, site):
     def mixed(route):
         answer = route.fetch()
@@ -372,7 +363,6 @@ def test_block_level_is_said_where_neurons_are_missing(page: Page, site):
     expect(page.locator(".stage")).to_contain_text("block level")
 
 
-@LIGHT
 def test_on_a_phone_the_answer_to_a_tap_is_a_tap_away(page: Page, site):
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto(f"{site.url}#/routes/p/0")
@@ -388,7 +378,6 @@ def test_on_a_phone_the_answer_to_a_tap_is_a_tap_away(page: Page, site):
     expect(page.get_by_test_id("graph").locator("[data-key='2.post.14']")).to_be_in_viewport()
 
 
-@LIGHT
 def test_by_keyboard_alone(page: Page, site):
     page.goto(f"{site.url}#/routes/p/0")
     expect(page.get_by_test_id("answer-chart")).to_be_visible()

@@ -11,7 +11,6 @@ from stage import flowatlas, serving, until
 from test_accessibility import failures
 
 PART = "20 of its 60 prompts (prompt_id % 3 = 1); without components, writes, maps"
-pytestmark = pytest.mark.parametrize("scheme", ["light"], indirect=True)
 
 
 def test_the_first_page_says_whose_it_is_and_how_to_cite_it(page: Page, site):
@@ -46,10 +45,10 @@ class PlainHost(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture
-def plain(folder, site, tmp_path):
+def plain(site, tmp_path):
     """The address of the site in a folder of a folder of a plain server."""
     (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "folder").symlink_to(folder / "site")
+    (tmp_path / "sub" / "folder").symlink_to(site.runs / "site")
     handler = functools.partial(PlainHost, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever).start()
@@ -74,11 +73,11 @@ def test_a_plain_host_in_a_subfolder_is_enough(plain, site, page: Page):
 
 
 @pytest.fixture
-def part(folder, runs, tmp_path):
+def part(runs, tmp_path):
     """The address of a site of every third prompt of `routes`, without heads' summaries, maps and writes."""
     select = ["prompts=prompt_id % 3 = 1", "tables=-components,-maps,-writes"]
     options = [word for one in select for word in ("--select", one)]
-    flowatlas("site", folder / "routes", "--out", tmp_path / "part", *options, cwd=runs)
+    flowatlas("site", runs / "routes", "--out", tmp_path / "part", *options, cwd=runs)
     with serving(tmp_path / "part") as url:
         yield url
 

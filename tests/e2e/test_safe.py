@@ -13,7 +13,6 @@ from playwright.sync_api import Browser, Page, expect
 from stage import DEMO, flowatlas, live, until
 from tokenizers.pre_tokenizers import ByteLevel
 
-LIGHT = pytest.mark.parametrize("scheme", ["light"], indirect=True)
 HOSTILE = (
     '<img src=x onerror="hit()">',
     "</script><script>hit()</script>",
@@ -118,7 +117,6 @@ def run_id(url: str, page: Page) -> str:
     return next(run["id"] for run in catalogue["runs"] if run["id"] != "again")
 
 
-@LIGHT
 def test_hostile_strings_are_text_in_every_view(page: Page, hostile):
     run = run_id(hostile, page)
     asked: list[str] = []

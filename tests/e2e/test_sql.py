@@ -9,7 +9,6 @@ import duckdb
 import pytest
 from playwright.sync_api import Page, expect
 
-LIGHT = pytest.mark.parametrize("scheme", ["light"], indirect=True)
 ENDLESS = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range * b.range % 7 = 3"
 
 
@@ -72,7 +71,6 @@ def test_a_query_of_the_address_is_answered_and_can_be_taken_to_the_command_line
     names["run"].close()
 
 
-@LIGHT
 def test_every_prepared_query_has_rows(page: Page, site):
     console(page, site)
     examples = page.get_by_test_id("sql-example")
@@ -99,7 +97,6 @@ def test_only_the_files_of_the_prompts_that_are_asked_for_are_fetched(page: Page
     assert files == [f"bucket-{59 // size}.parquet"]
 
 
-@LIGHT
 def test_tables_and_columns_are_completed_by_keyboard(page: Page, site):
     console(page, site)
     type_query(page, "SELECT dst FROM ")
@@ -141,7 +138,6 @@ def test_a_query_is_stopped_and_the_page_goes_on(page: Page, site):
     expect(page.get_by_test_id("sql-row")).to_have_text(["60"])
 
 
-@LIGHT
 def test_leaving_ends_what_runs(page: Page, site):
     console(page, site)
     type_query(page, ENDLESS)
@@ -151,7 +147,6 @@ def test_leaving_ends_what_runs(page: Page, site):
     expect(page.get_by_test_id("prompt-row")).to_have_count(50)
 
 
-@LIGHT
 def test_what_is_too_large_says_so_and_where_to_ask_it(page: Page, site):
     def enlarged(route):
         index = route.fetch().json()
@@ -185,7 +180,6 @@ def test_a_chart_of_a_result_and_its_permalink(page: Page, site):
     expect(bars).to_have_count(5)
 
 
-@LIGHT
 def test_rows_sort_and_lead_to_prompts_and_heads(page: Page, site):
     console(
         page,
@@ -201,7 +195,6 @@ def test_rows_sort_and_lead_to_prompts_and_heads(page: Page, site):
     expect(first.get_by_role("link").last).to_have_attribute("href", re.compile(r"#/routes/head/L\dH\d$"))
 
 
-@LIGHT
 def test_the_result_as_csv(page: Page, site):
     console(page, site, "SELECT 'a,\"b' AS text, 0.25 AS number, NULL AS nothing")
     with page.expect_download() as download:

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 from test_explorer import expect_route, route
-from test_graph import LIGHT, downloaded, model
+from test_graph import downloaded, model
 
 PLACES = """(all) => all.map((el) => {
   const { left, top, width, height } = el.getBoundingClientRect();
@@ -49,7 +49,6 @@ def expect_selected(page: Page, key: str) -> None:
     expect(page).to_have_url(re.compile(rf"sel={re.escape(key)}(&|$)"))
 
 
-@LIGHT
 @pytest.mark.parametrize("size", [(1280, 800), (1920, 1000), (390, 844)])
 def test_the_whole_route_is_in_the_window(page: Page, site, size):
     page.set_viewport_size({"width": size[0], "height": size[1]})
@@ -64,7 +63,6 @@ def test_the_whole_route_is_in_the_window(page: Page, site, size):
     expect_all_inside(page)
 
 
-@LIGHT
 def test_zooming_sets_things_apart(page: Page, site):
     opened(page, site)
     before = places(page)
@@ -87,7 +85,6 @@ def test_zooming_sets_things_apart(page: Page, site):
     assert places(page) == before
 
 
-@LIGHT
 def test_keys_walk_edges_and_squares(page: Page, site):
     opened(page, site)
     into = model(
@@ -123,7 +120,6 @@ def test_keys_walk_edges_and_squares(page: Page, site):
     expect(page).to_have_url(re.compile(r"open=0\.post\.2"))
 
 
-@LIGHT
 def test_opening_says_why_not(page: Page, site):
     opened(page, site)
     note = page.get_by_test_id("stage-note")
@@ -138,7 +134,6 @@ def test_opening_says_why_not(page: Page, site):
     expect(note).to_contain_text("is not on this route")
 
 
-@LIGHT
 def test_escape_clears_the_selection_then_what_is_opened(page: Page, site):
     opened(page, site, "?sel=1.mid.14&open=1.mid.14,0.post.2")
     expect(page.get_by_test_id("expanded-head").first).to_be_visible()
@@ -154,7 +149,6 @@ def test_escape_clears_the_selection_then_what_is_opened(page: Page, site):
     expect(page.locator(".chip-node")).to_have_count(0)
 
 
-@LIGHT
 def test_what_is_hidden_is_said(page: Page, site):
     opened(page, site)
     words = page.get_by_test_id("hiding")
@@ -173,7 +167,6 @@ def test_what_is_hidden_is_said(page: Page, site):
     expect(theme).not_to_have_attribute("title", before or "")
 
 
-@LIGHT
 def test_downloads_are_in_light_ink_whatever_the_theme(page: Page, site):
     opened(page, site, "?sel=1.attn.14-2&tab=heads&head=L1H3&open=0.post.2")
     expect(page.get_by_test_id("expanded-neuron").first).to_be_visible()

@@ -10,8 +10,6 @@ from stage import flowatlas, serving, until
 
 from flowatlas.guard import TOLERANCE
 
-LIGHT = pytest.mark.parametrize("scheme", ["light"], indirect=True)
-
 
 def ask(runs, table: str, run: str, sql: str = "SELECT * FROM {t}") -> list[dict]:
     with duckdb.connect() as connection:
@@ -43,7 +41,6 @@ def test_guard_versions_config_and_hashes(page: Page, site):
     expect(page.get_by_test_id("no-rejects")).to_contain_text("60 rows")
 
 
-@LIGHT
 def test_the_tolerances_are_the_guards(page: Page, site):
     """The page names what the guard holds a run to."""
 
@@ -121,7 +118,6 @@ def rejecting(tmp_path_factory):
         yield url
 
 
-@LIGHT
 def test_rejects_with_their_reasons(page: Page, rejecting):
     page.goto(f"{rejecting}#/small/trust")
     expect(page.get_by_test_id("reject-reasons")).to_contain_text("1 row of the dataset was not processed")

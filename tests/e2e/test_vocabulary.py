@@ -3,10 +3,7 @@
 import re
 
 import duckdb
-import pytest
 from playwright.sync_api import Page, expect
-
-pytestmark = pytest.mark.parametrize("scheme", ["light"], indirect=True)
 
 
 def ask(site, table: str, sql: str, **values) -> list[tuple]:
