@@ -40,6 +40,12 @@ TABLES = (
     *("prompts", "rejects", "generated", "knockouts", "model.vocab", "stats.by_kind", "vocab.clusters"),
     "interventions.continuations",
 )
+STAGES = {  # what only a run with that stage has
+    "trust": "audit-keep",
+    "interventions": "table-overview",
+    "clusters": "to-cluster",
+    "p/0?tab=edits": "edited-answer",
+}
 RUN = '<b onclick=hit()>run\'s "${1}" ; --'
 BUSY = ".starting, .skeleton, .loading, [aria-busy]"
 COUNT = """() => document.querySelectorAll(
@@ -79,12 +85,12 @@ def hostile(tmp_path_factory) -> Iterator[str]:
     (folder / "prompts.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     model = hostile_model(folder / "model <i>")
     settings = (f"model={json.dumps(str(model))}", "dataset=prompts.jsonl", "routes.targets=last", "maps.store=true")
-    more = ("generate.max_new_tokens=2", "vocab.store=true", "knockouts.store=true", "knockouts.top_k=1")
+    more = ("generate.max_new_tokens=1", "vocab.store=true", "knockouts.store=true", "knockouts.sample=0.1")
     flowatlas("run", *settings, *more, "run.dir=again", cwd=folder)
-    flowatlas("audit", "again", "--prompts", "2", "--draws", "1", cwd=folder)
-    edits = [{"name": f"{i} {harmless(text)[:80]}", "note": harmless(text)[:900]} for i, text in enumerate(HOSTILE[:2])]
-    (folder / "edits.yaml").write_text(yaml.safe_dump([one | {"edits": ["L1H0=off"]} for one in edits]))
-    flowatlas("intervene", "again", "--list", "edits.yaml", "--generate", "2", cwd=folder)
+    flowatlas("audit", "again", "--prompts", "4", "--draws", "1", cwd=folder)
+    edits = [{"name": harmless(HOSTILE[1]), "note": harmless("".join(HOSTILE))[:900], "edits": ["L1H0=off"]}]
+    (folder / "edits.yaml").write_text(yaml.safe_dump(edits))
+    flowatlas("intervene", "again", "--list", "edits.yaml", "--generate", "1", cwd=folder)
     names = {f"L{layer}H{head}": HOSTILE[4 * layer + head][:80] for layer in range(4) for head in range(4)}
     names |= {
         "L3 MLP": {"label": HOSTILE[1], "note": "".join(HOSTILE)[:1500]},
@@ -142,9 +148,10 @@ def test_hostile_strings_are_text_in_every_view(page: Page, hostile):
         expect(page.locator("[role=alert]:not(:empty)"), view).to_have_count(0)
         assert page.evaluate(COUNT) == 0, view
         seen += page.locator("body").inner_text()
-    assert [text for text in (*SHOWN, "0 <img src=x", "1 </script>") if text not in seen] == []
-    for missing in ("no-audit", "no-model"):
-        assert missing not in seen
+    assert [text for text in SHOWN if text not in seen] == []
+    for address, there in STAGES.items():
+        page.goto(f"{hostile}#/{run}/{address}")
+        expect(page.get_by_test_id(there).first, address).to_be_visible()
     tokens = [f"{text}{i}".replace(" ", "·") for i in range(3) for text in HOSTILE]
     assert len([token for token in tokens if token in seen]) > 3
     for i, text in enumerate(quoted):
