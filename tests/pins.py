@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterable
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -28,10 +29,19 @@ LOCK_HEAD = """\
 """
 
 
+def project() -> dict[str, Any]:
+    """The table [project] of pyproject.toml."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def needed() -> list[Requirement]:
+    """The package's own requirements."""
+    return [Requirement(line) for line in project()["dependencies"]]
+
+
 def wanted() -> list[Requirement]:
-    """The package's own requirements and those of its development."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return [Requirement(line) for line in (*project["dependencies"], *project["optional-dependencies"]["dev"])]
+    """These and those of its development."""
+    return [*needed(), *(Requirement(line) for line in project()["optional-dependencies"]["dev"])]
 
 
 def closure(requirements: Iterable[Requirement]) -> dict[str, str]:

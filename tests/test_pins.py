@@ -1,7 +1,10 @@
 """Every package that `make` installs has one version and hashes; an audit that asked nobody does not call them clean."""
 
+import ast
 import json
 import re
+import sys
+from importlib.metadata import packages_distributions
 
 import pytest
 
@@ -29,6 +32,19 @@ def test_every_pin_but_torch_is_locked_with_hashes() -> None:
 def test_what_builds_the_package_is_what_is_pinned() -> None:
     project = pins.tomllib.loads((pins.ROOT / "pyproject.toml").read_text())
     assert project["build-system"]["requires"] == [f"hatchling=={pins.pinned()['hatchling']}"]
+
+
+def test_what_the_package_imports_it_declares() -> None:
+    """By itself, not by way of what another package happens to bring."""
+    extras = [pins.Requirement(line) for line in pins.project()["optional-dependencies"]["lora"]]
+    declared = {pins.canonicalize_name(one.name) for one in (*pins.needed(), *extras)}
+    brought_by = packages_distributions()
+    for file in (pins.ROOT / "pipeline" / "flowatlas").glob("*.py"):
+        found = list(ast.walk(ast.parse(file.read_text())))
+        named = {alias.name for node in found if isinstance(node, ast.Import) for alias in node.names}
+        named |= {str(node.module) for node in found if isinstance(node, ast.ImportFrom)}
+        for module in {name.partition(".")[0] for name in named} - sys.stdlib_module_names - {"flowatlas"}:
+            assert {pins.canonicalize_name(name) for name in brought_by[module]} & declared, f"{file.name}: {module}"
 
 
 def test_actions_are_named_by_commit() -> None:
