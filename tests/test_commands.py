@@ -25,6 +25,7 @@ from flowatlas.notebook import Shown
 from flowatlas.schema import MODEL_TABLES, TABLES
 from flowatlas.schema_audit import AUDIT_TABLES
 from flowatlas.schema_compared import COMPARED_TABLES
+from flowatlas.schema_interventions import INTERVENTION_TABLES
 from flowatlas.schema_stats import STATS_TABLES
 from flowatlas.schema_vocab import VOCAB_TABLES
 from rehearsal import rehearse, words
@@ -248,7 +249,8 @@ def dry_run(*targets: str) -> set[str]:
 def test_every_table_has_a_question_and_its_answer(tour: Path) -> None:
     examples = list(table_examples.examples(TABLES_PAGE.read_text()))
     folders = {
-        "model": MODEL_TABLES, "vocab": VOCAB_TABLES, "stats": STATS_TABLES, "compared": COMPARED_TABLES, "audit": AUDIT_TABLES
+        "model": MODEL_TABLES, "vocab": VOCAB_TABLES, "stats": STATS_TABLES, "compared": COMPARED_TABLES,
+        "audit": AUDIT_TABLES, "interventions": INTERVENTION_TABLES,
     }  # fmt: skip
     wanted = [*TABLES, *(f"{folder}/{name}" for folder, tables in folders.items() for name in tables)]
     assert sorted(table for table, _, _ in examples) == sorted(wanted)
