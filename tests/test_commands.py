@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -193,7 +194,7 @@ def missing(shown: str, said: str) -> list[str]:
 
 
 def _parts(line: str) -> tuple[str, list[float]]:
-    """A line with # for each number and one space between words; its numbers."""
+    """A line with # for each number and one space between words; and its numbers."""
     number = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?")
     numbers = [float(found.replace(",", "")) for found in number.findall(line)]
     return " ".join(number.sub("#", line).split()), numbers
@@ -226,6 +227,14 @@ def test_reasons_are_needed_and_what_is_not_run_is_understood() -> None:
             assert re.split(r"[\[\]]", args[-1])[1] in extras, command
         elif program == "python" and args[0] != "-m":
             assert (ROOT / args[0]).exists(), command
+        elif program == "hf" and args[0] == "download":
+            said = subprocess.run(
+                [Path(sys.prefix, "bin", "hf"), *args], capture_output=True, text=True, check=False
+            ).stderr
+            assert "offline mode" in said, (
+                said
+            )  # it lacks nothing else: the tests' environment says that there is no hub
+            assert "Ignoring" not in said, said
 
 
 def test_what_ci_runs_is_run_by_ci() -> None:
