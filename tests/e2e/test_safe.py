@@ -149,6 +149,15 @@ def test_hostile_strings_are_text_in_every_view(page: Page, hostile):
         assert page.evaluate(COUNT) == 0, view
         seen += page.locator("body").inner_text()
     assert [text for text in SHOWN if text not in seen] == []
+    page.goto(
+        f"{hostile}#/try?{urllib.parse.urlencode({'text': HOSTILE[0], 'answer': HOSTILE[1], 'foil': HOSTILE[4]})}"
+    )
+    page.get_by_test_id("try-run").click()
+    expect(page.get_by_test_id("outcome")).to_contain_text("prediction")
+    assert page.evaluate(COUNT) == 0
+    page.goto(f"{hostile}#/try?text=a&edits={quoted[1]}")
+    expect(page.get_by_test_id("tried")).to_have_text([HOSTILE[0]])
+    assert page.evaluate(COUNT) == 0
     for address, there in STAGES.items():
         page.goto(f"{hostile}#/{run}/{address}")
         expect(page.get_by_test_id(there).first, address).to_be_visible()
