@@ -1,9 +1,11 @@
 """What the browser tests, the measurements and the screenshots share: runs, a served site, a browser, and a wide model."""
 
 import contextlib
+import io
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Page, Route, sync_playwright
+
+from flowatlas import cli
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "data" / "models" / "demo"
@@ -28,11 +32,16 @@ _FLAGS = (
 
 
 def flowatlas(*args: object, cwd: Path) -> None:
-    """One command of the command line, which must succeed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "flowatlas.cli", *map(str, args)], cwd=cwd, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    """One command of the command line, which must succeed. In this process: importing takes longer than most of them do."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    said = io.StringIO()
+    try:
+        with contextlib.chdir(cwd), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            code = cli.main(list(map(str, args)))
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert code == 0, said.getvalue()
 
 
 @contextlib.contextmanager
@@ -64,6 +73,31 @@ def altered(change: Callable[[dict[str, Any]], object]) -> Callable[[Route], Non
         route.fulfill(response=whole, json=content)
 
     return answer
+
+
+@contextlib.contextmanager
+def live(site: Path, model: str = "demo") -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A process of `flowatlas serve --live` with a model, and the address that it prints."""
+    command = [
+        sys.executable,
+        "-u",
+        "-m",
+        "flowatlas.cli",
+        "serve",
+        str(site),
+        "--port",
+        "0",
+        "--live",
+        f"model={model}",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        process.stdout.readline()
+        yield process, process.stdout.readline().strip()
+    finally:
+        process.terminate()
+        process.wait()
 
 
 @contextlib.contextmanager
