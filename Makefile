@@ -9,6 +9,7 @@ SITE := data/site
 
 VENV := .venv
 BIN := $(VENV)/bin
+TOOLS := $(VENV)/tools
 SOURCES := pipeline tests hatch_build.py
 
 .DEFAULT_GOAL := help
@@ -19,14 +20,16 @@ help: ## this list
 
 setup: $(VENV)/.done explorer/node_modules/.done ## the Python environment and the npm packages
 
-# The CPU build of torch is installed first and by itself, so that nothing else pulls another one in.
-$(VENV)/.done: pyproject.toml constraints.txt
+# All but torch by the hashes of requirements.lock; which build of torch is to be had differs by machine (CONTRIBUTING.md).
+# What another Python than 3.11 needs besides, the last line adds.
+$(VENV)/.done: pyproject.toml constraints.txt requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 		{ echo "Python 3.11 to 3.13 is needed; give one with: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@echo "installing the Python environment"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement requirements.lock
 	@$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev]'
 	@touch $@
 
 explorer/node_modules/.done: explorer/package.json explorer/package-lock.json
@@ -41,7 +44,7 @@ explorer/dist/index.html: explorer/node_modules/.done explorer/index.html explor
 	@cd explorer && npm run --silent build
 
 wheel: $(VENV)/.done explorer/dist/index.html ## dist/*.whl: the package with the explorer and the demo inside, for machines without Node.js
-	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
 demo: $(VENV)/.done explorer/dist/index.html ## run the demo end to end and serve it (SERVE=0 stops before, PORT=8000)
 	@$(BIN)/flowatlas run model=demo dataset=demo run.dir=$(RUN) run.progress=true \
@@ -85,21 +88,18 @@ measure-large: $(VENV)/.done explorer/dist/index.html browser ## a site of 100,0
 screenshots: $(VENV)/.done explorer/dist/index.html browser ## the pictures of README and docs/explorer.md
 	@$(BIN)/python tests/e2e/screenshots.py
 
-# Two online databases are asked; where one does not answer, or does not know a package, that is said and is no failure.
-audit: setup ## known vulnerabilities of the pinned packages (needs a network)
-	@$(BIN)/python -m pip install --quiet pip-audit 2>/dev/null || { echo "Python: not audited (pip-audit is not to be had)"; exit 0; }; \
-		said=$$($(BIN)/python -m pip_audit --disable-pip --no-deps --requirement constraints.txt --progress-spinner off 2>&1); code=$$?; \
-		skipped=$$(echo "$$said" | grep -c 'could not be audited'); \
-		echo "$$said" | grep -v -e 'could not be audited' -e '^WARNING' -e '^Name  *Skip' -e '^---*  *---*$$' -e '^No known'; \
-		test "$$skipped" = 0 || echo "Python: $$skipped packages were not audited (the database does not know them)"; \
-		test $$code != 0 || echo "Python: nothing is known against the others"; \
-		case "$$said" in *ConnectionError*|*ServiceError*) echo "Python: not audited (the database does not answer)";; *) exit $$code;; esac
-	@cd explorer && said=$$(npm audit 2>&1); code=$$?; case "$$said" in \
-		*"audit endpoint returned an error"*|*ENOTFOUND*|*ECONN*|*ETIMEDOUT*) echo "npm: not audited (the registry gives no answer)";; \
-		*) echo "$$said"; exit $$code;; esac
+# Two online databases are asked. What could not be asked is said, and is a failure: nothing is then known of it.
+audit: setup $(TOOLS)/.done ## known vulnerabilities of the pinned packages (needs a network)
+	@$(BIN)/python tests/audit_packages.py $(TOOLS)/bin/pip-audit
 
-pins: $(VENV)/.done ## constraints.txt, from what is installed
-	@$(BIN)/python tests/pins.py
+pins: $(VENV)/.done $(TOOLS)/.done ## constraints.txt, from what is installed, and requirements.lock, with the hashes of the index
+	@$(BIN)/python tests/pins.py $(TOOLS)/bin/uv
+
+# In an environment of their own: they must not change the versions of what is tested.
+$(TOOLS)/.done: Makefile $(VENV)/.done
+	@$(BIN)/python -m venv $(TOOLS)
+	@$(TOOLS)/bin/python -m pip install --quiet pip-audit==2.10.1 uv==0.13.9
+	@touch $@
 
 # Chromium and Firefox for the browser tests: those that are there, else Debian's where we may install them. Chromium is
 # needed; without Firefox its few tests are left out, which is said.

@@ -1,31 +1,47 @@
-"""constraints.txt: one version of every package that pyproject.toml leads to, as this environment has it.
+"""What `make` installs with: one version of every package that pyproject.toml leads to, as this environment has it.
 
-    python tests/pins.py     writes it anew
+    python tests/pins.py UV     writes constraints.txt anew, and requirements.lock with the program uv
 
-There are no hashes: pip checks them for all packages or for none, refuses them beside an editable install, and each would
-have to list the files of every platform and of both builds of torch (its CPU build lies in an index of its own).
+constraints.txt has the versions; requirements.lock the same packages with the hashes of every file that the index has of them.
+torch is in the first alone: its CPU build lies in an index of its own, or on a machine's disk, under other hashes.
 """
 
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterable
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PINS = ROOT / "constraints.txt"
+LOCK = ROOT / "requirements.lock"
 HEAD = """\
 # What `make` installs with: everything that pyproject.toml leads to, in the version that was tested (`make pins` writes it).
 # torch here is the CPU build; pyproject.toml allows ranges for users with a GPU.
 """
+LOCK_HEAD = """\
+# The packages of constraints.txt, torch apart, with the hashes of all of their files (`make pins` writes it).
+"""
+
+
+def project() -> dict[str, Any]:
+    """The table [project] of pyproject.toml."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def needed() -> list[Requirement]:
+    """The package's own requirements."""
+    return [Requirement(line) for line in project()["dependencies"]]
 
 
 def wanted() -> list[Requirement]:
-    """The package's own requirements and those of its development."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return [Requirement(line) for line in (*project["dependencies"], *project["optional-dependencies"]["dev"])]
+    """These and those of its development."""
+    return [*needed(), *(Requirement(line) for line in project()["optional-dependencies"]["dev"])]
 
 
 def closure(requirements: Iterable[Requirement]) -> dict[str, str]:
@@ -54,5 +70,29 @@ def pinned() -> dict[str, str]:
     return dict(line.split("==") for line in lines)
 
 
+def locked() -> dict[str, tuple[str, list[str]]]:
+    """What requirements.lock says: the version and the hashes of each package."""
+    entries = LOCK.read_text().removeprefix(LOCK_HEAD).replace("\\\n", " ").splitlines()
+    found = {}
+    for name_and_version, *hashes in map(str.split, entries):
+        name, _, version = name_and_version.partition("==")
+        found[name] = version, [option.removeprefix("--hash=") for option in hashes]
+    return found
+
+
+def main(uv: str) -> None:
+    lines = [f"{name}=={version}\n" for name, version in closure(wanted()).items()]
+    PINS.write_text(HEAD + "".join(lines))
+    hashed = "".join(line for line in lines if not line.startswith("torch=="))
+    options = ("--no-deps", "--generate-hashes", "--universal", "--python-version=3.11", "--no-header", "--no-annotate")
+    compiled = subprocess.run(
+        [uv, "pip", "compile", "--quiet", "--no-config", *options, "-"],
+        input=hashed, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if compiled.returncode:
+        sys.exit(compiled.stderr)
+    LOCK.write_text(LOCK_HEAD + compiled.stdout)
+
+
 if __name__ == "__main__":
-    PINS.write_text(HEAD + "".join(f"{name}=={version}\n" for name, version in closure(wanted()).items()))
+    main(sys.argv[1])

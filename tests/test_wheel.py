@@ -1,21 +1,26 @@
 """The wheel by itself: built, installed in an empty environment far from the checkout, it runs the demo end to end.
 
-The empty environment sees the packages that the tests run with, so this shows that nothing but installed packages and the
-wheel is needed, not that the versions which pyproject.toml allows can be had from an index.
+The environment gets the packages that the wheel's own metadata leads to and no others, each a link to the one that the tests
+run with. So this shows that `pip install` of the wheel brings all that is needed; not that an index has every version that is
+allowed.
 """
 
+import email
 import os
 import re
 import subprocess
 import sys
-import sysconfig
 import urllib.request
 import venv
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+
+import pins
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,23 +28,54 @@ ROOT = Path(__file__).parent.parent
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheels")
-    _succeeds([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT], folder)
+    _succeeds(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "--wheel-dir",
+            folder,
+            ROOT,
+        ],
+        folder,
+    )
     (built,) = folder.glob("flowatlas-*.whl")
     return built
 
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `bin` of an environment that holds the wheel alone, the other packages by a path."""
+    """The `bin` of an environment that holds the wheel, and by links what it declares to need."""
     place = tmp_path_factory.mktemp("elsewhere") / "environment"
     venv.create(place, with_pip=False)
     python = place / "bin" / "python"
     found = _succeeds([python, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])"], place).strip()
-    # A path in a .pth file does not bring the .pth files of its own folder along, so the checkout stays out.
-    Path(found, "others.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
-    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index"]
-    _succeeds([*pip, wheel], place)
+    _link(pins.closure(_declared(wheel)), Path(found))
+    pip = [sys.executable, "-m", "pip", "--python", python]
+    _succeeds([*pip, "install", "--quiet", "--no-deps", "--no-index", wheel], place)
+    _succeeds([*pip, "check"], place)
     return place / "bin"
+
+
+def _declared(wheel: Path) -> list[Requirement]:
+    """What the wheel says that it needs, extras apart."""
+    archive = zipfile.ZipFile(wheel)
+    (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+    lines = email.message_from_bytes(archive.read(name)).get_all("Requires-Dist", [])
+    return [one for one in map(Requirement, lines) if "extra" not in str(one.marker)]
+
+
+def _link(names: Iterable[str], into: Path) -> None:
+    """What each distribution has put beside the others (packages, libraries, metadata), into another place for packages."""
+    for name in names:
+        here = distribution(name)
+        for top in {file.parts[0] for file in here.files or [] if file.parts[0] != ".."}:
+            if not (into / top).exists():
+                (into / top).symlink_to(Path(str(here.locate_file(top))))
 
 
 def _succeeds(command: list, cwd: Path, path: str | None = None) -> str:
@@ -84,6 +120,8 @@ def served(installed: Path, folder: Path) -> Iterator[str]:
     path = str(installed)
     where = _succeeds([installed / "python", "-c", "import flowatlas; print(flowatlas.__file__)"], folder, path)
     assert where.startswith(str(installed.parent)), "the checkout's own package was found"
+    absent = "import importlib.util as u; print([n for n in ('pytest', 'playwright', 'matplotlib', 'peft') if u.find_spec(n)])"
+    assert _succeeds([installed / "python", "-c", absent], folder, path).strip() == "[]"
     command = [installed / "flowatlas"]
     _succeeds(
         [*command, "run", "model=demo", "dataset=demo", "run.dir=run", "run.limit=4", "run.progress=false"],

@@ -1,16 +1,21 @@
 """What the browser tests, the measurements and the screenshots share: runs, a served site, a browser, and a wide model."""
 
 import contextlib
+import io
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
+
+from flowatlas import cli
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "data" / "models" / "demo"
@@ -27,11 +32,16 @@ _FLAGS = (
 
 
 def flowatlas(*args: object, cwd: Path) -> None:
-    """One command of the command line, which must succeed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "flowatlas.cli", *map(str, args)], cwd=cwd, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    """One command of the command line, which must succeed. In this process: importing takes longer than most of them do."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    said = io.StringIO()
+    try:
+        with contextlib.chdir(cwd), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            code = cli.main(list(map(str, args)))
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert code == 0, said.getvalue()
 
 
 @contextlib.contextmanager
@@ -50,6 +60,44 @@ def serving(site: Path) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait()
+
+
+def altered(change: Callable[[dict[str, Any]], object]) -> Callable[[Route], None]:
+    """For `page.route`: the JSON file of the site with what `change` puts into it, and without the checksum that it had."""
+
+    def answer(route: Route) -> None:
+        whole = route.fetch()
+        content = whole.json()
+        del content["crc32"]
+        change(content)
+        route.fulfill(response=whole, json=content)
+
+    return answer
+
+
+@contextlib.contextmanager
+def live(site: Path, model: str = "demo") -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A process of `flowatlas serve --live` with a model, and the address that it prints."""
+    command = [
+        sys.executable,
+        "-u",
+        "-m",
+        "flowatlas.cli",
+        "serve",
+        str(site),
+        "--port",
+        "0",
+        "--live",
+        f"model={model}",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        process.stdout.readline()
+        yield process, process.stdout.readline().strip()
+    finally:
+        process.terminate()
+        process.wait()
 
 
 @contextlib.contextmanager

@@ -1,29 +1,10 @@
 """Prompts of one's own: a reader tries one, removes a head, compares, changes it; the static site knows nothing of it."""
 
-import contextlib
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-
 from playwright.sync_api import Page, expect
+from stage import live
 from test_accessibility import failures
 
 TEXT = "When Mary and John went to the store, John gave a drink to"
-
-
-@contextlib.contextmanager
-def live(site: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A process of `flowatlas serve --live` with the demo model, and the address that it prints."""
-    command = [sys.executable, "-u", "-m", "flowatlas.cli", "serve", str(site), "--port", "0", "--live", "model=demo"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout
-        process.stdout.readline()
-        yield process, process.stdout.readline().strip()
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def test_a_reader_tries_a_prompt_removes_a_head_compares_and_changes_it(page: Page, site):

@@ -1,4 +1,8 @@
-"""A published site as its readers meet it: the first page, a part of a run, and a list of many pages."""
+"""A published site as its readers meet it: the first page, a plain host, a part of a run, and a list of many pages."""
+
+import functools
+import http.server
+import threading
 
 import numpy as np
 import pytest
@@ -31,6 +35,41 @@ def test_the_first_page_says_whose_it_is_and_how_to_cite_it(page: Page, site):
     for width in (360, 1280):
         page.set_viewport_size({"width": width, "height": 844})
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, width
+
+
+class PlainHost(http.server.SimpleHTTPRequestHandler):
+    """Python's own: it knows no ranges, compresses nothing, and sends no policy."""
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: what is asked is watched in the page."""
+
+
+@pytest.fixture
+def plain(site, tmp_path):
+    """The address of the site in a folder of a folder of a plain server."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "folder").symlink_to(site.runs / "site")
+    handler = functools.partial(PlainHost, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/sub/folder/"
+        server.shutdown()
+
+
+def test_a_plain_host_in_a_subfolder_is_enough(plain, site, page: Page):
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(plain)
+    page.locator("[data-run=routes]").get_by_test_id("run-open").click()
+    expect(page.get_by_test_id("graph")).to_be_visible()
+    expect(page.get_by_test_id("outcome")).to_contain_text("prediction")
+    page.goto(f"{plain}#/routes/corpus")
+    expect(page.get_by_test_id("heat")).to_be_visible()
+    ((rows,),) = site.ask("SELECT count(*) FROM {edges}")
+    page.goto(f"{plain}#/routes/sql?q=SELECT+count(*)+AS+n+FROM+edges")
+    expect(page.get_by_test_id("sql-row")).to_have_text([str(rows)])
+    assert f"{plain}data/catalogue.json" in asked
+    assert [url for url in asked if not url.startswith((plain, "blob:", "data:"))] == []
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from playwright.sync_api import Browser, Page, expect
-from stage import DEMO, flowatlas, serving, until
+from stage import DEMO, flowatlas, live, until
 from tokenizers.pre_tokenizers import ByteLevel
 
 HOSTILE = (
@@ -36,6 +36,16 @@ HOSTILE = (
     "A" * 3000,
 )
 SHOWN = (*HOSTILE[:12], "<U+202E>", "<0x00>")
+TABLES = (
+    *("prompts", "rejects", "generated", "knockouts", "model.vocab", "stats.by_kind", "vocab.clusters"),
+    "interventions.continuations",
+)
+STAGES = {  # what only a run with that stage has
+    "trust": "audit-keep",
+    "interventions": "table-overview",
+    "clusters": "to-cluster",
+    "p/0?tab=edits": "edited-answer",
+}
 RUN = '<b onclick=hit()>run\'s "${1}" ; --'
 BUSY = ".starting, .skeleton, .loading, [aria-busy]"
 COUNT = """() => document.querySelectorAll(
@@ -63,7 +73,7 @@ def hostile_model(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory) -> Iterator[str]:
-    """The address of a site in which everything that may be a string is a hostile one."""
+    """The address of a site in which everything that may be a string is a hostile one, with a model behind it."""
     folder = tmp_path_factory.mktemp("hostile")
     rows = [
         {"id": f"{text}{role}", "text": f"{text[:200]} Mary and {role} went to", "group": text, "pair_id": text}
@@ -75,17 +85,19 @@ def hostile(tmp_path_factory) -> Iterator[str]:
     (folder / "prompts.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     model = hostile_model(folder / "model <i>")
     settings = (f"model={json.dumps(str(model))}", "dataset=prompts.jsonl", "routes.targets=last", "maps.store=true")
-    flowatlas("run", *settings, "run.dir=again", cwd=folder)
+    more = ("generate.max_new_tokens=1", "vocab.store=true", "knockouts.store=true", "knockouts.sample=0.1")
+    flowatlas("run", *settings, *more, "run.dir=again", cwd=folder)
+    flowatlas("audit", "again", "--prompts", "4", "--draws", "1", cwd=folder)
+    edits = [{"name": harmless(HOSTILE[1]), "note": harmless("".join(HOSTILE))[:900], "edits": ["L1H0=off"]}]
+    (folder / "edits.yaml").write_text(yaml.safe_dump(edits))
+    flowatlas("intervene", "again", "--list", "edits.yaml", "--generate", "1", cwd=folder)
     names = {f"L{layer}H{head}": HOSTILE[4 * layer + head][:80] for layer in range(4) for head in range(4)}
     names |= {
         "L3 MLP": {"label": HOSTILE[1], "note": "".join(HOSTILE)[:1500]},
         "L0N5": HOSTILE[0],
         "cluster 0": HOSTILE[2],
     }
-    names = {
-        name: json.loads(json.dumps(value).replace("\\u0000", "").replace("\\u001b", ""))
-        for name, value in names.items()
-    }
+    names = {name: json.loads(harmless(json.dumps(value))) for name, value in names.items()}
     shutil.copytree(folder / "again", folder / RUN)
     (folder / RUN / "names.yaml").write_text(yaml.safe_dump(names))
     front = {
@@ -97,8 +109,13 @@ def hostile(tmp_path_factory) -> Iterator[str]:
     front |= {"links": {HOSTILE[4]: "https://example.org/'\"><script>hit()</script>"}}
     (folder / "site.yaml").write_text(yaml.safe_dump(front))
     flowatlas("site", RUN, "again", "--out", "site", "--about", "site.yaml", cwd=folder)
-    with serving(folder / "site") as url:
-        yield url
+    with live(folder / "site", json.dumps(str(model))) as (_, address):
+        yield address.partition("#")[0]
+
+
+def harmless(text: str) -> str:
+    """Without what no YAML file can hold."""
+    return text.replace("\\u0000", "").replace("\\u001b", "").replace("\0", "").replace("\x1b", "")
 
 
 def run_id(url: str, page: Page) -> str:
@@ -115,10 +132,11 @@ def test_hostile_strings_are_text_in_every_view(page: Page, hostile):
     quoted = [urllib.parse.quote(text[:400]) for text in HOSTILE]
     of_run = (
         *(f"prompts{more}" for more in ("", "?sort=text", "?sort=-group", f"?group={quoted[0]}")),
-        *(f"p/{i}?tab={tab}" for i in (0, 9, 31) for tab in ("node", "heads", "mlp", "trace", "effects")),
+        *(f"p/{i}?tab={tab}" for i in (0, 9, 31) for tab in ("node", "heads", "mlp", "trace", "effects", "edits")),
         *("p/2?pair=3", "p/0?embed=graph", "head/L1H2", "neuron/L0N5", "search?q=hit", "corpus", "contrast"),
+        *("clusters", "cluster/0", "interventions?measure=kl"),
         *("contrast?by=roles", "map?clusters=0", "interventions", "names?of=L1H2", "trust", "data"),
-        *(f"sql?q=SELECT+*+FROM+{table}" for table in ("prompts", "rejects", "model.vocab", "stats.by_kind")),
+        *(f"sql?q=SELECT+*+FROM+{table}" for table in TABLES),
     )
     views = ["", *(f"{run}/{view}" for view in of_run), f"compare/{run}/again"]
     seen = ""
@@ -131,6 +149,18 @@ def test_hostile_strings_are_text_in_every_view(page: Page, hostile):
         assert page.evaluate(COUNT) == 0, view
         seen += page.locator("body").inner_text()
     assert [text for text in SHOWN if text not in seen] == []
+    page.goto(
+        f"{hostile}#/try?{urllib.parse.urlencode({'text': HOSTILE[0], 'answer': HOSTILE[1], 'foil': HOSTILE[4]})}"
+    )
+    page.get_by_test_id("try-run").click()
+    expect(page.get_by_test_id("outcome")).to_contain_text("prediction")
+    assert page.evaluate(COUNT) == 0
+    page.goto(f"{hostile}#/try?text=a&edits={quoted[1]}")
+    expect(page.get_by_test_id("tried")).to_have_text([HOSTILE[0]])
+    assert page.evaluate(COUNT) == 0
+    for address, there in STAGES.items():
+        page.goto(f"{hostile}#/{run}/{address}")
+        expect(page.get_by_test_id(there).first, address).to_be_visible()
     tokens = [f"{text}{i}".replace(" ", "·") for i in range(3) for text in HOSTILE]
     assert len([token for token in tokens if token in seen]) > 3
     for i, text in enumerate(quoted):
