@@ -29,6 +29,7 @@ from flowatlas.schema_compared import COMPARED_TABLES
 from flowatlas.schema_interventions import INTERVENTION_TABLES
 from flowatlas.schema_stats import STATS_TABLES
 from flowatlas.schema_vocab import VOCAB_TABLES
+from flowatlas.vocab_files import clustering_of
 from rehearsal import rehearse, words
 from runs import write_prompts
 from tiny import make_model
@@ -143,8 +144,11 @@ def test_the_commands_and_programs_of_a_page_run(
     if (found or programs) and not any(re.match("flowatlas run|python|make", command) for command in found):
         request.getfixturevalue("lent")
     for shown in blocks(text, "yaml"):
-        Path(YAML[page.name]).parent.mkdir(parents=True, exist_ok=True)
-        Path(YAML[page.name]).write_text(shown)
+        file = Path(YAML[page.name])
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Names of clusters are of one atlas: in place of the page's, that of the run that is here.
+        own = clustering_of(file.parent).get("clustering", "")
+        file.write_text(re.sub(r"(?m)^clustering: \w+", f"clustering: {own}", shown))
     said = {command: rehearse(command, model) for command in found}
     for program in programs:
         execute(program)
