@@ -1,6 +1,8 @@
 """What the tests of the site share."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,23 @@ def buckets(index: dict, table: str) -> list[int]:
 
 
 def read(path: Path) -> dict:
-    return json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} in {path}"))
+    """What a JSON file says, its checksum left out."""
+    found = json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} in {path}"))
+    found.pop("crc32", None)
+    return found
+
+
+@contextlib.contextmanager
+def flipped(path: Path) -> Iterator[None]:
+    """Inside, one bit in the middle of a file is another; after, it is as it was."""
+    whole = path.read_bytes()
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 1
+    path.write_bytes(damaged)
+    try:
+        yield
+    finally:
+        path.write_bytes(whole)
 
 
 def files_of(site: Path) -> dict[str, str]:

@@ -14,6 +14,7 @@ from flowatlas.errors import RunError
 from flowatlas.schema_compared import COMPARED_TABLES
 from planted import changed, edited_run
 from runs import one_line
+from sites import flipped
 from synthetic import make_run, rows_of
 
 
@@ -39,6 +40,17 @@ def test_statistics_are_made_when_they_are_asked_for(run):
         assert len(atlas.table("stats.importance").df())
         assert atlas.sql("SELECT DISTINCT role FROM stats.roles").fetchall()
     assert (run / "stats" / "stats.json").exists()
+
+
+def test_a_damaged_run_is_one_line_in_python_and_when_two_are_compared(run, tmp_path):
+    other = make_run(tmp_path / "other", 40)
+    damaged = r"components/part-00000\.parquet is damaged .*: `flowatlas check"
+    with flipped(other / "components" / "part-00000.parquet"), pytest.raises(RunError, match=damaged):
+        compare(run, other)
+    path = other / "edges" / "part-00000.parquet"
+    path.write_bytes(path.read_bytes()[:-8].ljust(path.stat().st_size, b"x"))
+    with pytest.raises(RunError, match=r"^edges of .* cannot be read: `flowatlas check"):
+        flowatlas.open(other)
 
 
 def test_what_is_no_run_and_no_table_is_said(run, tmp_path):

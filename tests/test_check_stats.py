@@ -9,11 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flowatlas import stats
+from flowatlas import audit_store, cli, stats
 from flowatlas.check import check
 from flowatlas.check_stats import RECOUNTS
 from flowatlas.files import hash_file
+from flowatlas.schema_audit import AUDIT_TABLES
 from flowatlas.schema_stats import STATS_TABLES
+from sites import flipped
 from synthetic import Dataset, make_run, plan_of, write_made_up_shard
 
 
@@ -45,6 +47,32 @@ def test_a_changed_file_is_found(run):
     (run / "stats" / "stability.parquet").unlink()
     found = check(run)
     assert [line.split()[0] for line in found] == ["stats/stability.parquet", "stats/roles.parquet"]
+
+
+def test_no_damage_hides_another(run):
+    """Of shards, statistics, audit, interventions and vocabulary at once; and recounts of the tables that are whole."""
+    audit_store.write(run, {name: table.empty() for name, table in AUDIT_TABLES.items()}, {"made_from": "x"})
+    _edit(run, "importance", _TAMPERED["importance"], honest=True)
+    (run / "interventions" / "off").mkdir(parents=True)
+    (run / "vocab").mkdir()
+    with flipped(run / "stats" / "roles.parquet"), flipped(run / "audit" / "curves.parquet"):
+        beside = [line.split()[0].rstrip(":") for line in check(run)]
+        with flipped(run / "edges" / "part-00000.parquet"):
+            places = [line.split()[0] for line in check(run)]
+    of_folders = ["audit", "interventions/off", "vocab/vocab.json"]
+    assert beside == ["stats/roles.parquet", "stats/importance.parquet", *of_folders]
+    of_folders[0] = "audit/curves.parquet"  # of which shards it is cannot be said
+    assert places == ["edges/part-00000.parquet", "stats/roles.parquet", *of_folders]
+
+
+def test_many_problems_of_one_folder_hide_none_of_another(run, capsys, monkeypatch):
+    monkeypatch.setattr(cli, "SHOWN", 2)
+    for path in (run / "edges").glob("*"):
+        path.unlink()
+    (run / "stats" / "roles.parquet").unlink()
+    assert cli.main(["check", str(run)]) == 1
+    found = [line.split(" ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert found == ["edges/part-00000.parquet", "edges/part-00001.parquet", "stats/roles.parquet", "and"]
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"tables": {}}'])

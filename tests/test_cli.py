@@ -139,7 +139,7 @@ def test_site_and_serve(monkeypatch, capsys):
     assert [[str(part) for part in call] for call in calls[1:]] == [["S", "8000"], ["S", "0"]]
     runs, out, wanted, dry = calls[0]
     assert ([str(run) for run in runs], str(out), dry) == (["A", "B"], "S", False)
-    assert (wanted.front.title, wanted.select, wanted.host.site_bytes) == ("T", ("top_k=3", "tables=-maps"), 1_500_000)
+    assert (wanted.front.title, wanted.select, wanted.host.own_bytes) == ("T", ("top_k=3", "tables=-maps"), 1_500_000)
 
 
 def test_version_help_and_no_command(capsys):

@@ -56,7 +56,10 @@ def test_the_page_of_publishing_is_what_the_commands_take(tmp_path):
     (tmp_path / "site.yaml").write_text(example[1])
     front = read_front_page(tmp_path / "site.yaml")
     assert len(front.authors) == 3
-    assert front.runs["pronouns-gpt2"] == "GPT-2 small"
+    titles = re.search(r"`runs: \{(.*?)\}`", page)
+    assert titles
+    (tmp_path / "site.yaml").write_text(f"runs: {{{titles[1]}}}")
+    assert read_front_page(tmp_path / "site.yaml").runs["pronouns-gpt2"] == "GPT-2 small"
     assert set(re.findall(r"`([a-z-]+)`(?: \(default\))? \|", page)) >= set(HOST_NAMES)
     assert f"They are {', '.join(f'`{name}`' for name in OPTIONAL)}" in page
 
@@ -107,7 +110,7 @@ def test_modules_import_only_downwards(module):
 
 LAYERS = (
     "errors schema schema_stats schema_compared schema_vocab config validation clock files families inference kinds_of_tokens"
-    " signals hosts seal front_page component_names edits edit_lists schema_audit schema_interventions names_file",
+    " signals hosts seal written front_page component_names edits edit_lists schema_audit schema_interventions names_file",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
     " stream activations interventions greedy generation shards plan manifest memory workers claims"
     " means",
@@ -121,7 +124,7 @@ LAYERS = (
     " run_means run_model removals audit audit_sets audit_trials audit_curves audit_store"
     " intervention_store intervention_stats site_interventions intervene intervene_prompt intervene_command"
     " live_request live_model live_jobs live_site live_server live_command"
-    " selection selected bucket_sizes site_run site_check publish cli_site notebook"
+    " selection selected bucket_sizes site_run site_check repository publish cli_site notebook"
     " vocab_heads vocab_clusters vocab_files vocab vocab_command site_vocab check_vocab",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}

@@ -13,13 +13,13 @@ from flowatlas.check import check
 from flowatlas.cli import main
 from flowatlas.component_names import parse
 from flowatlas.edits import parse as parse_edit
-from flowatlas.errors import ConfigError
+from flowatlas.errors import ConfigError, RunError
 from flowatlas.files import remove
 from flowatlas.schema_interventions import INTERVENTION_TABLES
 from flowatlas.site import Wanted, build_site
 from flowatlas.site_check import check_site
 from runs import one_line
-from sites import read, small_explorer
+from sites import flipped, read, small_explorer
 from weight_edits import hugging_face, logits, take_away
 
 EDITS = ("L1H2=off", "L0 MLP=off", "L2N11=off")
@@ -271,6 +271,9 @@ def test_a_site_has_them(made, stored, tmp_path, monkeypatch):
         assert entry["tables"][name]["rows"] == len(rows(stored, name))
     assert [row["answer"] for row in rows(place, "predictions") if row["foil"] is not None] == ["w7", "w23"]
     assert check_site(tmp_path / "site") == []
+    for name in ("lens/part-00001.parquet", "summary.parquet"):
+        with flipped(stored / name), pytest.raises(RunError, match=f"{name} is damaged .*: remove {stored} and do"):
+            build_site([made], tmp_path / "site", progress=False)
 
 
 def test_a_part_of_a_run_has_its_part_of_them(made, stored, tmp_path, monkeypatch):

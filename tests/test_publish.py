@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flowatlas import hosts
+from flowatlas import hosts, publish
 from flowatlas.cli import main
 from flowatlas.errors import FlowatlasError, InputError
+from flowatlas.files import hash_file, json_text
 from flowatlas.hosts import Host
 from flowatlas.publish import publish_branch, publish_workflow
 from flowatlas.site import build_site
-from flowatlas.site_check import check_site, files_of
-from sites import small_explorer
+from flowatlas.site_check import HASHES, check_site, files_of
+from sites import flipped, read, small_explorer
 from synthetic import make_run
 
 ROOT = Path(__file__).parent.parent
@@ -59,6 +60,20 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (repo / "staged.txt").write_text("staged\n")
     git(repo, "add", "staged.txt")
     return repo
+
+
+def change(site: Path, page: str) -> None:
+    """Another page in a site that is whole."""
+    (site / "index.html").write_text(page)
+    hashes = read(site / HASHES) | {"index.html": hash_file(site / "index.html")}
+    (site / HASHES).write_bytes(json_text(hashes))
+
+
+def drop(site: Path, name: str) -> str:
+    """A whole site without a file that it had; returns the name."""
+    (site / name).unlink()
+    (site / HASHES).write_bytes(json_text({key: value for key, value in read(site / HASHES).items() if key != name}))
+    return name
 
 
 def git(repo: Path, *command: str) -> str:
@@ -105,40 +120,69 @@ def test_again_with_and_without_history(site: Path, repo: Path) -> None:
     first = git(repo, "rev-parse", "gh-pages")
     assert "holds this very site already" in publish_branch(site, repo)[0]
     assert git(repo, "rev-parse", "gh-pages") == first
-    (site / "index.html").write_text("<!doctype html>new")
+    change(site, "new")
     publish_branch(site, repo)
     assert git(repo, "rev-parse", "gh-pages^") == first
-    (site / "index.html").write_text("<!doctype html>newer")
+    change(site, "newer")
     lines = publish_branch(site, repo, history=False)
     assert "push --force origin gh-pages" in lines[1]
     assert git(repo, "rev-list", "--count", "gh-pages") == "1"
 
 
-def test_a_folder_of_a_branch_that_has_more(site: Path, repo: Path, tmp_path: Path) -> None:
+def on_branch(repo: Path, branch: str = "gh-pages") -> set[str]:
+    return set(git(repo, "ls-tree", "-r", "--name-only", branch).splitlines())
+
+
+def add(repo: Path, *names: str) -> None:
+    """A commit on gh-pages, by somebody else, of further files."""
+    tree = repo.parent / "theirs"
+    git(repo, "worktree", "add", "--quiet", str(tree), "gh-pages")
+    for name in names:
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(f"{name}, mine\n")
+    git(tree, "add", "--force", *names)
+    git(tree, "commit", "--quiet", "-m", "mine")
+    git(repo, "worktree", "remove", "--force", str(tree))
+
+
+def test_only_the_files_of_a_site_are_replaced(site: Path, repo: Path) -> None:
+    """A site in a folder of a branch, among files of other people; the lines say what became of them."""
     git(repo, "branch", "gh-pages", "main")
-    with pytest.raises(InputError, match=r"holds something else than a site of flowatlas: give --under atlas"):
+    with pytest.raises(InputError, match=r"something else .* \(\.gitattributes, \.gitignore, paper\.tex\): .* atlas"):
         publish_branch(site, repo)
-    for _ in range(2):
-        lines = publish_branch(site, repo, under="papers/atlas/")
-        (site / "data" / "left-over.txt").write_text("x")
-    (site / "data" / "left-over.txt").unlink()
-    publish_branch(site, repo, under="papers/atlas")
+    theirs = {".gitattributes", ".gitignore", "paper.tex"}
+    lines = publish_branch(site, repo, under="papers/atlas/")
+    assert lines[1] == "kept: 3 other files (.gitattributes, .gitignore, paper.tex)"
     assert lines[-1].endswith("https://ada.github.io/pronouns/papers/atlas/")
-    names = set(git(repo, "ls-tree", "-r", "--name-only", "gh-pages").splitlines())
-    assert names == {".gitattributes", ".gitignore", "paper.tex"} | {f"papers/atlas/{name}" for name in files_of(site)}
+    own = {*files_of(site), ".gitattributes"}
+    assert on_branch(repo) == theirs | {f"papers/atlas/{name}" for name in own}
+    more = {"CNAME", "papers/atlas/readme.txt", "papers/own.html", "data/table.parquet"}
+    add(repo, *more)
+    theirs |= more
+    before = {name: git(repo, "rev-parse", f"gh-pages:{name}") for name in theirs}
+    dropped = drop(site, "assets/app-1234.js")
+    lines = publish_branch(site, repo, under="papers/atlas")
+    assert lines[1] == f"removed: 1 file of the site that was there (papers/atlas/{dropped})"
+    assert on_branch(repo) == theirs | {f"papers/atlas/{name}" for name in own - {dropped}}
+    assert {name: git(repo, "rev-parse", f"gh-pages:{name}") for name in theirs} == before
+    with pytest.raises(InputError, match=r"folder papers of branch .* holds something else than .* \(papers/\)"):
+        publish_branch(site, repo, under="papers")
+    with pytest.raises(InputError, match=r"has a file paper\.tex of its own in the site's way"):
+        publish_branch(site, repo, under="paper.tex/atlas")
 
 
-def test_the_domain_of_the_pages_stays(site: Path, repo: Path) -> None:
-    (repo / "CNAME").write_text("routes.example\n")
+def test_a_site_at_the_top_keeps_those_in_folders_and_the_domain(site: Path, repo: Path) -> None:
+    publish_branch(site, repo, under="atlas")
     publish_branch(site, repo)
-    tree = git(repo, "rev-parse", "gh-pages^{tree}")
-    blob = git(repo, "hash-object", "-w", "CNAME")
-    entries = git(repo, "ls-tree", tree) + f"\n100644 blob {blob}\tCNAME\n"
-    made = subprocess.run(["git", "-C", repo, "mktree"], input=entries, check=True, capture_output=True, text=True)
-    git(repo, "update-ref", "refs/heads/gh-pages", git(repo, "commit-tree", made.stdout.strip(), "-m", "domain"))
-    (site / "index.html").write_text("new")
-    publish_branch(site, repo)
-    assert git(repo, "show", "gh-pages:CNAME") == "routes.example"
+    add(repo, "CNAME", "README.md")
+    change(site, "new")
+    lines = publish_branch(site, repo)
+    assert git(repo, "show", "gh-pages:CNAME") == "CNAME, mine"
+    own = {*files_of(site), ".gitattributes"}
+    assert on_branch(repo) == {"CNAME", "README.md"} | own | {f"atlas/{name}" for name in own}
+    assert lines[1] == f"kept: {len(own) + 2} other files (CNAME, README.md, atlas/)"
+    assert git(repo, "show", "gh-pages:index.html") == "new"
+    assert git(repo, "show", "gh-pages:atlas/index.html") != "new"
 
 
 def test_a_bare_repository_and_one_of_the_account(site: Path, tmp_path: Path, repo: Path) -> None:
@@ -158,10 +202,15 @@ def test_what_will_not_do_is_one_line(site: Path, repo: Path, tmp_path: Path, mo
         assert "\n" not in str(caught.value)
 
     refused("is no site", site=tmp_path)
-    refused("not a git repository", repository=tmp_path)
+    refused("is not a git repository: give one with --repo", repository=tmp_path)
     refused("is no folder", repository=tmp_path / "nowhere")
-    refused("a folder's name is needed", under="../up")
-    refused("a folder's name is needed", under=".git")
+    for under in ("../up", ".git", "atlas/.GIT", "git~1", ".git.", "a./b", "a b", "\u200b.git"):
+        refused("a folder of letters, digits", under=under)
+    with flipped(site / "data" / "demo" / "edges" / "bucket-0.parquet"):
+        refused(r"is not the site that was made: data/demo/edges/bucket-0\.parquet is damaged .*; make it again")
+    (site / "notes.txt").write_text("private")
+    refused(r"is not the site that was made: notes\.txt belongs to no run of this site")
+    (site / "notes.txt").unlink()
     refused("not a valid branch name", branch="a..b")
     refused("main .* is checked out", branch="main")
     monkeypatch.setitem(hosts.HOSTS, "github-pages", Host("GitHub Pages", site_bytes=1000))
@@ -170,7 +219,7 @@ def test_what_will_not_do_is_one_line(site: Path, repo: Path, tmp_path: Path, mo
     git(repo, "config", "--unset", "user.name")
     git(repo, "config", "user.useConfigOnly", "true")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    refused("git commit-tree: ")
+    refused(r"git commit-tree: .* \(git config user\.name and user\.email say who you are\)")
     assert "gh-pages" not in git(repo, "branch", "--list")
 
 
@@ -178,6 +227,10 @@ def test_a_workflow_that_deploys_a_site_in_the_repository(site: Path, repo: Path
     with pytest.raises(InputError, match="is no folder inside"):
         publish_workflow(site, repo)
     inside = Path(shutil.copytree(site, repo / "docs" / "atlas"))
+    shutil.copytree(repo / ".git", inside / ".git")
+    with pytest.raises(InputError, match="is a git repository of its own"):
+        publish_workflow(inside, repo)
+    shutil.rmtree(inside / ".git")
     lines = publish_workflow(inside, repo)
     path = repo / ".github" / "workflows" / "pages.yml"
     workflow = yaml.safe_load(path.read_text())
@@ -193,6 +246,51 @@ def test_a_workflow_that_deploys_a_site_in_the_repository(site: Path, repo: Path
     assert path.read_text() == "mine"
 
 
+def test_git_leaves_no_file_of_a_workflows_site_out_and_changes_none(site: Path, repo: Path, tmp_path: Path) -> None:
+    """Whatever the repository ignores and converts: the printed commands are carried out, and a clone's site is whole."""
+    (repo / ".gitattributes").write_text("* text eol=crlf\n*.parquet filter=lfs\n")
+    inside = Path(shutil.copytree(site, repo / "docs" / "atlas"))
+    bare = tmp_path / "bare.git"
+    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch", "main", str(bare))
+    git(repo, "remote", "set-url", "origin", str(bare))
+    commands = publish_workflow(inside, repo)[1].removeprefix("next: ")
+    subprocess.run(["sh", "-e", "-c", commands], check=True, capture_output=True)
+    git(tmp_path, "clone", "--quiet", str(bare), "clone")
+    assert check_site(tmp_path / "clone" / "docs" / "atlas") == []
+    assert "staged.txt" in git(repo, "diff", "--cached", "--name-only"), "what was staged is still to be committed"
+    (repo / ".gitignore").write_text("build/\n")
+    hidden = Path(shutil.copytree(site, repo / "build" / "atlas"))
+    (repo / ".github" / "workflows" / "pages.yml").unlink()
+    with pytest.raises(InputError, match=r"git ignores .*build/atlas/.* \(\.gitignore:1:build/\): make the site else"):
+        publish_workflow(hidden, repo)
+    own = Path(shutil.copytree(site, repo / "own"))
+    (own / ".gitattributes").write_text("*.js text\n")
+    with pytest.raises(InputError, match=r"git would change .*/own/.* \(text: set\): put `\* -text -filter`"):
+        publish_workflow(own, repo)
+    assert not (repo / ".github" / "workflows" / "pages.yml").exists()
+
+
+def test_a_name_that_git_will_not_take_is_no_empty_branch(
+    site: Path, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "_folder", lambda under: ".GIT/")
+    with pytest.raises(InputError, match=r"git takes only 0 of \d+ files: choose another --under"):
+        publish_branch(site, repo)
+    assert "gh-pages" not in git(repo, "branch", "--list")
+
+
+def test_without_a_remote_the_last_step_begins_with_one(site: Path, repo: Path) -> None:
+    git(repo, "remote", "rename", "origin", "hub")
+    lines = publish_branch(site, repo)
+    assert lines[1] == f"last step: git -C {repo} push hub gh-pages"
+    assert lines[2].endswith("https://ada.github.io/pronouns/")
+    git(repo, "remote", "remove", "hub")
+    lines = publish_branch(site, repo)
+    add = f"git -C {repo} remote add origin https://github.com/OWNER/REPOSITORY.git"
+    assert lines[1] == f"first: there is no remote yet; make an empty repository on GitHub, then: {add}"
+    assert lines[2] == f"last step: git -C {repo} push origin gh-pages"
+
+
 def test_the_command_says_the_last_step(site: Path, repo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         main(["publish", str(site), "--to", "gh-pages", "--repo", str(repo), "--branch", "pages", "--under", "a"]) == 0
@@ -200,6 +298,8 @@ def test_the_command_says_the_last_step(site: Path, repo: Path, capsys: pytest.C
     assert "last step: git -C" in capsys.readouterr().out
     assert git(repo, "ls-tree", "--name-only", "pages") == "a"
     assert main(["publish", str(site), "--to", "workflow", "--repo", str(repo)]) == 2
+    assert main(["publish", str(site), "--to", "workflow", "--repo", str(repo), "--under", "a"]) == 2
+    assert "--under and --no-history are of --to gh-pages" in capsys.readouterr().err
 
 
 def test_this_repositorys_workflow_builds_and_serves_the_demo() -> None:

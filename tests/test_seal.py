@@ -1,6 +1,7 @@
 """The checksum inside a site's Parquet files: every engine reads past it, and no damage gets past it."""
 
 import io
+import json
 import struct
 import zlib
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowatlas.seal import damage, sealed
+from flowatlas.seal import damage, sealed, sealed_json
 from flowatlas.site_data import encode
 
 TABLE = pa.table({"a": list(range(2000)), "b": [f"row {i % 7}" for i in range(2000)]})
@@ -35,6 +36,16 @@ def test_where_it_is_and_what_it_is_of() -> None:
     assert struct.unpack("<I", WHOLE[at - 4 : at])[0] == zlib.crc32(without)
     assert pq.read_table(io.BytesIO(without)).equals(TABLE)
     assert sealed(without) == WHOLE
+
+
+def test_json_begins_with_the_checksum_of_the_rest() -> None:
+    obj = {"n": 1, "text": "\u00fcnd"}
+    text = sealed_json(obj)
+    crc = json.loads(text)["crc32"]
+    assert text.startswith(b'{"crc32": "%b",\n' % crc.encode())
+    assert int(crc, 16) == zlib.crc32(text.split(b",", 1)[1])
+    assert json.loads(text) == {"crc32": crc, **obj}
+    assert json.loads(sealed_json({})).keys() == {"crc32"}
 
 
 @given(st.integers(0, len(WHOLE) * 8 - 1))

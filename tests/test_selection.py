@@ -1,5 +1,6 @@
 """`--select`: exactly the chosen part is in the site, sizes are foretold, and limits hold before anything is written."""
 
+import dataclasses
 from pathlib import Path
 
 import pyarrow as pa
@@ -95,8 +96,10 @@ def test_the_strongest_neurons_of_each_place_are_kept(run_dir: Path) -> None:
 
 
 def test_tables_left_out_are_named_and_nowhere(tmp_path: Path, run_dir: Path) -> None:
-    folder, index = site_of(run_dir, tmp_path / "site", "tables=-maps,-writes,-stats")
-    assert index["selection"]["left_out"] == ["writes", "maps", "stats"]
+    folder, index = site_of(run_dir, tmp_path / "site", "tables=-maps,-writes,-stats,-rejects")
+    assert index["selection"]["left_out"] == ["writes", "maps", "stats", "rejects"]
+    assert pq.read_metadata(folder / "rejects.parquet").num_rows == 0
+    assert index["counts"]["rejects"] == rows_of(run_dir, "rejects").num_rows > 0
     assert index["stats"] is None
     assert index["tables"]["maps"] == index["tables"]["writes"] == {"rows": 0, "bytes": 0, "buckets": []}
     for name in ("maps", "writes", "stats"):
@@ -197,3 +200,23 @@ def test_limits_of_one_file_and_of_the_number_of_files() -> None:
     with pytest.raises(RunError, match=r"-maps .*, and --select 'prompts=true ORDER BY hash\(prompt_id\) LIMIT 4'"):
         refuse_too_large(parts, 10, Host("Any", files=15))
     assert HOSTS["none"] == Host("a server of your own")
+
+
+def test_no_advice_is_given_that_cannot_be_followed() -> None:
+    parts = {"page": Part(100, 1, 5), "maps": Part(500, 50, 200, True), "edges": Part(400, 30, 10)}
+
+    def advice(host: Host, n_runs: int = 1) -> str:
+        with pytest.raises(RunError) as caught:
+            refuse_too_large(parts, 10, host, n_runs)
+        return str(caught.value).partition(": ")[2]
+
+    github = HOSTS["github-pages"]
+    assert advice(dataclasses.replace(github, own_bytes=50)) == "give a larger --max-size"
+    assert advice(dataclasses.replace(github, own_bytes=50), 2) == "give a larger --max-size"
+    assert advice(dataclasses.replace(github, own_bytes=120), 2) == "give fewer runs; or give a larger --max-size"
+    assert advice(dataclasses.replace(github, own_bytes=600)).endswith("leaves out maps; or give a larger --max-size")
+    assert advice(dataclasses.replace(github, own_bytes=10**9, file_bytes=100)).endswith(
+        "or give --host none for a server of your own"
+    )
+    assert "LIMIT 4' to keep as many;" in advice(Host("Any", own_bytes=300))
+    assert "LIMIT 2' to keep as many of each run;" in advice(Host("Any", own_bytes=300), 2)

@@ -172,7 +172,11 @@ def test_a_changed_file_is_served_changed_and_an_unchanged_one_not_again(port: i
 
 
 @pytest.mark.parametrize(
-    ("header", "accepted"), [("gzip", True), ("GZIP;q=0.5", True), ("gzip;q=0", False), ("*", True), ("br", False)]
+    ("header", "accepted"),
+    [
+        *(("gzip", True), ("GZIP;q=0.5", True), ("gzip;q=0", False), ("*", True), ("br", False), ("*;q=0", False)),
+        *(("*, gzip;q=0", False), ("gzip; Q=0.000, *;q=1", False), ("gzip, *;q=0", True), ("", False)),
+    ],
 )
 def test_accept_encoding(header: str, accepted: bool) -> None:
     assert accepts_gzip(header) is accepted
@@ -196,6 +200,11 @@ def test_no_such_port(site: Path, port: int) -> None:
 
 def test_what_is_no_site_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"is no site .* `flowatlas site RUN --out"):
+        serve(tmp_path, 0)
+    (tmp_path / "plan.json").touch()
+    with pytest.raises(
+        RunError, match=f"{tmp_path} is a run: `flowatlas site {tmp_path} --out SITE` makes a site of it"
+    ):
         serve(tmp_path, 0)
 
 

@@ -1,5 +1,6 @@
 """`flowatlas.show`: a run or a site in a notebook's cell, served by the process that asked for it."""
 
+import re
 import urllib.error
 import urllib.request
 from html.parser import HTMLParser
@@ -10,7 +11,7 @@ import pytest
 import flowatlas
 from flowatlas.errors import InputError, RunError
 from flowatlas.names_file import FILE
-from flowatlas.notebook import Shown
+from flowatlas.notebook import ADDRESS, Shown
 from flowatlas.site import build_site
 from sites import small_explorer
 from synthetic import Shape, make_run
@@ -110,13 +111,25 @@ def test_closing_ends_the_server_and_takes_the_site_away(run_dir: Path) -> None:
     flowatlas.show(run_dir).close()
 
 
+def test_its_options_are_those_of_an_address() -> None:
+    """The keys of all views' parameters in state.js, of a run's."""
+    state = (Path(__file__).parents[1] / "explorer" / "src" / "state.js").read_text()
+    declared = state[state.index("const COMPONENT = ") :].split("\n};\n")[0]
+    assert set(re.findall(r"(\w+): (?:COMMON\.|choice\(|\{ default)", declared)) == ADDRESS
+
+
 def test_what_cannot_be_shown(run_dir: Path, tmp_path: Path, close) -> None:
     with pytest.raises(RunError):
         flowatlas.show(tmp_path / "nothing")
     with pytest.raises(InputError, match="not both"):
         flowatlas.show(run_dir, prompt=1, view="corpus")
-    with pytest.raises(InputError, match="not both"):
-        flowatlas.show(run_dir, prompt=-1)
+    for wrong in (-1, "x", 1.5, True):
+        with pytest.raises(InputError, match=f"a whole number of 0 or more, and {wrong!r} is none"):
+            flowatlas.show(run_dir, prompt=wrong)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InputError, match="show has no option prompts: an address may have a, as, "):
+        flowatlas.show(run_dir, prompts=3)
+    with pytest.raises(InputError, match="embed='all': it may be page, graph, panel"):
+        flowatlas.show(run_dir, embed="all")
     with pytest.raises(InputError, match="as keywords"):
         flowatlas.show(run_dir, view="corpus?measure=effect")
     port = int(close(flowatlas.show(run_dir)).url.split(":")[2].partition("/")[0])

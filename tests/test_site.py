@@ -1,13 +1,15 @@
 """The static site: every row of every run in its bucket, small enough to fetch."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flowatlas import bucket_sizes, site_run
+from flowatlas import bucket_sizes, site_run, written
 from flowatlas.bucket_sizes import bucket_size
 from flowatlas.front_page import FrontPage
 from flowatlas.schema import LATER_TABLES, TABLES
@@ -217,14 +219,16 @@ def test_names_are_safe_in_urls_and_never_alike() -> None:
 
 def test_one_shard_of_a_table_is_in_memory_at_a_time(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    parquet_file = pq.ParquetFile
 
-    def counting(path: Path, *args: object) -> pq.ParquetFile:
-        opened.append("/".join(Path(path).parts[-2:]))
-        return parquet_file(path)
+    def counting(read: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(path: Path, *args: Any) -> Any:
+            opened.append("/".join(path.parts[-2:]))
+            return read(path, *args)
+
+        return counted
 
     reader = RunReader(run_dir)
-    monkeypatch.setattr(pq, "ParquetFile", counting)
+    monkeypatch.setattr(written, "read", counting(written.read))
     for k in reader.buckets(3):
         reader.bucket(k, 3)
     assert set(reader._open) == set(BUCKETED)

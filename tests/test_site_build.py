@@ -9,14 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from flowatlas import audit_store, site_run
 from flowatlas import site as site_module
-from flowatlas import site_run
-from flowatlas.errors import RunError, UnfinishedError
+from flowatlas.errors import ConfigError, RunError, UnfinishedError
 from flowatlas.files import hash_file
-from flowatlas.site import build_site, explorer_dir
-from sites import files_of, read, small_explorer
+from flowatlas.front_page import FrontPage
+from flowatlas.schema import MODEL_TABLES, TABLES
+from flowatlas.schema_audit import AUDIT_TABLES
+from flowatlas.site import Wanted, build_site, explorer_dir
+from flowatlas.site_data import RunReader
+from sites import files_of, flipped, read, small_explorer
 from synthetic import (
     Dataset,
+    Shape,
     finish,
     make_run,
     plan_of,
@@ -75,6 +80,12 @@ def test_a_site_is_not_written_over_its_own_run(tmp_path: Path) -> None:
         build_site([run], tmp_path / "site")
 
 
+def test_a_title_of_no_run_is_refused(tmp_path: Path, run_dir: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^runs.demo of site.yaml: there is no run demo here, but demo run$"):
+        build_site([run_dir], tmp_path / "site", Wanted(FrontPage(runs={"demo run": "A", "demo": "B"})))
+    assert not (tmp_path / "site").exists()
+
+
 def test_no_run_another_schema_and_no_shard_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="is no run folder"):
         build_site([tmp_path / "nowhere"], tmp_path / "site")
@@ -88,15 +99,58 @@ def test_no_run_another_schema_and_no_shard_say_what_to_do(tmp_path: Path) -> No
     assert not (tmp_path / "site").exists()
 
 
-def test_a_damaged_shard_is_named_and_the_old_site_stays(tmp_path: Path) -> None:
+def test_one_flipped_bit_of_a_run_is_not_sealed_as_sound(tmp_path: Path) -> None:
+    """Pyarrow and DuckDB read most of them as another number; each file is named, and the old site stays."""
     run, out = make_run(tmp_path / "run", 16), tmp_path / "site"
+    audit_store.write(
+        run,
+        {name: table.empty() for name, table in AUDIT_TABLES.items()},
+        {"made_from": audit_store.made_from(RunReader(run))},
+    )
     build_site([run], out)
-    before, path = files_of(out), run / "edges" / "part-00001.parquet"
-    path.write_bytes(bytes(path.stat().st_size))
-    with pytest.raises(RunError, match=r"edges/part-00001.parquet cannot be read: `flowatlas check"):
-        build_site([run], out)
+    before = files_of(out)
+    damaged = {
+        **{f"{table}/part-00001.parquet": "`flowatlas check" for table in TABLES},
+        **{f"model/{table}.parquet": "`flowatlas check" for table in MODEL_TABLES},
+        **{f"stats/{table}.parquet": "`flowatlas stats" for table in ("importance", "examples")},
+        "audit/curves.parquet": "`flowatlas audit",
+    }
+    for name, mended in damaged.items():
+        with (
+            flipped(run / name),
+            pytest.raises(RunError, match=f"{run / name} is damaged .*: {mended} {run}` ") as caught,
+        ):
+            build_site([run], out, progress=False)
+        assert "\n" not in str(caught.value)
     assert files_of(out) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dist", "run", "site"]
+
+
+def test_what_duckdb_reads_for_a_site_is_what_was_written(tmp_path: Path) -> None:
+    """Statistics that are yet to be made, prompts that are chosen by SQL, tables that are left out, runs that are compared."""
+    run, other = make_run(tmp_path / "run", 16), make_run(tmp_path / "other", 16, shape=Shape(seed=2))
+    whole_query = Wanted(select=("run:prompts=SELECT prompt_id FROM maps", "tables=-maps"))
+    for name, runs, wanted in (
+        ("lens/part-00000.parquet", [run], Wanted()),
+        ("maps/part-00001.parquet", [run], whole_query),
+        ("components/part-00000.parquet", [other, run], Wanted(select=("tables=-components,-stats",))),
+    ):
+        with flipped(run / name), pytest.raises(RunError, match=f"{name} is damaged"):
+            build_site(runs, tmp_path / "site", wanted, progress=False)
+    assert not (run / "stats").exists()
+
+
+def test_what_is_left_behind_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = make_run(tmp_path / "run", 8)
+    for name in ("audit", "vocab", "interventions/no heads"):
+        (run / name).mkdir(parents=True)
+    build_site([run], tmp_path / "site", progress=False)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[1] for line in lines] == [
+        f"the site goes without {name} of run" for name in ("audit", "vocab", "interventions/no heads")
+    ]
+    build_site([run], tmp_path / "site", Wanted(select=("tables=-stats,-vocab,-interventions",)), progress=False)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_full_disk_is_one_line_and_the_old_site_stays(

@@ -20,6 +20,7 @@ from flowatlas.schema_vocab import VOCAB_TABLES
 from flowatlas.site_data import RunReader
 from flowatlas.site_vocab import BLOCK, word_of, write_vocab
 from runs import hashes, one_line
+from sites import flipped
 from tiny import make_model
 
 KEYS = ("vocab.top_k=4", "vocab.directions=2", "vocab.pairs=3")
@@ -238,6 +239,12 @@ def test_blocks_members_and_cuts_hold_every_row_once(run, tmp_path):
     ]
     assert [row["cluster"] for row in members] == sorted(row["cluster"] for row in rows_of("neurons"))
     assert entry["n_neurons"] == len(members)
+
+
+def test_a_flipped_bit_of_an_atlas_is_not_sealed_as_sound(run, tmp_path):
+    name = "vocab/neuron_tokens/part-00000.parquet"
+    with flipped(run / name), pytest.raises(RunError, match=rf"{name} is damaged .*: remove {run / 'vocab'} and give"):
+        write_vocab(RunReader(run), tmp_path / "site")
 
 
 def test_an_unfinished_run_without_an_atlas_has_no_index(run, tmp_path):

@@ -1,5 +1,7 @@
 /** Writing the address. Browsers refuse many changes in a row (a slider makes sixty a second), so replacing waits its turn. */
 
+import { withEmbed } from './state.js';
+
 const PAUSE_MS = 150;
 
 /** @param {{ history?: History, now?: () => number }} [scope] */
@@ -38,5 +40,13 @@ export function createAddress({ history = window.history, now = () => performanc
     history.pushState(null, '', hash);
   }
 
-  return { push, replace, flush, forget };
+  /** What embeds a view stands in the hash from now on: a link out of the frame leaves it behind. @param {Location} location */
+  function adopt({ pathname, search, hash }) {
+    const rest = new URLSearchParams(search);
+    if (!rest.has('embed')) return;
+    rest.delete('embed');
+    history.replaceState(null, '', `${pathname}${rest.size ? `?${rest}` : ''}${withEmbed(search, hash)}`);
+  }
+
+  return { push, replace, flush, forget, adopt };
 }

@@ -195,5 +195,10 @@ export function createApp({ data, live = null }) {
   window.addEventListener('popstate', fromAddress);
   window.addEventListener('hashchange', fromAddress);
 
-  return { el, start: () => fromAddress() };
+  function start() {
+    address.adopt(location);
+    fromAddress();
+  }
+
+  return { el, start };
 }

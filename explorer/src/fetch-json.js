@@ -1,6 +1,7 @@
 /** A JSON file of the site; what stands in its way is said as an error of the site. */
 
 import { SiteError } from './errors.js';
+import { isIntactJson } from './seal.js';
 
 /**
  * Fetched anew each time, as far as the server's answer changed.
@@ -20,11 +21,15 @@ export async function fetchJson(address, absent) {
     throw new SiteError(absent, `${address}: the server answered ${response.status}`, { address });
   }
   if (!response.ok) throw new SiteError('network', `${address}: the server answered ${response.status}`, { address });
+  let found;
   try {
-    return JSON.parse(text);
+    found = JSON.parse(text);
   } catch {
     // Some hosts answer a missing file with a page.
     const kind = /^\s*</.test(text) ? absent : 'damaged';
     throw new SiteError(kind, `${address}: not JSON, begins with ${JSON.stringify(text.slice(0, 40))}`, { address });
   }
+  if (!isIntactJson(text)) throw new SiteError('damaged', `${address}: not what was written (the checksum is another)`, { address });
+  delete found?.crc32;
+  return found;
 }

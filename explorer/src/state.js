@@ -297,6 +297,17 @@ export function parse(hash) {
 }
 
 /**
+ * The hash of an address in which `embed` may stand before it, where readers of other pages' documents put it:
+ * `index.html?embed=graph#/run/p/3` is `#/run/p/3?embed=graph`.
+ * @param {string} search @param {string} hash
+ */
+export function withEmbed(search, hash) {
+  const embed = new URLSearchParams(search).get('embed');
+  if (embed === null || new URLSearchParams(hash.split('?')[1]).has('embed')) return hash;
+  return `${hash || '#/'}${hash.includes('?') ? '&' : '?'}embed=${encode(embed)}`;
+}
+
+/**
  * The view that an address names, and what it is of.
  * @param {string} run @param {string} word @param {string[]} rest
  * @returns {{ view: RunView, run: string, thing: Record<string, any>, beyond: string[] } | null} `beyond` is not understood

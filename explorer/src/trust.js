@@ -75,6 +75,7 @@ export function createTrust({ data, navigate }) {
     const n = index.counts?.rejects ?? 0;
     const heading = h('h2', {}, 'Rejected prompts');
     if (!n) return [heading, h('p', { 'data-testid': 'no-rejects' }, `None: all ${integer(index.counts?.prompts ?? 0)} rows of the dataset were processed.`)];
+    if (index.selection?.left_out.includes('rejects')) return [heading, h('p', { class: 'hint' }, `This site was made without the ${plural(n, 'row')} that ${n === 1 ? 'was' : 'were'} not processed.`)];
     const reasons = Object.entries(index.manifest.counts?.reject_reasons ?? {}).map(([reason, count]) => `${reason}: ${integer(Number(count))}`);
     const answer = ask('rejects', () => data.stats.rows(index, rejectsSql, {}, {}, { rejects: [data.address(index, 'rejects.parquet')] }));
     const columns = ['prompt_id', 'source_id', 'reason', 'detail'].map((name) => ({ name, text: name !== 'prompt_id', value: (/** @type {any} */ row) => row[name], show: (/** @type {any} */ row) => showText(String(row[name])) }));

@@ -3,8 +3,9 @@ import { afterEach, expect, it, vi } from 'vitest';
 import { SiteError } from '../src/errors.js';
 import { fetchParquet, isParquet } from '../src/files.js';
 import { golden } from './engine.js';
+import { sealed } from './sealed.js';
 
-const whole = new Uint8Array(readFileSync(golden('golden/prompts-0.parquet')));
+const whole = sealed(new Uint8Array(readFileSync(golden('golden/prompts-0.parquet'))));
 const serve = (bytes, status = 200) =>
   vi.stubGlobal('fetch', vi.fn(async () => ({ ok: status < 400, status, arrayBuffer: async () => bytes.slice().buffer })));
 const problem = async () => {

@@ -2,19 +2,13 @@ import { readFileSync } from 'node:fs';
 import { crc32 as reference } from 'node:zlib';
 import { afterEach, expect, it, vi } from 'vitest';
 import { fetchParquet } from '../src/files.js';
-import { crc32, isIntact } from '../src/seal.js';
+import { fetchJson } from '../src/fetch-json.js';
+import { crc32, isIntact, isIntactJson } from '../src/seal.js';
 import { golden } from './engine.js';
+import { sealed } from './sealed.js';
 
 const plain = new Uint8Array(readFileSync(golden('golden/edges/bucket-0.parquet')));
 afterEach(() => vi.unstubAllGlobals());
-
-/** As `seal.py` writes it. @param {Uint8Array} bytes */
-function sealed(bytes) {
-  const at = bytes.length - 8 - new DataView(bytes.buffer).getUint32(bytes.length - 8, true);
-  const seal = Buffer.alloc(8, 'CRC=');
-  seal.writeUInt32LE(reference(bytes), 4);
-  return new Uint8Array(Buffer.concat([bytes.subarray(0, at), seal, bytes.subarray(at)]));
-}
 
 it('computes the CRC-32 that everybody computes, also in two pieces', () => {
   expect(crc32(new TextEncoder().encode('123456789'))).toBe(0xcbf43926);
@@ -24,20 +18,21 @@ it('computes the CRC-32 that everybody computes, also in two pieces', () => {
 
 it('finds one flipped bit wherever it is', () => {
   const whole = sealed(plain);
-  const mark = Buffer.from(whole).lastIndexOf('CRC=');
   expect(isIntact(whole)).toBe(true);
-  for (let i = 0; i < 400; i += 1) {
-    const at = Math.floor((i / 400) * (whole.length - 8)); // the length of the footer is the engine's to complain about
-    if (at >= mark && at < mark + 4) continue;
-    whole[at] ^= 1 << i % 8;
-    expect(isIntact(whole), `byte ${at}`).toBe(false);
-    whole[at] ^= 1 << i % 8;
+  const spread = Array.from({ length: 400 }, (_, i) => Math.floor((i / 400) * whole.length));
+  const ends = Array.from({ length: 20 }, (_, i) => whole.length - 4 - 1 - i); // before the magic: the footer's length, and its end
+  for (const at of [...spread, ...ends].filter((place) => place < whole.length - 4)) {
+    for (let bit = 0; bit < 8; bit += 1) {
+      whole[at] ^= 1 << bit;
+      expect(isIntact(whole), `byte ${at}, bit ${bit}`).toBe(false);
+      whole[at] ^= 1 << bit;
+    }
   }
 });
 
-it('takes files without a seal, and none whose footer is longer than itself', () => {
-  expect(isIntact(plain)).toBe(true);
-  const long = plain.slice();
+it('takes no file without a seal, and none whose footer is longer than itself', () => {
+  expect(isIntact(plain)).toBe(false);
+  const long = sealed(plain);
   new DataView(long.buffer).setUint32(long.length - 8, long.length, true);
   expect(isIntact(long)).toBe(false);
 });
@@ -48,4 +43,17 @@ it('is what fetching a file asks', async () => {
   expect(await fetchParquet('x')).toHaveLength(bytes.length);
   bytes[500] ^= 4;
   await expect(fetchParquet('x')).rejects.toMatchObject({ kind: 'damaged' });
+});
+
+it('finds one flipped bit of a JSON file, behind its checksum or in it', async () => {
+  const rest = '\n "n": 12,\n "text": "ünd"\n}\n';
+  const whole = Buffer.from(`{"crc32": "${reference(Buffer.from(rest)).toString(16).padStart(8, '0')}",${rest}`);
+  vi.stubGlobal('fetch', async () => ({ ok: true, status: 200, text: async () => whole.toString('utf8') }));
+  expect(await fetchJson('x', 'missing')).toEqual({ n: 12, text: 'ünd' });
+  for (let at = 11; at < whole.length; at += 1) {
+    whole[at] ^= 1;
+    await expect(fetchJson('x', 'missing'), `byte ${at}`).rejects.toMatchObject({ kind: 'damaged' });
+    whole[at] ^= 1;
+  }
+  expect(isIntactJson('{"by": "hand"}')).toBe(true);
 });

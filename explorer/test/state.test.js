@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { format, HIDEABLE, pageState, parse, promptsState, promptState, selectionKind, toggled } from '../src/state.js';
+import { format, HIDEABLE, pageState, parse, promptsState, promptState, selectionKind, toggled, withEmbed } from '../src/state.js';
 
 describe('round trip', () => {
   it.each([
@@ -45,6 +45,15 @@ describe('round trip', () => {
   it('half a surrogate pair does not break the address', () => {
     expect(parse(format(promptsState('demo', { q: 'a\ud800b' }))).state.q).toBe('a\ufffdb');
   });
+});
+
+it('embed may stand before the hash too', () => {
+  expect(withEmbed('?embed=graph', '#/demo/p/3')).toBe('#/demo/p/3?embed=graph');
+  expect(withEmbed('?v=1&embed=panel', '#/demo/p/3?sel=1.post.2')).toBe('#/demo/p/3?sel=1.post.2&embed=panel');
+  expect(withEmbed('?embed=graph', '#/demo/p/3?embed=panel')).toBe('#/demo/p/3?embed=panel');
+  expect(withEmbed('?v=1', '#/demo/p/3')).toBe('#/demo/p/3');
+  expect(parse(withEmbed('?embed=%23/x%3Fq%3D1', '#/demo/p/3'))).toMatchObject({ state: { ...promptState('demo', 3), embed: null }, problems: [expect.stringContaining('embed')] });
+  expect(parse(withEmbed('?embed=page', '')).problems).toEqual(['embed=page']);
 });
 
 describe('hostile or stale hashes', () => {

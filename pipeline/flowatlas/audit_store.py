@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from flowatlas.errors import RunError
+from flowatlas import written
 from flowatlas.files import hash_file, hash_json, json_text, read_json, remove, swap_folder, temporary_path, unfinished
 from flowatlas.schema_audit import AUDIT_ORDERS, AUDIT_TABLES
 from flowatlas.site_data import RunReader
@@ -25,22 +24,25 @@ class Audit:
     marker: dict[str, Any]
 
     def read(self, table: str) -> pa.Table:
-        """One of AUDIT_TABLES. Raises RunError when it cannot be read."""
-        try:
-            with pq.ParquetFile(self.folder / f"{table}.parquet") as file:
-                return file.read()
-        except (OSError, pa.ArrowException) as error:
-            raise RunError(f"{self.folder}/{table}.parquet cannot be read: `flowatlas audit` makes it anew") from error
+        """One of AUDIT_TABLES. Raises RunError when it is not the file that was written."""
+        sha256 = self.marker["tables"][table].get("sha256")
+        again = f"`flowatlas audit {self.folder.parent}` makes it anew"
+        return written.read_table(self.folder / f"{table}.parquet", sha256, again)
 
 
 def current(reader: RunReader) -> Audit | None:
     """The audit of a run that is whole and of the shards there are; None when it is missing or stale."""
-    folder = reader.run_dir / FOLDER
+    found = whole(reader.run_dir)
+    return found if found and found.marker.get("made_from") == made_from(reader) else None
+
+
+def whole(run_dir: Path) -> Audit | None:
+    """The audit of a run by the sizes of its files, of whichever shards; None when it is missing or damaged."""
+    folder = run_dir / FOLDER
     try:
         marker = read_json(folder / MARKER)
         sizes = {name: (folder / f"{name}.parquet").stat().st_size for name in AUDIT_TABLES}
-        whole = all(marker["tables"][name]["bytes"] == size for name, size in sizes.items())
-        return Audit(folder, marker) if whole and marker["made_from"] == made_from(reader) else None
+        return Audit(folder, marker) if all(marker["tables"][n]["bytes"] == size for n, size in sizes.items()) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

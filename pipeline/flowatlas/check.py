@@ -49,13 +49,13 @@ def check(run_dir: Path) -> list[str]:
         connection.close()
     problems += read_names(run_dir, (manifest or {}).get("model", {}))[1]
     problems += _means(run_dir, [marker for marker in markers.values() if marker])
-    if len(sound) == len(markers):
-        problems += [
-            *check_stats(run_dir, manifest),
-            *_audit(run_dir),
-            *intervention_store.problems(RunReader(run_dir)),
-        ]
-    problems += check_vocab(run_dir)
+    reader = RunReader(run_dir) if len(sound) == len(markers) else None  # what is made of damaged shards is no news
+    problems += [
+        *check_stats(run_dir, manifest, reader is not None),
+        *_audit(run_dir, reader),
+        *intervention_store.problems(run_dir, reader),
+        *check_vocab(run_dir),
+    ]
     present = [marker for shard, marker in markers.items() if marker and shard in set(sound)]
     return problems + list(_manifest(run_dir, plan, manifest, present))
 
@@ -195,13 +195,13 @@ def _means(run_dir: Path, markers: list[dict[str, Any]]) -> Iterator[str]:
         yield f"model/{path.name} is missing, or not what the knock-outs of every shard used: make the run again"
 
 
-def _audit(run_dir: Path) -> Iterator[str]:
-    """The tables of an audit, where there is one, are those that were written, and of the shards there are."""
+def _audit(run_dir: Path, reader: RunReader | None) -> Iterator[str]:
+    """The tables of an audit, where there is one, are those that were written, and of the shards there are (`reader`)."""
     folder = run_dir / audit_store.FOLDER
     if not folder.exists():
         return
-    audit = audit_store.current(RunReader(run_dir))
-    if audit is None:
+    audit = audit_store.whole(run_dir)
+    if audit is None or (reader and audit != audit_store.current(reader)):
         yield f"{folder.name} is damaged, or of other shards than the run has now: `flowatlas audit` makes it anew"
         return
     for table, entry in audit.marker["tables"].items():

@@ -4,7 +4,7 @@ Right means: values in their declared ranges, and the sums that everything rests
 shards' rows and by other queries than those that made them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,8 +77,8 @@ RECOUNTS = (
 )  # fmt: skip
 
 
-def check_stats(run_dir: Path, manifest: dict[str, Any] | None) -> Iterator[str]:
-    """What is wrong with `RUN/stats`, one line each. The shards must be sound.
+def check_stats(run_dir: Path, manifest: dict[str, Any] | None, sound: bool) -> Iterator[str]:
+    """What is wrong with `RUN/stats`, one line each; only of the files themselves where the shards are not `sound`.
 
     Without the folder nothing is, unless the manifest says that the run has made statistics at its end.
     """
@@ -93,16 +93,17 @@ def check_stats(run_dir: Path, manifest: dict[str, Any] | None) -> Iterator[str]
     except (OSError, ValueError, KeyError, TypeError):
         yield f"{FOLDER}/{MARKER} is missing or damaged, or of another version: {AGAIN}"
         return
-    wrong = [
-        f"{FOLDER}/{name}.parquet {what}: {AGAIN}" for name in entries if (what := _file(folder, name, entries[name]))
-    ]
-    yield from wrong
+    wrong = {name: what for name in entries if (what := _file(folder, name, entries[name]))}
+    for name, what in wrong.items():
+        yield f"{FOLDER}/{name}.parquet {what}: {AGAIN}"
+    if not sound:
+        return
     try:
         with Corpus(run_dir) as corpus:
             if marker.get("made_from") != made_from(corpus.reader):
                 yield f"{FOLDER} are of other shards or of another version than the run has now: {AGAIN}"
-            elif not wrong:
-                yield from _rows(corpus, folder)
+            else:
+                yield from _rows(corpus, folder, STATS_TABLES.keys() - wrong)
     except (FlowatlasError, duckdb.Error) as error:
         yield f"{FOLDER} cannot be checked ({str(error).splitlines()[0]})"
 
@@ -123,11 +124,13 @@ def _file(folder: Path, name: str, entry: dict[str, Any]) -> str:
     return "" if schema.equals(STATS_TABLES[name].schema) else "has another schema"
 
 
-def _rows(corpus: Corpus, folder: Path) -> Iterator[str]:
-    """Ranges of all tables, then the recounts."""
+def _rows(corpus: Corpus, folder: Path, whole: Set[str]) -> Iterator[str]:
+    """Ranges of the tables that are `whole`, then their recounts."""
     for name in ("prompts", "components", "edges"):
         corpus.execute(f"CREATE VIEW run_{name} AS SELECT * FROM {name}")
     for name, declared in STATS_TABLES.items():
+        if name not in whole:
+            continue
         corpus.execute(
             f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet({quoted(folder / f'{name}.parquet')})"
         )
@@ -136,6 +139,8 @@ def _rows(corpus: Corpus, folder: Path) -> Iterator[str]:
             if n:
                 yield f"{FOLDER}/{name}.parquet: {n} rows have a {column.name} outside its range: {AGAIN}"
     for recount in RECOUNTS:
+        if recount.table not in whole:
+            continue
         n = corpus.one(f"SELECT count(*) FROM ({recount.sql})")[0]
         if n:
             yield f"{FOLDER}/{recount.table}.parquet: {n} rows {recount.wrong}: {AGAIN}"

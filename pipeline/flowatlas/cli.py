@@ -7,7 +7,8 @@ ends as one line on stderr and its exit code; anything else is a bug and shows i
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,6 +17,7 @@ from flowatlas.config import Config
 from flowatlas.errors import ConfigError, FlowatlasError, ModelError
 
 INTERRUPTED = 130
+SHOWN = 20  # problems of one folder
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -145,8 +147,18 @@ def _check(args: argparse.Namespace) -> int:
     from flowatlas.site_check import check_site, is_site
 
     problems = check_site(args.run) if is_site(args.run) else check(args.run)
-    _print(problems or [f"{args.run}: no problem found"])
+    _print(_bounded(problems) or [f"{args.run}: no problem found"])
     return 1 if problems else 0
+
+
+def _bounded(problems: Sequence[str]) -> list[str]:
+    """Of the problems of each folder the first SHOWN, and then how many more there are: none hides those of another."""
+    shown, places = [], Counter[str]()
+    for problem in problems:
+        place = problem.split(" ")[0].rpartition("/")[0] or "the folder itself"
+        places[place] += 1
+        shown += [problem] if places[place] <= SHOWN else []
+    return shown + [f"and {n - SHOWN:,} more in {place}" for place, n in places.items() if n > SHOWN]
 
 
 def _stats(args: argparse.Namespace) -> int:

@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from flowatlas.errors import ConfigError
 from flowatlas.hosts import HOST_NAMES
+
+BRANCH = "gh-pages"
 
 
 def add_commands(commands: Any) -> None:
@@ -39,7 +42,7 @@ def add_commands(commands: Any) -> None:
     publish.add_argument(
         "--repo", type=Path, default=Path(), metavar="FOLDER", help="the git repository (default: here)"
     )
-    publish.add_argument("--branch", default="gh-pages", help="default gh-pages")
+    publish.add_argument("--branch", default=BRANCH, help=f"default {BRANCH}")
     publish.add_argument(
         "--under", default="", metavar="FOLDER", help="a folder of the branch; what else is in it stays"
     )
@@ -59,7 +62,7 @@ def _site(args: argparse.Namespace) -> int:
         front = dataclasses.replace(front, title=args.title)
     host = HOSTS[args.host]
     if args.max_size is not None:
-        host = dataclasses.replace(host, name="--max-size", site_bytes=args.max_size)
+        host = dataclasses.replace(host, own_bytes=args.max_size)
     built = build_site(args.runs, args.out, Wanted(front, tuple(args.select), host), dry=args.dry)
     if args.dry:
         _print([*lines(built.parts), f"foretold; nothing was written to {args.out}"])
@@ -73,6 +76,10 @@ def _publish(args: argparse.Namespace) -> int:
     from flowatlas.publish import publish_branch, publish_workflow
 
     if args.to == "workflow":
+        if args.under or args.no_history or args.branch != BRANCH:
+            raise ConfigError(
+                "--branch, --under and --no-history are of --to gh-pages: a workflow deploys the folder SITE"
+            )
         _print(publish_workflow(args.site, args.repo))
     else:
         _print(publish_branch(args.site, args.repo, args.branch, args.under, not args.no_history))

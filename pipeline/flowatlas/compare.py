@@ -42,7 +42,7 @@ _JOINED = {
 class Both(Corpus):
     """Two runs as one corpus: prompt 2k is common prompt k in the first run (role a), prompt 2k + 1 in the second (b).
 
-    Raises RunError for what is no run, NothingInCommon for runs without a prompt in common.
+    Raises RunError for what is no run or not as it was written, NothingInCommon for runs without a prompt in common.
     """
 
     def __init__(self, a: Path, b: Path) -> None:
@@ -54,6 +54,7 @@ class Both(Corpus):
 
     def _open(self) -> None:
         for run, reader in (("a_", self.reader), ("b_", self.other)):
+            reader.require(_JOINED)
             views(self.connection, reader, run)
         self.execute(_MATCHED)
         for table, more in _JOINED.items():

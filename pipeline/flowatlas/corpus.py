@@ -6,6 +6,7 @@ size can be asked. Only finished shards are seen; a run that is not complete has
 
 import os
 import tempfile
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -33,11 +34,15 @@ class Corpus:
     """A run's finished shards. Use as a context manager. Raises RunError when made from what is no run with a done shard.
 
     Tables of the run are views of their own names. `units` (prompt_id, g, bin) deals prompts to groups and bins;
+    Files of the tables `required` are held against their markers first: DuckDB reads a flipped bit as another number.
     `ends` (prompt_id, target, n_tokens) has the last target, of a prompt that the model continued that of the text as given.
     """
 
-    def __init__(self, run_dir: Path, memory: str = MEMORY, threads: int | None = None) -> None:
+    def __init__(
+        self, run_dir: Path, memory: str = MEMORY, threads: int | None = None, required: Iterable[str] = ()
+    ) -> None:
         self.reader = RunReader(run_dir)
+        self.reader.require(required)
         self._spill = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self.connection = duckdb.connect(
             config={
@@ -175,12 +180,16 @@ def of_peak(key: str) -> str:
 
 
 def views(connection: duckdb.DuckDBPyConnection, reader: RunReader, prefix: str = "") -> None:
-    """Make a view of each table of a run, over its finished shards; their names begin with the prefix."""
+    """Make a view of each table of a run, over its finished shards; their names begin with the prefix. Raises RunError."""
     for name, declared in TABLES.items():
         parts = [part_path(reader.run_dir, name, shard) for shard in reader.shards]
         files = ", ".join(quoted(path) for path in parts if path.exists())
         if files:
-            connection.execute(f"CREATE VIEW {prefix}{name} AS SELECT * FROM read_parquet([{files}])")
+            try:
+                connection.execute(f"CREATE VIEW {prefix}{name} AS SELECT * FROM read_parquet([{files}])")
+            except duckdb.Error as error:  # it reads the footers
+                again = f"`flowatlas check {reader.run_dir}` says what to do"
+                raise RunError(f"{name} of {reader.run_dir} cannot be read: {again}") from error
         else:  # a table that runs of this version had not yet
             connection.register(prefix + name, declared.empty())
 

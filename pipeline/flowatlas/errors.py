@@ -17,6 +17,8 @@ A message is one line: what is wrong, where, and how to mend it. A prompt that c
 it becomes a row of `rejects`.
 """
 
+from pathlib import Path
+
 
 class FlowatlasError(Exception):
     """Base of all; `exit_code` is what the command line ends with."""
@@ -56,6 +58,13 @@ class RunConflict(InputError):
 
 class RunError(InputError):
     """A run folder that is missing, incomplete, damaged, or of another schema."""
+
+
+def no_site(folder: Path, lacks: str) -> RunError:
+    """For a folder that was taken for a site: what it is, and how a site is made."""
+    if (folder / "plan.json").is_file():
+        return RunError(f"{folder} is a run: `flowatlas site {folder} --out SITE` makes a site of it")
+    return RunError(f"{folder} is no site (it has no {lacks}): make one with `flowatlas site RUN --out {folder}`")
 
 
 class NothingInCommon(RunError):

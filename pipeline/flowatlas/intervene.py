@@ -90,7 +90,7 @@ def make(session: Session, intervention: Intervention, generate: int = 0, progre
             _write_parts(session, intervention, generate, folder, shard)
     statistics = intervention_stats.tables(
         intervention.folder,
-        _predictions(Stored(folder, {}), reader.shards),
+        _predictions(folder, reader.shards),
         run_means.seed_of(reader.plan),
     )
     largest = statistics["largest"]
@@ -113,11 +113,11 @@ def _columns(table: str) -> set[str]:
     return set(INTERVENTION_TABLES[table].schema.names) - {"intervention"}
 
 
-def _predictions(parts: Stored, shards: Sequence[int]) -> dict[str, list[Any]]:
+def _predictions(folder: Path, shards: Sequence[int]) -> dict[str, list[Any]]:
     """The columns of `predictions` of all prompts."""
     columns: dict[str, list[Any]] = defaultdict(list)
     for shard in shards:
-        for name, values in parts.part("predictions", shard).to_pydict().items():
+        for name, values in intervention_store.read_part(folder, "predictions", shard).to_pydict().items():
             columns[name] += values
     return columns
 

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flowatlas import written
 from flowatlas.edit_lists import Intervention
 from flowatlas.errors import RunError
 from flowatlas.files import hash_file, hash_json, read_json, replacing, swap_folder, unfinished, write_json_atomically
@@ -34,16 +35,20 @@ class Stored:
     marker: dict[str, Any]
 
     def read(self, table: str) -> pa.Table:
-        """`summary` or `largest`. Raises RunError when it cannot be read."""
-        return _read(self.folder / f"{table}.parquet")
+        """`summary` or `largest`. Raises RunError when it is not the file that was written."""
+        return self._read(self.folder / f"{table}.parquet")
 
     def part(self, table: str, shard: int) -> pa.Table:
-        """The prompts of a shard in one of the other tables. Raises RunError when it cannot be read."""
-        return _read(part_path(self.folder, table, shard))
+        """The prompts of a shard in one of the other tables. Raises RunError as `read`."""
+        return self._read(part_path(self.folder, table, shard))
 
     def files(self, table: str) -> list[Path]:
         """Those that hold a table."""
         return [self.folder / name for name in self.marker["files"] if Path(name).parts[0].split(".")[0] == table]
+
+    def _read(self, path: Path) -> pa.Table:
+        entry = self.marker["files"].get(path.relative_to(self.folder).as_posix(), {})
+        return written.read_table(path, entry.get("sha256"), f"remove {self.folder} and do the intervention again")
 
 
 def identity(reader: RunReader, intervention: Intervention, generate: int) -> str:
@@ -96,6 +101,15 @@ def is_written(folder: Path, table: str, shard: int) -> bool:
         return False
 
 
+def read_part(folder: Path, table: str, shard: int) -> pa.Table:
+    """The same of a folder that is not finished, and has no hashes yet. Raises RunError when it cannot be read."""
+    path = part_path(folder, table, shard)
+    try:
+        return pq.read_table(path, schema=INTERVENTION_TABLES[table].schema)
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(f"{path} cannot be read: remove {folder} and do the intervention again") from error
+
+
 def finish(
     reader: RunReader, intervention: Intervention, generate: int, statistics: dict[str, dict[str, list]], seconds: float
 ) -> Stored:
@@ -140,15 +154,14 @@ def open_folder(folder: Path) -> Stored | None:
         return None
 
 
-def problems(reader: RunReader) -> Iterator[str]:
-    """What `flowatlas check` says of a run's interventions."""
-    sound = {one.folder.name for one in stored(reader)}
-    for folder in folders(reader.run_dir):
-        place = f"{FOLDER}/{folder.name}"
-        if folder.name not in sound:
+def problems(run_dir: Path, reader: RunReader | None) -> Iterator[str]:
+    """What `flowatlas check` says of a run's interventions; without a reader not whether they are of the run's shards."""
+    for folder in folders(run_dir):
+        place, found = f"{FOLDER}/{folder.name}", open_folder(folder)
+        if found is None or (reader and found.marker["shards"] != hash_json(_shards(reader))):
             yield f"{place} is damaged, or of other shards than the run has now: `flowatlas intervene` makes it anew"
             continue
-        for name, file in read_json(folder / MARKER)["files"].items():
+        for name, file in found.marker["files"].items():
             if hash_file(folder / name) != file["sha256"]:
                 yield f"{place}/{name} is not the file that was written: remove {place} and do it again"
 
@@ -163,11 +176,3 @@ def _mark(folder: Path, marker: dict[str, Any]) -> None:
 
 def _shards(reader: RunReader) -> list[Any]:
     return [shard["tables"] for shard in reader.manifest["shards"]]
-
-
-def _read(path: Path) -> pa.Table:
-    try:
-        with pq.ParquetFile(path) as file:
-            return file.read()
-    except (OSError, pa.ArrowException) as error:
-        raise RunError(f"{path} cannot be read: remove {path.parent} and do the intervention again") from error

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from flowatlas.errors import RunError
-from flowatlas.files import json_text, read_json, remove, replacing
+from flowatlas.files import read_json, remove, replacing
 from flowatlas.live_request import Request
 from flowatlas.schema import SCHEMA_VERSION
+from flowatlas.seal import sealed_json
 from flowatlas.site_data import RunReader
 from flowatlas.site_run import SiteRun
 
@@ -79,4 +80,4 @@ class LiveSite:
     def _write_catalogue(self) -> None:
         runs = [*self._catalogue["runs"], *reversed(self._entries.values())]
         with replacing(self.folder / "data" / "catalogue.json") as temporary:
-            temporary.write_bytes(json_text({**self._catalogue, "runs": runs}))
+            temporary.write_bytes(sealed_json({**self._catalogue, "runs": runs}))

@@ -2,6 +2,7 @@
 
 import html
 import http.server
+import numbers
 import tempfile
 import threading
 import urllib.parse
@@ -15,6 +16,13 @@ from flowatlas.names_file import FILE as NAMES
 from flowatlas.server import HOST, make_server
 from flowatlas.site import build_site
 
+EMBEDS = ("page", "graph", "panel")
+# What may follow ? in an address of some view (explorer/src/state.js): the page says which it does not understand.
+_KEYS = """
+a as b by clusters edit exact faint find full group head hide kind lasso least list match measure mode name neuron of open order
+page pair pick q raw removal sel share side sign sort source specific t tab tau template with x y zoom
+"""
+ADDRESS = frozenset(_KEYS.split())
 _sites: dict[tuple[Path, int], "_Site"] = {}  # that are served, by source and wanted port
 _lock = threading.Lock()
 
@@ -50,16 +58,23 @@ def show(
     """The explorer on a run folder, or on a site that `flowatlas site` made, for a notebook's cell.
 
     `prompt` is a prompt_id: its graph (`embed="panel"` for the details of what is selected, `"page"` for both). Without
-    one, `view` is the page as the address has it: "prompts" (default), "corpus", "head/L5H1", ... Further keywords go
-    into the address as they are: tau=0.1, sel="3.post.14", measure="effect". Of a site of several runs the first is
+    one, `view` is the page as the address has it: "prompts" (default), "corpus", "head/L5H1", ... Further keywords, of
+    ADDRESS, go into the address as they are: tau=0.1, sel="3.post.14", measure="effect". Of a site of several runs the first is
     shown, or the one that starts the view: view="other/corpus".
 
     The site of a run is made in a temporary folder when it is first shown, and again when the run has changed; the
     server listens to this machine alone, at `port` (0: any free one; a fixed one can be forwarded by ssh). Raises
-    RunError for what is no run or site, InputError for a port that is taken or a view that cannot be.
+    RunError for what is no run or site, InputError for a port that is taken, an option that there is not, or a view that
+    cannot be.
     """
-    if prompt is not None and (view is not None or prompt < 0):
-        raise InputError("show takes a prompt_id (0 or more) or a view, not both")
+    if prompt is not None and (isinstance(prompt, bool) or not isinstance(prompt, numbers.Integral) or prompt < 0):
+        raise InputError(f"show takes a prompt_id, a whole number of 0 or more, and {prompt!r} is none")
+    if prompt is not None and view is not None:
+        raise InputError("show takes a prompt_id or a view, not both")
+    if unknown := sorted(address.keys() - ADDRESS):
+        raise InputError(f"show has no option {unknown[0]}: an address may have {', '.join(sorted(ADDRESS))}")
+    if embed not in (None, *EMBEDS):
+        raise InputError(f"embed={embed!r}: it may be {', '.join(EMBEDS)}")
     if "?" in (view or ""):
         raise InputError(f"what follows ? in {view} is given to show as keywords: measure='effect'")
     site = _serve(Path(run).resolve(), port)

@@ -1,12 +1,16 @@
-"""A checksum inside a Parquet file, where every reader passes it by.
+"""A checksum inside a file of a site, where every reader passes it by.
 
 Parquet's own footer says where its columns lie, so eight bytes between the last column and the footer change nothing for
 any engine: `CRC=` and the CRC-32 (little endian) of all other bytes. The page checks it for each file that it fetches and
-`flowatlas check SITE` for all of them: a flipped bit is found, also where the engine would have read another number.
+`flowatlas check SITE` for all of them: a flipped bit is found, also where the engine would have read another number. JSON
+that the page fetches begins with the key `crc32`, of what follows it.
 """
 
 import struct
 import zlib
+from typing import Any
+
+from flowatlas.files import json_text
 
 MAGIC, MARK = b"PAR1", b"CRC="
 SEAL_BYTES = 8
@@ -18,6 +22,12 @@ def sealed(data: bytes | memoryview) -> bytes:
     at = _footer(view)
     body, footer = view[:at], view[at:]
     return b"".join((body, MARK, struct.pack("<I", _crc(body, footer)), footer))
+
+
+def sealed_json(obj: dict[str, Any]) -> bytes:
+    """As `files.json_text`, with the checksum as the first key: the CRC-32, in hex, of all bytes after its comma."""
+    rest = json_text(obj)[1:]
+    return b'{"crc32": "%08x"%b' % (zlib.crc32(rest), b"," if obj else b"") + rest
 
 
 def damage(data: bytes | bytearray | memoryview) -> str:

@@ -17,11 +17,15 @@ import numpy as np
 
 from flowatlas.corpus import Corpus
 from flowatlas.errors import ConfigError
+from flowatlas.schema import TABLES
 from flowatlas.site_data import BUCKETED, EAGER, RunReader
 
 RANKED = ("lens", "writes", "neurons")
 # What a prompt's page cannot do without stays: EAGER, and what is known of the model.
-OPTIONAL = (*(table for table in BUCKETED if table not in EAGER), "maps", "stats", "vocab", "compared", "interventions")
+OPTIONAL = (
+    *(table for table in BUCKETED if table not in EAGER),
+    *("maps", "stats", "vocab", "compared", "interventions", "rejects"),
+)
 _GIVEN = re.compile(r"(?:(?P<run>[^:=]+):)?(?P<key>[a-z_.]+)=(?P<value>.*)", re.DOTALL)
 _OUTCOMES = (
     "CREATE TEMP VIEW outcomes AS SELECT * FROM prompts JOIN ("
@@ -95,9 +99,11 @@ def _left_out(value: str) -> tuple[str, ...]:
 
 
 def chosen_prompts(reader: RunReader, sql: str) -> np.ndarray:
-    """The prompt_ids that a selection's SQL names, ascending, int32. Raises ConfigError when it is wrong or names none."""
+    """The prompt_ids that a selection's SQL names, ascending, int32. Raises ConfigError when it is wrong or names none,
+    RunError for a file that is not as it was written."""
     whole = re.match(r"\s*(select|with|from)\b", sql, re.IGNORECASE)
     query = sql if whole else f"SELECT prompt_id FROM outcomes WHERE {sql}"
+    reader.require(TABLES if whole else ("prompts", "targets"))
     with Corpus(reader.run_dir) as corpus:
         corpus.connection.execute(_OUTCOMES)
         try:

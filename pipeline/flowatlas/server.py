@@ -13,7 +13,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import BinaryIO
 
-from flowatlas.errors import InputError, RunError
+from flowatlas.errors import InputError, no_site
 
 HOST = "127.0.0.1"
 MIME = {
@@ -74,7 +74,7 @@ def make_server(site: Path, port: int) -> http.server.ThreadingHTTPServer:
 def check_site(site: Path, port: int) -> None:
     """Raises RunError for a folder that is no site, InputError for a port that there is not."""
     if not (site / "index.html").is_file():
-        raise RunError(f"{site} is no site (it has no index.html): make one with `flowatlas site RUN --out {site}`")
+        raise no_site(site, "index.html")
     if not 0 <= port <= 65535:
         raise InputError(f"there is no port {port}: give one from 1 to 65535 with --port")
 
@@ -185,7 +185,7 @@ class SiteHandler(http.server.BaseHTTPRequestHandler):
         fields["Accept-Ranges"] = "bytes"
         if suffix in COMPRESSIBLE and size >= COMPRESS_FROM:
             fields["Vary"] = "Accept-Encoding"
-            if accepts_gzip(self.headers.get("Accept-Encoding", "")):
+            if accepts_gzip(",".join(self.headers.get_all("Accept-Encoding", []))):
                 return self._send_gzip(self.server.compressed(path, tag), tag, fields, body)
         self._head(HTTPStatus.OK, {**fields, "Content-Length": str(size)})
         if body:
@@ -256,9 +256,9 @@ def tag_of(info: os.stat_result) -> str:
 
 
 def accepts_gzip(header: str) -> bool:
-    """Whether an Accept-Encoding header allows gzip (`gzip;q=0` does not)."""
+    """Whether an Accept-Encoding header allows gzip (`gzip;q=0` does not, whatever it says of `*`)."""
+    allowed = {}
     for offer in header.lower().split(","):
         name, *parameters = (part.strip() for part in offer.split(";"))
-        if name in ("gzip", "*"):
-            return not any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
-    return False
+        allowed[name] = not any(re.fullmatch(r"q\s*=\s*0(\.0*)?", parameter) for parameter in parameters)
+    return allowed.get("gzip", allowed.get("*", False))

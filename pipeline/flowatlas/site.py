@@ -11,14 +11,16 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from flowatlas.errors import RunError, UnfinishedError
+from flowatlas import audit_store, intervention_store, vocab_files
+from flowatlas.errors import ConfigError, RunError, UnfinishedError
 from flowatlas.files import hash_file, json_text, remove, stale, swap_folder, temporary_path, unfinished
 from flowatlas.front_page import FrontPage
 from flowatlas.hosts import HOSTS, Host, Part, refuse_too_large
 from flowatlas.schema import SCHEMA_VERSION
+from flowatlas.seal import sealed_json
 from flowatlas.selected import SelectedReader
 from flowatlas.selection import read_selection, refuse_unknown_runs
 from flowatlas.site_check import HASHES
@@ -27,6 +29,7 @@ from flowatlas.site_run import SiteRun, names_of, write
 from flowatlas.site_stats import write_compared
 from flowatlas.stats import Stats, ensure
 
+_LEFT_BEHIND = "damaged, or of other shards or another version than the run has now (`flowatlas check` says which)"
 ABANDONED_SECONDS = 7 * 24 * 3600.0  # of another host, whose processes cannot be seen; large sites take hours
 
 
@@ -58,8 +61,8 @@ def build_site(
 
     `progress` shows bars on stderr (None: when that is a terminal). Raises RunError for a run that is missing or of
     another schema, an `out` that is something else than a site, an explorer that is not built, or a site that is more
-    than its host takes; ConfigError for a selection that is wrong; UnfinishedError when the disk does not let it. The old
-    site is then still there.
+    than its host takes; ConfigError for a selection that is wrong or a title of no run; UnfinishedError when the disk does
+    not let it. The old site is then still there.
     """
     out = Path(os.path.realpath(out))
     readers = _readers(list(dict.fromkeys(Path(run_dir).resolve() for run_dir in run_dirs)), wanted)
@@ -84,7 +87,10 @@ def build_site(
 
 
 def _readers(run_dirs: list[Path], wanted: Wanted) -> list[SelectedReader]:
-    refuse_unknown_runs(wanted.select, [run_dir.name for run_dir in run_dirs])
+    names = [run_dir.name for run_dir in run_dirs]
+    refuse_unknown_runs(wanted.select, names)
+    for name in wanted.front.runs.keys() - names:
+        raise ConfigError(f"runs.{name} of site.yaml: there is no run {name} here, but {', '.join(names)}")
     return [SelectedReader(run_dir, read_selection(wanted.select, run_dir.name)) for run_dir in run_dirs]
 
 
@@ -97,13 +103,17 @@ def _fill(new: Path, readers: list[SelectedReader], wanted: Wanted, progress: bo
         for reader, id_, name in zip(readers, run_ids(names), names, strict=True)
     ]
     for run in runs:
+        for name in _left_behind(run):
+            print(
+                f"flowatlas: the site goes without {name} of {run.reader.run_dir.name}: {_LEFT_BEHIND}", file=sys.stderr
+            )
         run.write_small()
     compared = [run for run in runs if run.reader.has("compared")]
     entries = write_compared({run.id: run.reader for run in compared}, data)
     shared = {"page": page, "compared": dataclasses.replace(_sizes(data / "compare"), optional=True)}
     n_prompts = sum(run.reader.n_prompts for run in runs)
     foretold = _together(shared, *(part for run in runs for part in (run.parts, run.foretell())))
-    refuse_too_large(foretold, n_prompts, wanted.host)
+    refuse_too_large(foretold, n_prompts, wanted.host, len(runs))
     if dry:
         return Built(len(runs), foretold)
     for run in runs:
@@ -115,10 +125,10 @@ def _fill(new: Path, readers: list[SelectedReader], wanted: Wanted, progress: bo
         "runs": [run.entry() for run in runs],
         "compared": entries,
     }
-    write(data / "catalogue.json", json_text(catalogue))
+    write(data / "catalogue.json", sealed_json(catalogue))
     _write_hashes(new)
     built = _together({**shared, "page": page + _sizes(data, "*.json")}, *(run.parts for run in runs))
-    refuse_too_large(built, n_prompts, wanted.host)  # what was foretold was an estimate
+    refuse_too_large(built, n_prompts, wanted.host, len(runs))  # what was foretold was an estimate
     return Built(len(runs), built)
 
 
@@ -193,6 +203,20 @@ def _keep(out: Path, new: Path) -> None:
                     shutil.copytree(path, new / path.name, symlinks=True)
                 else:
                     shutil.copy2(path, new / path.name, follow_symlinks=False)
+
+
+def _left_behind(run: SiteRun) -> Iterator[str]:
+    """Folders of a run that were to be in the site, but hold nothing whole and of its shards."""
+    run_dir, has = run.reader.run_dir, run.reader.has
+    atlas = run_dir / vocab_files.FOLDER
+    if has("stats") and not run.audit and (run_dir / audit_store.FOLDER).is_dir():
+        yield audit_store.FOLDER
+    if has("vocab") and atlas.is_dir() and not vocab_files.marker_of(atlas):
+        yield vocab_files.FOLDER
+    taken = {one.folder for one in run.interventions.stored}
+    for folder in intervention_store.folders(run_dir) if has(intervention_store.FOLDER) else ():
+        if folder not in taken:
+            yield f"{intervention_store.FOLDER}/{folder.name}"
 
 
 def _stats_of(reader: RunReader) -> Stats | None:

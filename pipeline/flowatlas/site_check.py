@@ -4,19 +4,21 @@ Parquet files carry their checksums (seal.py), and the indexes say which there m
 `data/files.json`.
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flowatlas.errors import RunError
+from flowatlas.errors import RunError, no_site
 from flowatlas.files import hash_file, read_json
 from flowatlas.schema_interventions import OF_PROMPTS
 from flowatlas.seal import damage
 from flowatlas.site_vocab import files_of as files_of_vocab
 
 HASHES = "data/files.json"
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 _CARRIED = re.compile(r"\.(?!nojekyll$)[^/]*|CNAME")  # of a Pages checkout, at the site's top: none of our business
 
 
@@ -42,7 +44,7 @@ def files_of(site: Path) -> dict[str, Path]:
 def check_site(site: Path) -> list[str]:
     """What is wrong with a site, one line each; empty when all is right. Raises RunError when it is none."""
     if not is_site(site):
-        raise RunError(f"{site} is no site: it has no data/catalogue.json")
+        raise no_site(site, "data/catalogue.json")
     there = files_of(site)
     problems = [f"{name} {problem}" for name, path in there.items() if (problem := _damage(name, path))]
     try:
@@ -50,7 +52,10 @@ def check_site(site: Path) -> list[str]:
     except (OSError, ValueError):
         return [*problems, f"{HASHES} is missing or damaged: make the site again"]
     problems += [f"{name} is damaged (its hash is another)" for name in sorted(_changed(there, hashes))]
-    wanted = {*hashes, HASHES, *_listed(site)}
+    wanted = {*hashes, HASHES}
+    with contextlib.suppress(*UNREADABLE):  # the hash of what it is, or that it is missing, is said
+        for name in listed(site):
+            wanted.add(name)
     problems += [f"{name} is missing" for name in sorted(wanted - there.keys())]
     problems += [f"{name} belongs to no run of this site" for name in sorted(there.keys() - wanted)]
     return problems
@@ -71,18 +76,16 @@ def _changed(there: dict[str, Path], hashes: dict[str, Any]) -> Iterator[str]:
             yield name
 
 
-def _listed(site: Path) -> Iterator[str]:
-    """The Parquet files that the catalogue and the runs' indexes name; those of an index that cannot be read are not known."""
-    try:
-        catalogue = read_json(site / "data" / "catalogue.json")
-        for run in catalogue["runs"]:
-            for name in _of_run(read_json(site / "data" / run["id"] / "index.json")):
-                yield f"data/{run['id']}/{name}"
-        for pair in catalogue["compared"]:
-            for table in pair["tables"].values():
-                yield from (f"data/{file['file']}" for file in table["files"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return  # its hash, or that it is missing, is said
+def listed(site: Path) -> Iterator[str]:
+    """Names of all files of a site, by its own lists alone. Raises one of UNREADABLE for lists that are damaged."""
+    yield from (HASHES, *read_json(site / HASHES))
+    catalogue = read_json(site / "data" / "catalogue.json")
+    for run in catalogue["runs"]:
+        for name in _of_run(read_json(site / "data" / run["id"] / "index.json")):
+            yield f"data/{run['id']}/{name}"
+    for pair in catalogue["compared"]:
+        for table in pair["tables"].values():
+            yield from (f"data/{file['file']}" for file in table["files"])
 
 
 def _of_run(index: dict[str, Any]) -> Iterator[str]:

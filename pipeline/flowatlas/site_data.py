@@ -4,7 +4,8 @@ One shard of each table is in memory at a time, so a run of any number of prompt
 complete is published from the shards that are done.
 """
 
-from collections.abc import Iterator
+import io
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flowatlas import written
 from flowatlas.errors import RunError
 from flowatlas.manifest import find_manifest, read_plan, summary
-from flowatlas.schema import LATER_TABLES, TABLES
+from flowatlas.schema import TABLES
 from flowatlas.seal import sealed
 from flowatlas.shards import Ledger, part_path
 from flowatlas.stored_prompts import given_targets
@@ -81,7 +83,8 @@ class RunReader:
         manifest = find_manifest(run_dir, self.plan) if all(markers) else None
         self.complete = manifest is not None
         self.manifest: dict[str, Any] = manifest or summary(run_dir, self.plan, [m for m in markers if m])
-        self._done = set(self.shards)
+        self._entries = {shard: marker["tables"] for shard, marker in enumerate(markers) if marker}
+        self._again = f"`flowatlas check {run_dir}` says what to do"
         self._open: dict[str, tuple[int, pa.Table]] = {}
 
     def rows(self, table: str, first: int, stop: int) -> pa.Table:
@@ -89,25 +92,36 @@ class RunReader:
         size, last = self.plan.shard_size, min(stop, self.plan.n_rows) - 1
         pieces = []
         for shard in range(first // size, last // size + 1):
-            if shard in self._done:
+            if shard in self._entries:
                 whole = self.shard(table, shard)
                 begin, end = np.searchsorted(whole["prompt_id"].to_numpy(), [first, stop])
                 pieces.append(whole.slice(begin, end - begin))
         return pa.concat_tables(pieces).combine_chunks() if pieces else bare(TABLES[table].empty())
 
     def shard(self, table: str, shard: int) -> pa.Table:
-        """One shard of a table; the latest of each table is kept. Raises RunError when it cannot be read."""
+        """One shard of a table; the latest of each table is kept. Raises RunError when it is not the file that was written."""
         if self._open.get(table, (-1,))[0] != shard:
-            path = part_path(self.run_dir, table, shard)
             self._open.pop(table, None)
-            if table in LATER_TABLES and not path.exists():  # `finished` has seen to those that the marker names
+            entry = self._entries[shard].get(table)
+            if entry is None:  # one of LATER_TABLES: `finished` has seen to the others
                 return bare(TABLES[table].empty())
-            try:
-                with pq.ParquetFile(path) as file:
-                    self._open[table] = shard, self._cut(table, bare(file.read()))
-            except (OSError, pa.ArrowException) as error:
-                raise RunError(f"{path} cannot be read: `flowatlas check {self.run_dir}` says what to do") from error
+            path = part_path(self.run_dir, table, shard)
+            rows = written.read_table(path, entry.get("sha256"), self._again)
+            self._open[table] = shard, self._cut(table, bare(rows))
         return self._open[table][1]
+
+    def require(self, tables: Iterable[str]) -> None:
+        """Hold the files of tables against their markers, before DuckDB reads them. Raises RunError for one that is another."""
+        for shard, entries in self._entries.items():
+            for table in tables:
+                if (entry := entries.get(table)) is not None:
+                    written.require(part_path(self.run_dir, table, shard), entry.get("sha256"), self._again)
+
+    def model_file(self, table: str) -> bytes | None:
+        """A table of the model as it lies there; None while the run has none. Raises RunError when it is not as written."""
+        entry = self.manifest.get("model_tables", {}).get(table)
+        path = self.run_dir / "model" / f"{table}.parquet"
+        return None if entry is None else written.read(path, entry.get("sha256"), self._again)
 
     @property
     def n_prompts(self) -> int:
@@ -134,14 +148,10 @@ class RunReader:
     @cached_property
     def vocabulary(self) -> "Vocabulary":
         """The texts of tokens; those of the prompts alone while the run has no `model/vocab.parquet` yet."""
-        path = self.run_dir / "model" / "vocab.parquet"
-        if not path.exists():
+        data = self.model_file("vocab")
+        if data is None:
             return Vocabulary(self._texts_in_prompts(), set())
-        try:
-            with pq.ParquetFile(path) as file:
-                table = file.read(["token_id", "token", "special"])
-        except (OSError, pa.ArrowException) as error:
-            raise RunError(f"{path} cannot be read: `flowatlas check {self.run_dir}` says what to do") from error
+        table = pq.read_table(io.BytesIO(data), columns=["token_id", "token", "special"])
         ids = table["token_id"].to_pylist()
         special = {id_ for id_, is_special in zip(ids, table["special"].to_pylist(), strict=True) if is_special}
         return Vocabulary(dict(zip(ids, table["token"].to_pylist(), strict=True)), special)

@@ -13,14 +13,13 @@ from typing import Any
 import pyarrow as pa
 from tqdm import tqdm
 
-from flowatlas import __version__
-from flowatlas.audit_store import current
+from flowatlas import __version__, audit_store
 from flowatlas.bucket_sizes import bucket_size, maps_bucket_size, sample_of
 from flowatlas.files import hash_json, json_text
 from flowatlas.hosts import Part
 from flowatlas.names_file import published_names
 from flowatlas.schema import MODEL_TABLES, SCHEMA_VERSION, TABLES
-from flowatlas.seal import sealed
+from flowatlas.seal import sealed, sealed_json
 from flowatlas.selection import OPTIONAL
 from flowatlas.site_data import (
     BUCKETED,
@@ -46,7 +45,7 @@ class SiteRun:
 
     def __init__(self, reader: RunReader, folder: Path, id_: str, title: str, stats: Stats | None) -> None:
         self.reader, self.folder, self.id, self.title, self.stats = reader, folder, id_, title, stats
-        self.audit = current(reader) if reader.has("stats") else None
+        self.audit = audit_store.current(reader) if reader.has("stats") else None
         self.n, self.n_maps = bucket_size(reader), maps_bucket_size(reader)
         self.interventions = SiteInterventions(reader, self.n)
         self.parts: dict[str, Part] = {}
@@ -60,7 +59,7 @@ class SiteRun:
         model_tables = self._write_model()
         self.names = names_of(self.reader)
         if self.names:
-            self._write("names", "names.json", json_text(self.names))
+            self._write("names", "names.json", sealed_json(self.names))
         self._index = {
             "prompt_pages": pages,
             "groups": dict(groups.most_common(MOST_GROUPS)),
@@ -147,7 +146,7 @@ class SiteRun:
             "tables": tables,
             "eager": list(EAGER),
         }
-        self._write("index", "index.json", json_text(index))
+        self._write("index", "index.json", sealed_json(index))
 
     def _write_interventions(self) -> None:
         """The buckets of each, named beside its other tables."""
@@ -191,9 +190,9 @@ class SiteRun:
         """The tables of the model; returns the names of those that are there (an unfinished run has none yet)."""
         found = []
         for table in MODEL_TABLES:
-            path = self.reader.run_dir / "model" / f"{table}.parquet"
-            if path.is_file():
-                self._write("model", f"model/{table}.parquet", sealed(path.read_bytes()))
+            data = self.reader.model_file(table)
+            if data is not None:
+                self._write("model", f"model/{table}.parquet", sealed(data))
                 found.append(table)
         return found
 

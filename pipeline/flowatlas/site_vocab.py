@@ -21,7 +21,7 @@ from flowatlas.corpus import MEMORY, quoted
 from flowatlas.schema_vocab import VOCAB_TABLES
 from flowatlas.site_data import RunReader, Vocabulary, bare, encode
 from flowatlas.site_stats import write_cut
-from flowatlas.vocab_files import FOLDER, marker_of
+from flowatlas.vocab_files import FOLDER, marker_of, require
 
 BLOCK = 256  # neurons whose tokens are one file
 SMALL = 100_000  # bytes of a file, about
@@ -65,7 +65,8 @@ def write_vocab(reader: RunReader, folder: Path) -> dict[str, Any] | None:
     """Write `folder/vocab`; returns its entry of the run's index. None while the run has neither an atlas nor the tokens of
     its neurons (it is not complete)."""
     atlas, stored = reader.run_dir / FOLDER, reader.run_dir / "model" / "neuron_tokens.parquet"
-    if marker_of(atlas) is not None:
+    if (marker := marker_of(atlas)) is not None:
+        require(atlas, marker, f"remove {atlas} and give `flowatlas vocab {reader.run_dir}` again")
         return write_atlas(atlas, reader.vocabulary, folder)
     if not stored.is_file():
         return None

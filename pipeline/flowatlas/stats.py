@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from flowatlas import (
     __version__,
@@ -30,9 +29,9 @@ from flowatlas import (
     removals,
     roles,
     sums,
+    written,
 )  # fmt: skip
 from flowatlas.corpus import Corpus, to_table
-from flowatlas.errors import RunError
 from flowatlas.files import (
     hash_file,
     hash_json,
@@ -44,6 +43,7 @@ from flowatlas.files import (
     temporary_path,
     unfinished,
 )  # fmt: skip
+from flowatlas.schema import TABLES
 from flowatlas.schema_stats import ORDERS, STATS_TABLES, STATS_VERSION
 from flowatlas.site_data import RunReader
 from flowatlas.writer import conform, write_parquet
@@ -61,12 +61,10 @@ class Stats:
     marker: dict[str, Any]
 
     def read(self, table: str) -> pa.Table:
-        """A table. Raises RunError when it cannot be read."""
-        try:
-            with pq.ParquetFile(self.folder / f"{table}.parquet") as file:
-                return file.read()
-        except (OSError, pa.ArrowException) as error:
-            raise RunError(f"{self.folder}/{table}.parquet cannot be read: `flowatlas stats` makes it anew") from error
+        """A table. Raises RunError when it is not the file that was written."""
+        sha256 = self.marker["tables"][table].get("sha256")
+        again = f"`flowatlas stats {self.folder.parent}` makes it anew"
+        return written.read_table(self.folder / f"{table}.parquet", sha256, again)
 
 
 def ensure(run_dir: Path) -> Stats:
@@ -94,12 +92,12 @@ def made_from(reader: RunReader) -> str:
 
 
 def make(run_dir: Path) -> Stats:
-    """Compute and write all tables. Raises RunError when it is no run with a done shard or one cannot be read.
+    """Compute and write all tables. Raises RunError when it is no run with a done shard or one is not as it was written.
 
     UnfinishedError when disk or memory do not suffice; statistics that were there are then still there.
     """
     run_dir = Path(run_dir).resolve()
-    with Corpus(run_dir) as corpus:
+    with Corpus(run_dir, required=TABLES) as corpus:
         remove_stale(run_dir)
         corpus.prepare()
         new = temporary_path(run_dir / FOLDER)

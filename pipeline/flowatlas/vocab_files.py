@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flowatlas import written
 from flowatlas.files import read_json, remove, remove_stale, swap_folder, temporary_path, unfinished
 from flowatlas.schema_vocab import VOCAB_TABLES, VOCAB_VERSION
 
@@ -29,6 +30,13 @@ def marker_of(folder: Path) -> dict[str, Any] | None:
         return marker if whole and marker["vocab_version"] == VOCAB_VERSION else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def require(folder: Path, marker: dict[str, Any], again: str) -> None:
+    """Hold every part of an atlas against its marker. Raises RunError, which says `again`, for one that is another."""
+    for table in VOCAB_TABLES:
+        for part, entry in marker["tables"][table].items():
+            written.require(folder / table / part, entry.get("sha256"), again)
 
 
 def lines(folder: Path) -> list[str]:

@@ -9,10 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from flowatlas import cli
 
@@ -59,6 +60,19 @@ def serving(site: Path) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait()
+
+
+def altered(change: Callable[[dict[str, Any]], object]) -> Callable[[Route], None]:
+    """For `page.route`: the JSON file of the site with what `change` puts into it, and without the checksum that it had."""
+
+    def answer(route: Route) -> None:
+        whole = route.fetch()
+        content = whole.json()
+        del content["crc32"]
+        change(content)
+        route.fulfill(response=whole, json=content)
+
+    return answer
 
 
 @contextlib.contextmanager

@@ -2,13 +2,13 @@
 
 import csv
 import io
-import json
 import math
 import re
 
 import pytest
 from numbers_on_page import ask_stats, fraction, signed
 from playwright.sync_api import Page, expect
+from stage import altered
 
 TOP_HEADS = """SELECT layer, "index", mean_share, mean_share_low, mean_share_high, n FROM {importance}
                WHERE component = 'head' AND "group" IS NULL ORDER BY mean_share DESC, layer, "index" """
@@ -256,11 +256,7 @@ def test_a_comparison_that_is_not_there_is_said(page: Page, site):
 
 @pytest.mark.parametrize("view", ["corpus", "contrast", "head/L0H0", "neuron/L0N0", "search?q=L0H0"])
 def test_a_run_without_statistics_says_how_to_make_them(page: Page, site, view):
-    def without(route):
-        answer = route.fetch()
-        route.fulfill(response=answer, body=json.dumps(answer.json() | {"stats": None}))
-
-    page.route("**/routes/index.json", without)
+    page.route("**/routes/index.json", altered(lambda index: index.update(stats=None)))
     page.goto(f"{site.url}#/routes/{view}")
     expect(page.get_by_test_id("no-stats")).to_contain_text("flowatlas stats")
 

@@ -43,12 +43,13 @@ def test_a_graph_in_a_frame(page: Page, site):
 
 
 def test_links_of_a_frame_open_beside_the_page(page: Page, site):
-    frame = framed(page, f"{site.url}#/routes/p/0?embed=panel&sel=1.attn.14-2&head=L1H2")
+    frame = framed(page, f"{site.url}index.html?embed=panel#/routes/p/0?sel=1.attn.14-2&head=L1H2")
     expect(frame.get_by_test_id("head-detail")).to_be_visible()
     expect(frame.get_by_test_id("graph")).to_be_hidden()
     with page.expect_popup() as opening:
         frame.get_by_test_id("corpus-link").click()
     expect(opening.value.get_by_test_id("standing")).to_be_visible()
+    assert "embed" not in opening.value.url
     opening.value.close()
     frame.get_by_test_id("head-row").nth(1).click()  # what changes the view itself stays in the frame
     page.frames[1].wait_for_url(re.compile(r"head=(?!L1H2).*embed=panel"))

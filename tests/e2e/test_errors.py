@@ -12,7 +12,9 @@ import pytest
 from playwright.sync_api import Page, expect
 from stage import serving
 
+from flowatlas.seal import sealed_json
 from flowatlas.site_check import check_site
+from flowatlas.site_data import encode
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def said(page: Page) -> str:
 
 def without(path: Path, column: str) -> None:
     table = pq.read_table(path)
-    pq.write_table(table.drop_columns([column]), path, compression="zstd")
+    path.write_bytes(encode(table.drop_columns([column])))
 
 
 @pytest.mark.parametrize("table", ["prompts", "edges", "nodes", "targets"])
@@ -122,7 +124,7 @@ def test_a_bucket_of_another_schema(copied, page: Page, table, column):
 def test_an_older_run_says_how_to_remake_it(copied, page: Page):
     site, url = copied
     index = site / "data" / "routes" / "index.json"
-    index.write_text(json.dumps(json.loads(index.read_text()) | {"schema_version": 0}))
+    index.write_bytes(sealed_json(json.loads(index.read_text()) | {"schema_version": 0}))
     page.goto(f"{url}#/routes/p/0")
     words = said(page)
     assert "older" in words

@@ -5,6 +5,7 @@ import re
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
+from stage import altered
 
 
 def displayed(token: str) -> str:
@@ -157,13 +158,8 @@ def test_edge_heads_maps_and_effects(page: Page, site):
 def test_a_run_without_maps_shows_stored_edges_and_says_how_to_store_them(page: Page, site):
     layer, dst, src = strongest_edge(site)
 
-    def without(route):
-        answer = route.fetch()
-        route.fulfill(
-            response=answer, json=answer.json() | {"maps": {"stored": False, "floor": 0.005, "bucket_size": 1}}
-        )
-
-    page.route("**/routes/index.json", without)
+    maps = {"stored": False, "floor": 0.005, "bucket_size": 1}
+    page.route("**/routes/index.json", altered(lambda index: index.update(maps=maps)))
     page.goto(f"{site.url}#/routes/p/0?sel={layer}.attn.{dst}-{src}")
     expect(page.get_by_test_id("maps-missing")).to_contain_text("maps.store=true")
     expect(page.get_by_test_id("map-contribution")).to_be_visible()
@@ -351,12 +347,7 @@ def test_the_order_of_a_table_is_in_the_address_and_ends_with_it(page: Page, sit
 
 
 def test_block_level_is_said_where_neurons_are_missing(page: Page, site):
-    def mixed(route):
-        answer = route.fetch()
-        index = answer.json()
-        index["manifest"]["model"]["without_neurons"] = [0, 1, 2, 3]
-        route.fulfill(response=answer, json=index)
-
+    mixed = altered(lambda index: index["manifest"]["model"].update(without_neurons=[0, 1, 2, 3]))
     page.route("**/routes/index.json", mixed)
     page.goto(f"{site.url}#/routes/p/0?sel=0.mlp.12&open=0.post.12")
     expect(page.get_by_test_id("block-level")).to_contain_text("block level")

@@ -8,6 +8,7 @@ import urllib.parse
 import duckdb
 import pytest
 from playwright.sync_api import Page, expect
+from stage import altered
 
 ENDLESS = "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range * b.range % 7 = 3"
 
@@ -148,11 +149,7 @@ def test_leaving_ends_what_runs(page: Page, site):
 
 
 def test_what_is_too_large_says_so_and_where_to_ask_it(page: Page, site):
-    def enlarged(route):
-        index = route.fetch().json()
-        index["tables"]["edges"]["bytes"] = 3_200_000_000
-        route.fulfill(json=index)
-
+    enlarged = altered(lambda index: index["tables"]["edges"].update(bytes=3_200_000_000))
     page.route(re.compile(r"/routes/index\.json"), enlarged)
     console(page, site, "SELECT count(*) FROM edges")
     refusal = page.get_by_test_id("sql-too-large")

@@ -6,7 +6,7 @@ import re
 import duckdb
 import pytest
 from playwright.sync_api import Page, expect
-from stage import flowatlas, serving, until
+from stage import altered, flowatlas, serving, until
 
 from flowatlas.guard import TOLERANCE
 
@@ -44,17 +44,10 @@ def test_guard_versions_config_and_hashes(page: Page, site):
 def test_the_tolerances_are_the_guards(page: Page, site):
     """The page names what the guard holds a run to."""
 
-    def of(dtype: str):
-        def changed(route):
-            index = route.fetch().json()
-            index["manifest"]["model"]["dtype"] = dtype
-            route.fulfill(json=index)
-
-        return changed
-
     for dtype, tolerance in TOLERANCE.items():
         name = str(dtype).removeprefix("torch.")
-        page.route(re.compile(r"/routes/index\.json"), of(name))
+        with_dtype = altered(lambda index, name=name: index["manifest"]["model"].update(dtype=name))
+        page.route(re.compile(r"/routes/index\.json"), with_dtype)
         page.goto(f"{site.url}#/")
         page.goto(f"{site.url}#/routes/trust")
         page.reload()
