@@ -26,7 +26,7 @@ README = (ROOT / "README.md").read_text()
 def test_the_tables_of_columns_are_the_schemas():
     assert docs.with_tables(README) == README, "run: python -m flowatlas.docs"
     made = (*STATS_TABLES, *VOCAB_TABLES, *COMPARED_TABLES, *AUDIT_TABLES, *INTERVENTION_TABLES)
-    assert README.count("<details>") == 17 + len(made)
+    assert README.count("<details>") == 18 + len(made)
 
 
 def test_the_consoles_tables_are_the_schemas():
@@ -112,7 +112,7 @@ LAYERS = (
     "errors schema schema_stats schema_compared schema_vocab config validation clock files families inference kinds_of_tokens"
     " signals hosts seal written front_page component_names edits edit_lists schema_audit schema_interventions names_file",
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
-    " stream activations interventions greedy generation shards plan manifest memory workers claims"
+    " stream activations edit_checks interventions greedy generation shards plan manifest memory workers claims"
     " means",
     "kernels attention_kernel contributions circuits neuron_clusters",
     "routes components attention lens guard before_after target_routes under_edits",
@@ -125,7 +125,7 @@ LAYERS = (
     " intervention_store intervention_stats site_interventions intervene intervene_prompt intervene_command"
     " live_request live_model live_jobs live_site live_server live_command"
     " selection selected bucket_sizes site_run site_check repository publish cli_site notebook"
-    " vocab_heads vocab_clusters vocab_files vocab vocab_command site_vocab check_vocab",
+    " vocab_heads vocab_clusters vocab_files vocab vocab_words vocab_command site_vocab check_vocab",
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split()}
 

@@ -53,6 +53,13 @@ def test_edits_are_read_and_written(text, edit):
     assert edits.parse(str(edit)) == edit
 
 
+@pytest.mark.parametrize("value", [1 / 3, 1234567.0, 0.1 + 0.2, -1e-7, 3.4e38, 1e22])
+def test_a_value_is_written_with_all_its_digits(value):
+    """Edits are compared by what they are written as."""
+    edit = Edit(Component("neuron", 5, 12), "set", value)
+    assert edits.parse(str(edit)) == edit
+
+
 def test_edits_of_a_yaml_file():
     """`off` and `on` are false and true to YAML, and mean what they say all the same."""
     text = """

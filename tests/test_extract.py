@@ -10,7 +10,7 @@ from comparing import by, neurons_are_literal, routes_are_literal, rows_do_not_d
 from extraction import PROBE, config_of, extract, forward, load, prompt
 from flowatlas import activations, attention, checkpoints, models
 from flowatlas.activations import Batch
-from flowatlas.config import LensConfig, MapsConfig, WritesConfig
+from flowatlas.config import LensConfig, MapsConfig, NeuronsConfig, WritesConfig
 from flowatlas.extract import Extractor
 from tiny import make_model
 
@@ -195,6 +195,34 @@ def test_effects_of_neurons_are_their_writes_at_the_last_target(any_model):
         for token, column in (("answer_id", "effect_answer"), ("foil_id", "effect_foil")):
             want = None if target[token] is None else pytest.approx(float(z[target[token]]), abs=1e-5)
             assert effect[column] == want
+
+
+def test_dominant_neurons_are_those_that_write_most_at_every_target(any_model):
+    """At each target and layer, on a route or not: a stored floor of almost 1 leaves routes with next to nothing."""
+    targets = {0: (2, 6), 1: (len(SHORT) - 1,)}
+    prompts = [prompt(IDS, targets[0], 0), prompt(SHORT, targets[1], 1)]
+    rows = extract(any_model, prompts, floor=0.9, neurons=NeuronsConfig(5))["dominant_neurons"]
+    model, acts, _ = forward(any_model, [IDS, SHORT])
+    stored = by(rows, "prompt_id", "target", "layer", "rank")
+    assert len(stored) == len(rows)
+    asked = [(b, pos, l) for b in targets for pos in targets[b] for l in range(model.n_layers) if model.has_neurons(l)]
+    assert {key[:3] for key in stored} == set(asked)
+    for b, pos, l in asked:
+        added = literal.added(model, acts, l, b, pos)
+        lengths = {key: float(part.norm()) for key, part in added.neurons.items()}
+        largest = sorted(lengths.values(), reverse=True)[:5]
+        x = literal.vectors(model, acts, b, pos)
+        rest = x[l, "post"] - added.mlp if model.stream.parallel else x[l, "mid"]
+        shares = literal.shares({**added.neurons, "residual": rest}, x[l, "post"], "residual")
+        for rank, length in enumerate(largest, 1):
+            row = stored[b, pos, l, rank]
+            key = row["neuron"] if row["expert"] == -1 else (row["expert"], row["neuron"])
+            assert row["strength"] == pytest.approx(length, rel=1e-4, abs=1e-6)
+            assert row["strength"] == pytest.approx(lengths[key], rel=1e-4, abs=1e-6)
+            assert row["share"] == pytest.approx(shares[key], abs=1e-5)
+            assert row["activation"] == pytest.approx(
+                literal.activation(model, acts, l, b, pos, key), rel=1e-4, abs=1e-6
+            )
 
 
 def test_answers_fall_back_on_the_next_token_and_the_prediction(gpt2):

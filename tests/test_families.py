@@ -108,7 +108,7 @@ def test_every_stage_into_parquet_and_out_again(folder, tmp_path, monkeypatch):
     assert ({row["point"] for row in rows["nodes"]} == {"post"}) == model.stream.parallel
     static = pq.read_table(tmp_path / "run" / "model" / "neuron_tokens.parquet").to_pylist()
     place = ("layer", "expert", "neuron")
-    stored = {tuple(row[key] for key in place) for row in rows["neurons"]}
+    stored = {tuple(row[key] for key in place) for table in ("neurons", "dominant_neurons") for row in rows[table]}
     assert {tuple(row[key] for key in place) for row in static} == stored
     layers = {layer for layer, _, _ in stored}
     assert layers <= {l for l in range(model.n_layers) if model.has_neurons(l)}

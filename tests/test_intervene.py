@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import flowatlas
-from flowatlas import edit_lists, intervene, intervene_prompt, intervention_store
+from flowatlas import edit_lists, intervene, intervene_prompt, intervention_store, interventions
 from flowatlas.check import check
 from flowatlas.cli import main
 from flowatlas.component_names import parse
@@ -18,7 +18,8 @@ from flowatlas.files import remove
 from flowatlas.schema_interventions import INTERVENTION_TABLES
 from flowatlas.site import Wanted, build_site
 from flowatlas.site_check import check_site
-from runs import one_line
+from flowatlas.site_data import RunReader
+from runs import hashes, one_line
 from sites import flipped, read, small_explorer
 from weight_edits import hugging_face, logits, take_away
 
@@ -198,8 +199,8 @@ def test_what_it_is_called_is_what_was_said_last(made, tmp_path):
     """A name of the same letters and another note are written down; nothing is computed for them."""
     session = intervene.Session(made)
     first = intervene.make(session, edit_lists.Intervention("Words", (parse_edit("L0H3=off"),), "one"))
-    again = intervene.make(session, edit_lists.Intervention("words!", (parse_edit("L0H3=off"),), "two"))
-    assert (again.marker["name"], again.marker["note"]) == ("words!", "two")
+    again = intervene.make(session, edit_lists.Intervention("words", (parse_edit("L0H3=off"),), "two"))
+    assert (again.marker["name"], again.marker["note"]) == ("words", "two")
     assert intervention_store.open_folder(first.folder) == again
     assert again.marker["seconds"] == first.marker["seconds"]
 
@@ -245,6 +246,18 @@ def test_one_prompt_at_the_terminal(made, models, capsys):
     assert "continued after: " in of_run
 
 
+def test_a_neuron_that_is_on_says_with_how_much(made, models, capsys):
+    """The largest |activation| x norm of its layer at the last token, and LM-Debugger's margin, from Hugging Face's model."""
+    hf, seen = hugging_face(models["gpt2"]), []
+    mlp = hf.transformer.h[2].mlp
+    mlp.c_proj.register_forward_pre_hook(lambda module, given: seen.append(given[0][0, -1]))
+    reader = RunReader(made)
+    logits(hf, tuple(next(intervene.asked(reader, 0)).token_ids))
+    on = float((seen[0].abs() * mlp.c_proj.weight.norm(dim=1)).max()) + 0.01
+    assert main(["intervene", str(made), "L2N11=on", "L0H0=off", "--prompt", "w5 w91 w23"]) == 0
+    assert f"edits: L2N11=on (activation {on:.4g}), L0H0=off\n" in capsys.readouterr().out
+
+
 def test_a_long_prompt_is_cut_between_its_tokens():
     lines = intervene_prompt._prompt([" a b"] * 300)
     assert lines[0].startswith("... 100:' a b' 101:' a b'")
@@ -252,7 +265,28 @@ def test_a_long_prompt_is_cut_between_its_tokens():
     assert all(line.endswith("' a b'") for line in lines)
 
 
-def test_numbers_that_overflow_are_refused(made, capsys):
+def test_a_name_keeps_what_it_has_unless_it_is_told_to_give_it_up(made, capsys):
+    command = ["intervene", str(made), "--name", "Kept (1)"]
+    folder = intervene.make(intervene.Session(made), edit_lists.of_words(["L0H2=off"], "Kept (1)")).folder
+    before = hashes(folder)
+    assert main([*command[:3], "kept 1", "L0H1=off"]) == 2
+    err = capsys.readouterr().err
+    assert one_line(err)
+    assert "holds 'Kept (1)' with other edits (L0H2=off)" in err
+    assert hashes(folder) == before
+    assert main([*command, "L0H1=off", "--replace"]) == 0
+    assert json.loads((folder / "intervention.json").read_text())["edits"] == ["L0H1=off"]
+
+
+def test_edits_without_a_name_lie_apart_by_sign_position_and_digit(made):
+    of = [["L0N1=-3"], ["L0N1=3"], ["L0H1=off@1"], ["L0H1=off@-1"], ["L0N1=0.5"], ["L0N1=0@5"], ["L0N1=1.2345678"]]
+    folders = [edit_lists.of_words(words).folder for words in [*of, ["L0N1=1.2345679"]]]
+    assert len(set(folders)) == len(folders)
+    assert edit_lists.of_words(["L1H2=off"]).folder == "l1h2-off"
+
+
+def test_numbers_that_overflow_are_refused(made, capsys, monkeypatch):
+    monkeypatch.setattr(interventions, "refuse_drowning", lambda *args: None)  # which is stricter
     assert main(["intervene", str(made), "L0N3=3e38", "L0N4=3e38"]) == 2
     err = capsys.readouterr().err
     assert one_line(err)
@@ -304,6 +338,14 @@ def test_a_part_of_a_run_has_its_part_of_them(made, stored, tmp_path, monkeypatc
         (["RUN", "L1H2=off@9", "--prompt", "w5"], "so no position 9"),
         (["RUN", "L1H2=off", "--generate", "-1"], "--generate -1 is not allowed"),
         (["RUN", "--list", "no.yaml"], "no such file"),
+        (["RUN", "--list", "no.yaml", "--name", "x"], "have names of their own"),
+        (["model=demo", "dataset=x.jsonl", "L1H2=off"], "`flowatlas run model=demo dataset=x.jsonl run.dir=RUN`"),
+        (["RUN", "L1H2=off", "--name", "../../x"], "'../../x' is no name for an intervention"),
+        (["RUN", "L1H2=off", "--name", "x!"], "'x!' is no name for an intervention"),
+        (["RUN", "L1H2=off", "--name", ""], "'' is no name for an intervention"),
+        (["RUN", "L1H2=off", "--name", "x" * 61], "60 letters and digits at most"),
+        (["RUN", "L2N11=1e38"], "cannot be trusted"),
+        (["RUN", "L1H2=x1e30", "--prompt", "w5 w7"], "cannot be trusted"),
         (["model=demo", "L1H2=mean", "--prompt", "w5"], "the mean over a dataset is not known here"),
     ],
 )
@@ -322,7 +364,8 @@ def test_what_does_not_go_together_is_one_line(made, capsys, args, why):
         ("- name: x", "is no intervention"),
         ("- {name: x, edits: []}", "has no edit"),
         ("- {name: x, edits: [L1H2=away]}", "x: 'L1H2=away': 'away' is no action"),
-        ("- {name: x, edits: [L1H2=off]}\n- {name: 'X!', edits: [L1H3=off]}", "would be stored as 'x'"),
+        ("- {name: x, edits: [L1H2=off]}\n- {name: 'X', edits: [L1H3=off]}", "would be stored as 'x'"),
+        ("- {name: ../x, edits: [L1H2=off]}", "'../x' is no name for an intervention"),
         ("[", "is no YAML"),
     ],
 )

@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig
 
-from extraction import load
+from extraction import forward, load
+from flowatlas import greedy as generation
 from flowatlas import interventions
 from flowatlas.activations import Batch
 from flowatlas.component_names import Component, parse
 from flowatlas.edits import Edit
+from flowatlas.edits import parse as parse_edit
 from flowatlas.errors import ConfigError
 from flowatlas.means import Means
 from flowatlas.models import Model
@@ -230,6 +232,38 @@ def test_what_a_model_has_not_is_refused_by_name(family, edit, why, tmp_path):
     model = load(make_model(tmp_path / "model", family))[0]
     with pytest.raises(ConfigError, match=why):
         run(model, [SHORT], [[edit]])
+
+
+FAMILY_EDITS = {"gpt2": "L1N5", "gemma2": "L1N5", "mixtral": "L1E{}N5", "falcon": "L1N5"}
+
+
+@pytest.mark.parametrize("family", FAMILY_EDITS)
+def test_what_would_drown_the_rest_is_refused_and_what_is_not_refused_is_right(family, tmp_path):
+    """Far up, finite numbers come out that are none of the model's; below the bound float64 says the same."""
+    folder = make_model(tmp_path / "model", family)
+    model = load(folder)[0]
+    _, acts, _ = forward(folder, [IDS])
+    ran = [expert for expert, *_ in acts.neuron_activations(1, torch.tensor([0]), torch.tensor([2]))]
+    name = FAMILY_EDITS[family].format(ran[0])
+    for text in (f"{name}=1e20", f"{name}=-1e38@2", f"{name}=x1e36@2", "L1H2=x1e30", "L1 MLP=x1e30@0"):
+        with pytest.raises(ConfigError, match="keeps nothing else beside it"):
+            run(model, [SHORT, IDS], [[], [parse_edit(text)]])
+    if ran[0] >= 0:
+        return  # Hugging Face's experts do not compute in float64
+    exact = load(folder, "float64")[0]
+    for text in (f"{name}=1e5@2", "L1H2=x1e5", "L1 MLP=x1e5@0"):
+        found = run(model, [SHORT, IDS], [[], [parse_edit(text)]])
+        want = run(exact, [SHORT, IDS], [[], [parse_edit(text)]])
+        for one, other in zip(found, want, strict=True):
+            torch.testing.assert_close(one.double(), other, atol=2e-3, rtol=2e-3)
+
+
+def test_what_drowns_is_judged_on_the_prompt_and_on_what_is_generated(gpt2):
+    model = load(gpt2)[0]
+    with pytest.raises(ConfigError, match="L1N5=1e\\+20 comes to 1e\\+20 where its layer has"):
+        generation.greedy(model, [IDS, SHORT], 2, [parse_edit("L1N5=1e20")])
+    nowhere = parse_edit("L1N5=1e20@6")  # a position that the shorter prompt has not
+    run(model, [SHORT], [[nowhere]])
 
 
 def test_two_edits_of_one_place_are_refused(gpt2):

@@ -98,7 +98,12 @@ def test_edits_mean_the_prompt_as_given_when_it_is_continued(live):
     [
         ((TEXT, None, None, ["L9H0=off"], 0), "layers are 0 to"),
         ((TEXT, None, None, ["L0H0=off@50"], 0), "no position 50"),
-        ((TEXT, None, None, ["L0H0=mean"], 0), "mean over a dataset is not known"),
+        (
+            (TEXT, None, None, ["L0H0=mean"], 0),
+            "mean over a dataset is not known here: only `flowatlas intervene RUN` has it",
+        ),
+        ((TEXT, None, None, ["L0N3=1e38"], 0), "cannot be trusted"),
+        ((TEXT, None, None, ["L0H0=x1e30@-1"], 3), "keeps nothing else beside it"),
         (("w1 " * 100, None, None, [], 0), "cannot be read"),
     ],
 )

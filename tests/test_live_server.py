@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -195,6 +196,30 @@ def test_only_so_many_wait_and_the_next_is_told_so(client, model):
     model.gate.set()
     assert len({client.outcome(job)["run"] for job in jobs}) == WAITING + 1
     assert client.post(BODY)[0] == 202
+
+
+def test_many_at_once_are_all_answered_and_none_is_hung_up_on(client, model):
+    """More connections in one moment than a listener takes by default (5): each is told 202 or 429."""
+    model.gate.clear()
+    found, together = [], threading.Barrier(40)
+
+    def ask():
+        together.wait(30)
+        try:
+            found.append(client.post(BODY))
+        except OSError as error:
+            found.append((type(error).__name__, {}))
+
+    threads = [threading.Thread(target=ask) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    jobs = [content["job"] for status, content in found if status == 202]
+    assert Counter(status for status, _ in found) == {202: len(jobs), 429: 40 - len(jobs)}
+    assert WAITING <= len(jobs) <= WAITING + 1, "those that wait, and the one that is being run"
+    model.gate.set()
+    assert len({client.outcome(job)["run"] for job in jobs}) == len(jobs)
 
 
 def test_two_clients_get_what_each_asked_for(client):

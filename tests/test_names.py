@@ -87,6 +87,37 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, text: str | bytes, 
     assert set(names) <= {"L0H0"}
 
 
+CLUSTERS = MODEL | {"clustering": "3f2a9c1b7d10", "n_clusters": 8}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("clustering: 3f2a9c1b7d10\ncluster 7: a", None),
+        ("cluster 7: a\nclustering: '3f2a9c1b7d10'", None),
+        ("L0H0: a", None),
+        (
+            "cluster 7: a\ncluster 6: b",
+            "line 1: cluster 7 has a number that other clusterings have too: `clustering: 3f2a",
+        ),
+        (
+            "clustering: other\ncluster 7: a\ncluster 6: b",
+            "line 2: cluster 7 is of the clustering other, and this run has",
+        ),
+        ("clustering: 3f2a9c1b7d10\ncluster 8: a", "line 2: this model has no cluster 8: its clusters are 0 to 7"),
+        ("clustering: a\nclustering: b", "line 2: clustering stands twice"),
+        ("clustering: [a]", "line 1: text is wanted here"),
+    ],
+)
+def test_names_of_clusters_say_which_clustering_they_are_of(tmp_path: Path, text: str, problem: str | None) -> None:
+    (tmp_path / FILE).write_text(text)
+    names, problems = read_names(tmp_path, CLUSTERS)
+    assert [found.startswith(f"{FILE}, {problem}") for found in problems] == ([] if problem is None else [True])
+    assert (names == {}) == (problem is not None)
+    if problem is None:
+        assert read_names(tmp_path, MODEL) == (names, []), "a run without an atlas has nothing to compare with"
+
+
 def test_every_line_that_is_wrong_is_told(tmp_path: Path) -> None:
     names, problems = named(tmp_path, "L9H0: a\nL0H0: b\nfoo: c\n")
     assert names == {"L0H0": Named("b", "")}

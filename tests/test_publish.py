@@ -239,6 +239,8 @@ def test_a_workflow_that_deploys_a_site_in_the_repository(site: Path, repo: Path
     assert [step["with"]["path"] for step in steps if "upload-pages-artifact" in step["uses"]] == ["docs/atlas"]
     assert workflow["jobs"]["deploy"]["environment"]["url"] == "${{ steps.deployment.outputs.page_url }}"
     assert "nothing was committed or pushed" in lines[0]
+    used = {step["uses"] for step in steps if "uses" in step}
+    assert used <= set(re.findall(r"uses: (\S+)", (ROOT / publish.WORKFLOW).read_text()))  # pinned as our own are
     assert publish_workflow(inside, repo) == lines
     path.write_text("mine")
     with pytest.raises(InputError, match="is there already and another one"):

@@ -33,6 +33,7 @@ KEYS = {  # what tells the rows of a table apart
     "writes": ["prompt_id", "layer", "component", "index", "pos", "sign", "rank"],
     "logit_effects": ["prompt_id", "target", "layer", "component", "index"],
     "neuron_effects": ["prompt_id", "layer", "expert", "neuron"],
+    "dominant_neurons": ["prompt_id", "target", "layer", "rank"],
     "rejects": ["prompt_id"],
 }
 

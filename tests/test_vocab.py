@@ -12,7 +12,7 @@ import torch
 from extraction import load
 from flowatlas import lens, neuron_clusters, neuron_tokens, vocab, vocab_clusters, vocab_files
 from flowatlas.config import VocabConfig
-from flowatlas.errors import UnsupportedModel
+from flowatlas.errors import ConfigError, UnsupportedModel
 from flowatlas.schema_vocab import VOCAB_TABLES
 from flowatlas.vocab import Wanted
 from runs import hashes
@@ -172,6 +172,16 @@ def test_parts_of_no_rows_are_there_with_their_columns(tmp_path):
     assert (marker["n_neurons"], marker["neurons"], marker["without_heads"]) == (0, [], [])
 
 
+def test_more_clusters_than_neurons_are_refused_and_those_that_were_made_are_told(tmp_path):
+    model = load(make_model(tmp_path / "model", "gpt2"))[0]
+    with pytest.raises(ConfigError, match=r"vocab.clusters=99999: the model has 384 neurons"):
+        make(model, wanted(settings=VocabConfig(clusters=99999)))
+    folder = make(model)
+    marker = vocab_files.marker_of(folder)
+    assert marker
+    assert marker["n_clusters"] == read(folder, "clusters").num_rows
+
+
 def test_a_model_of_which_nothing_can_be_said_is_refused_by_name(tmp_path, monkeypatch):
     model = load(make_model(tmp_path / "model", "gpt_oss"))[0]
     monkeypatch.setattr(model, "reading_weights", lambda l: None)
@@ -227,9 +237,7 @@ def test_vectors_of_no_length_are_no_trouble():
     assert not np.isnan(found.cosine).any()
 
 
-@pytest.mark.parametrize(
-    ("n", "asked", "k"), [(36_864, None, 576), (10, None, 1), (3, 7, 3), (10**7, None, 2000), (500, 9, 9)]
-)
+@pytest.mark.parametrize(("n", "asked", "k"), [(36_864, None, 576), (10, None, 1), (10**7, None, 2000), (500, 9, 9)])
 def test_how_many_clusters(n, asked, k):
     assert neuron_clusters.number(n, asked) == k
 

@@ -1,6 +1,7 @@
 """`flowatlas vocab`, and what a run, its audit, a site and Python make of an atlas."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -13,14 +14,16 @@ import flowatlas
 from flowatlas import check, vocab_files
 from flowatlas import site_vocab as site_vocab_module
 from flowatlas.cli import main
+from flowatlas.config import VocabConfig
 from flowatlas.corpus import quoted
 from flowatlas.errors import RunError
 from flowatlas.files import hash_file
 from flowatlas.schema_vocab import VOCAB_TABLES
+from flowatlas.site import build_site
 from flowatlas.site_data import RunReader
 from flowatlas.site_vocab import BLOCK, word_of, write_vocab
 from runs import hashes, one_line
-from sites import flipped
+from sites import flipped, small_explorer
 from tiny import make_model
 
 KEYS = ("vocab.top_k=4", "vocab.directions=2", "vocab.pairs=3")
@@ -99,6 +102,7 @@ def test_a_model_that_has_moved_is_asked_for(run, place, tmp_path, capsys):
         (["vocab.top_k=0"], "vocab.top_k=0 is not allowed"),
         (["vocab.clusters=0"], "vocab.clusters=0"),
         (["vocab.top=3"], "unknown key"),
+        (["nothing"], "takes a run folder or keys such as model=demo, and 'nothing' is neither"),
     ],
 )
 def test_wrong_input_is_one_line(args, said, capsys):
@@ -106,6 +110,36 @@ def test_wrong_input_is_one_line(args, said, capsys):
     error = capsys.readouterr().err
     assert one_line(error)
     assert said in error
+
+
+def test_help_is_of_this_command(capsys):
+    for word in ("--help", "-h"):
+        assert main(["vocab", word]) == 0
+        printed = capsys.readouterr().out
+        assert printed.startswith("flowatlas vocab RUN")
+        for key, value in vars(VocabConfig()).items():
+            assert f"vocab.{key}={'null' if value is None else value}" in printed or key == "store"
+
+
+def test_names_of_clusters_are_of_the_atlas_they_were_given_in(place, run, tmp_path, monkeypatch, capsys):
+    """Under another clustering the same number is another cluster: a site would show the name of one at the other."""
+    copy, out = tmp_path / "run", tmp_path / "site"
+    shutil.copytree(run, copy)
+    small_explorer(tmp_path, monkeypatch)
+    assert main(["vocab", str(copy)]) == 0
+    (clustering,) = re.findall(r"clustering (\w+): [\d,]+ neurons in \d+ clusters", capsys.readouterr().out)
+    (copy / "names.yaml").write_text(f"clustering: {clustering}\ncluster 0: years\nL0H0: head\n")
+    assert check.check(copy) == []
+    build_site([copy], out, progress=False)
+    index = json.loads((out / "data" / "run" / "index.json").read_text())
+    assert (index["n_names"], index["vocab"]["clustering"]) == (2, clustering)
+    assert main(["vocab", str(copy), "run.seed=5", "vocab.clusters=3"]) == 0
+    (other,) = re.findall(r"clustering (\w+): [\d,]+ neurons in 3 clusters", capsys.readouterr().out)
+    said = f"names.yaml, line 2: cluster 0 is of the clustering {clustering}, and this run has {other}"
+    (problem,) = check.check(copy)
+    assert problem.startswith(said)
+    with pytest.raises(RunError, match=said):
+        build_site([copy], out, progress=False)
 
 
 def test_a_run_makes_it_at_its_end_and_no_number_depends_on_it(place, run):

@@ -119,7 +119,7 @@ export function createData({ base, db }) {
 
   /** What people call its components; a run can be read without them. @param {RunIndex} index */
   async function names(index) {
-    const options = { published: {}, drafts: createDrafts(base + index.id) };
+    const options = { published: {}, drafts: createDrafts(base + index.id), clustering: index.vocab?.clustering };
     if (!index.n_names) return createNames(options);
     try {
       return createNames({ ...options, published: await fetchJson(address(index, 'names.json'), 'network') });

@@ -8,9 +8,11 @@ import knockoutsSql from './sql/knockouts.sql?raw';
 import effectsSql from './sql/logit_effects.sql?raw';
 import mapsSql from './sql/maps.sql?raw';
 import placesSql from './sql/neuron_places.sql?raw';
+import dominantSql from './sql/dominant.sql?raw';
 import neuronTokensSql from './sql/neuron_tokens.sql?raw';
 import neuronsSql from './sql/neurons.sql?raw';
 import neuronsTopSql from './sql/neurons_top.sql?raw';
+import traceDominantSql from './sql/trace_dominant.sql?raw';
 import traceLensSql from './sql/trace_lens.sql?raw';
 import traceNeuronsSql from './sql/trace_neurons.sql?raw';
 import traceWritesSql from './sql/trace_writes.sql?raw';
@@ -28,7 +30,7 @@ import { hasAtlas, neuronsIn, tokenFile } from './vocab-data.js';
  *   effect_answer: number, effect_foil: number | null, effect_logprob: number, divergence: number, answer_rank: number }} KnockoutRow
  * @typedef {{ layer: number, component: string, index: number, mean_share: number, target_share: number, route_tau: number }} ComponentRow
  * @typedef {{ layer: number, expert: number, neuron: number }} Neuron
- * @typedef {{ expert: number, neuron: number, share: number, activation: number, write_scale: number }} NeuronRow
+ * @typedef {{ expert: number, neuron: number, share: number, activation: number, write_scale: number, strength?: number }} NeuronRow `strength` where they are ranked by it
  * @typedef {NeuronRow & { layer: number, pos: number }} PlacedNeuron
  * @typedef {{ pos: number, share: number, activation: number, write_scale: number }} NeuronPlace
  * @typedef {{ dst: number, src: number, share: number, attention: number | null }} MapCell
@@ -101,6 +103,9 @@ export function createDetails({ query, rows, address }) {
   /** @param {RunIndex} index @param {number} id @returns {Promise<PlacedNeuron[]>} */
   const topNeurons = (index, id) => rows(index, neuronsTopSql, ['neurons'], { id, limit: TOP_NEURONS });
 
+  /** Those that write most at a target. @param {RunIndex} index @param {number} id @param {{ pos: number, layer?: number }} of no layer: all of them @returns {Promise<PlacedNeuron[]>} */
+  const dominant = (index, id, { pos, layer = -1 }) => rows(index, dominantSql, ['dominant_neurons'], { id, pos, layer, limit: TOP_NEURONS });
+
   /** @param {RunIndex} index @param {number} id @param {Neuron} of @returns {Promise<NeuronPlace[]>} */
   const neuronPlaces = (index, id, of) => rows(index, placesSql, ['neurons'], { id, ...of });
 
@@ -108,7 +113,9 @@ export function createDetails({ query, rows, address }) {
   async function neuronTokens(index, of) {
     if (!hasAtlas(index)) return bySign(/** @type {any} */ (await query(neuronTokensSql, { ...of }, neuronFiles(index))));
     if (of.neuron >= neuronsIn(index, of.layer, of.expert)) return bySign([]);
-    return bySign(/** @type {any} */ (await query(atlasTokensSql, { ...of }, { neuron_tokens: [address(index, tokenFile(index, of))] })));
+    const found = await query(atlasTokensSql, { ...of }, { neuron_tokens: [address(index, tokenFile(index, of))] });
+    const special = new Set(index.vocab?.special ?? []);
+    return bySign(/** @type {any} */ (found.map((row) => ({ ...row, special: special.has(row.token_id) }))));
   }
 
   /** The stored cells of a head's maps; null where the run has none. @param {RunIndex} index @param {number} id @param {{ layer: number, head: number }} of */
@@ -122,18 +129,19 @@ export function createDetails({ query, rows, address }) {
     return /** @type {Promise<MapCell[]>} */ (query(mapsSql, { id, ...of }, files));
   }
 
-  /** One column, layer by layer. @param {RunIndex} index @param {number} id @param {number} pos @returns {Promise<Trace>} */
-  async function trace(index, id, pos) {
-    const [tokens, found, dominant] = await Promise.all([
+  /** One column, layer by layer. @param {RunIndex} index @param {number} id @param {number} pos @param {import('./tabs.js').NeuronRank} by @returns {Promise<Trace>} */
+  async function trace(index, id, pos, by) {
+    const [ofNeurons, table] = by === 'share' ? [traceNeuronsSql, 'neurons'] : [traceDominantSql, 'dominant_neurons'];
+    const [tokens, found, neurons] = await Promise.all([
       rows(index, traceLensSql, ['lens', 'tokens'], { id, pos, limit: TRACE_TOKENS }),
       rows(index, traceWritesSql, ['writes', 'tokens'], { id, pos }),
-      rows(index, traceNeuronsSql, ['neurons'], { id, pos, limit: TRACE_NEURONS }, neuronFiles(index)).catch((error) => {
+      rows(index, ofNeurons, [table], { id, pos, limit: TRACE_NEURONS }, neuronFiles(index)).catch((error) => {
         if (error?.kind === 'missing') return null; // the rest of the column can be read all the same
         throw error;
       }),
     ]);
-    return { tokens, writes: found, neurons: dominant };
+    return { tokens, writes: found, neurons };
   }
 
-  return { writes, effects, knockouts, logitBias, components, neurons, topNeurons, neuronPlaces, neuronTokens, headMap, trace };
+  return { writes, effects, knockouts, logitBias, components, neurons, topNeurons, dominant, neuronPlaces, neuronTokens, headMap, trace };
 }

@@ -43,20 +43,26 @@ function tokensOf({ prompt }, example) {
   });
 }
 
+/** The target that the card is about: the one that its link opens. @param {import('./data.js').RunIndex} index @param {Component} of @param {Example} example @param {import('./data.js').PromptData} data */
+export function cardTarget(index, of, example, data) {
+  return exampleState(index.id, of, example, index.targets === 'all').t ?? askedAt(data);
+}
+
 /**
  * @param {Component} of @param {import('./data.js').RunIndex} index @param {Example} example @param {import('./data.js').PromptData} data
  */
 function filled(of, index, example, data) {
-  const asked = data.targets.find(({ target }) => target === askedAt(data));
+  const target = cardTarget(index, of, example, data);
+  const opened = data.targets.find((one) => one.target === target);
   /** @type {import('./mini-route.js').Pointed} */
   const pointed = { layer: of.layer, kind: of.component === 'head' ? 'attn' : 'mlp', dst: example.dst, src: example.src };
   return [
-    miniRoute(data, { nLayers: index.n_layers, parallel: index.parallel }, { tau: Math.max(TAU, index.floor), pointed }),
+    miniRoute(data, { nLayers: index.n_layers, parallel: index.parallel }, { tau: Math.max(TAU, index.floor), target, pointed }),
     h(
       'div',
       { class: 'example-words' },
       h('p', { class: 'example-text', dir: 'auto' }, h('bdi', {}, ...tokensOf(data, example))),
-      h('p', { class: 'quiet' }, 'share ', h('b', { class: 'num', title: exact(example.share) }, fraction(example.share)), of.component === 'head' ? ['  ', tokenMark(data.prompt.tokens[example.src]), ' → ', tokenMark(data.prompt.tokens[example.dst])] : ['  at ', tokenMark(data.prompt.tokens[example.dst])], asked ? ['  ·  predicts ', tokenMark(asked.predicted ?? '?'), ` ${fraction(asked.predicted_prob)}`] : null, data.prompt.group === null ? null : `  ·  ${showText(data.prompt.group)}`),
+      h('p', { class: 'quiet' }, 'share ', h('b', { class: 'num', title: exact(example.share) }, fraction(example.share)), of.component === 'head' ? ['  ', tokenMark(data.prompt.tokens[example.src]), ' → ', tokenMark(data.prompt.tokens[example.dst])] : ['  at ', tokenMark(data.prompt.tokens[example.dst])], opened ? ['  ·  predicts ', h('span', { 'data-testid': 'example-predicts' }, tokenMark(opened.predicted ?? '?')), ` ${fraction(opened.predicted_prob)}`] : null, data.prompt.group === null ? null : `  ·  ${showText(data.prompt.group)}`),
     ),
   ];
 }

@@ -8,12 +8,11 @@
  */
 
 export const SIGNS = /** @type {const} */ ({ either: 0, promoted: 1, suppressed: -1 });
-const MOST_WORDS = 8;
 /** Files of postings that one search fetches unasked, of about 100 kB each. */
 export const MOST_FILES = 20;
 
-/** The words of a query, each once, without case. @param {string} q @returns {string[]} */
-export const wordsOf = (q) => [...new Set(q.toLowerCase().split(/\s+/).filter(Boolean))].slice(0, MOST_WORDS);
+/** All words of a query, each once, without case. @param {string} q @returns {string[]} */
+export const wordsOf = (q) => [...new Set(q.toLowerCase().split(/\s+/).filter(Boolean))];
 
 /** @param {{ q: string, match: 'any' | 'all', exact: boolean, sign: keyof typeof SIGNS }} state @returns {Asked} */
 export const askedOf = ({ q, match, exact, sign }) => ({ typed: wordsOf(q), exact, every: match === 'all', sign: SIGNS[sign] });

@@ -1,6 +1,5 @@
 /** A route small enough for a list: where the prediction came through, with one edge or square pointed out. */
 
-import { askedAt } from './asked.js';
 import { s } from './dom.js';
 import { curvesOf, layoutFor, mlpAt, pathOf, xOf, yOf } from './layout.js';
 import { buildGraph, reachFrom, routeAt } from './routes.js';
@@ -14,12 +13,11 @@ const FAINT = 160; // edges behind the route, at most
 
 /**
  * @param {import('./data.js').PromptData} data @param {{ nLayers: number, parallel: boolean }} shape
- * @param {{ tau: number, pointed: Pointed }} options `pointed` is drawn on top whether it is on the route or not
+ * @param {{ tau: number, target: number, pointed: Pointed }} options `pointed` is drawn on top whether it is on the route of the target or not
  * @returns {SVGSVGElement}
  */
-export function miniRoute(data, shape, { tau, pointed }) {
+export function miniRoute(data, shape, { tau, target, pointed }) {
   const graph = buildGraph(data.edges, shape);
-  const target = askedAt(data);
   const route = routeAt(graph, reachFrom(graph, target, 'summed'), tau);
   const layout = layoutFor({ nTokens: data.prompt.n_tokens, nLayers: shape.nLayers, parallel: shape.parallel, width: WIDTH, height: HEIGHT + 20 });
   const lines = (/** @type {{ key: string }[]} */ edges) => edges.map((edge) => pathOf(curvesOf(layout, /** @type {any} */ (edge)))).join('');

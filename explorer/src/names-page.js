@@ -17,6 +17,8 @@ const NOTE = 160;
 /** Why the model has no such component; empty where it has, or where nobody knows. @param {import('./data.js').RunIndex} index @param {string} name */
 export function whyAbsent(index, name) {
   const of = typedComponent(name);
+  const n = index.vocab?.n_clusters;
+  if (n !== undefined && /^cluster \d+$/.test(name) && Number(name.slice(8)) >= n) return `its clusters are 0 to ${n - 1}`;
   const { d_mlp = null, without_neurons = [] } = index.manifest?.model ?? {};
   if (!of) return '';
   if (of.layer >= index.n_layers) return `its layers are L0 to L${index.n_layers - 1}`;
@@ -90,6 +92,7 @@ export function createNamesPage({ data, navigate }) {
     table.update({ rows: index.names.all(), columns: columnsOf(props), sorting, find: state.q, empty: 'Nothing has a name yet: write a component above, or open the page of a head or neuron.' });
     return [
       index.names.problem ? h('p', { class: 'inline-error', role: 'alert' }, 'The published names could not be read: ', h('small', {}, index.names.problem)) : null,
+      index.names.dropped ? h('p', { class: 'hint', role: 'status', 'data-testid': 'names-dropped' }, `${plural(index.names.dropped, 'name')} that this browser kept ${index.names.dropped === 1 ? 'was of a cluster' : 'were of clusters'} of another clustering, and ${index.names.dropped === 1 ? 'is' : 'are'} left out.`) : null,
       chooser,
       ...(state.of === null ? [] : [editor]),
       h('h2', {}, 'Names'),

@@ -5,7 +5,7 @@
  * @typedef {{ label: string, note: string }} Named at least one of the two is not empty
  * @typedef {{ name: string, label: string, note: string, changed: boolean }} Entry `changed`: in this browser, not in the published file
  * @typedef {Record<string, Named | null>} Changes by name; null where a reader took the published one away
- * @typedef {{ read: () => unknown, write: (changes: Changes) => boolean }} Drafts `write` says whether they will still be there tomorrow
+ * @typedef {{ read: () => unknown, write: (changes: Record<string, unknown>) => boolean }} Drafts `write` says whether they will still be there tomorrow
  * @typedef {ReturnType<typeof createNames>} Names
  */
 
@@ -15,6 +15,7 @@ import { wellFormed } from './format.js';
 /** Characters of a label and of a note (`names_file.py`, LONGEST). */
 export const LONGEST = { label: 80, note: 2000 };
 const CLUSTER = /^cluster ?(\d{1,6})$/i;
+const CLUSTERING = 'clustering'; // in a file and in what a browser keeps: which clusters the numbers are of
 const KINDS = ['head', 'neuron', 'mlp', 'attn'];
 
 /** How a file writes the name of what was typed; null for what is no head, neuron, MLP, attention block or cluster. @param {string} text */
@@ -56,15 +57,30 @@ function readNames(given) {
 /** @param {Named | null | undefined} a @param {Named | null | undefined} b */
 const alike = (a, b) => (a?.label ?? '') === (b?.label ?? '') && (a?.note ?? '') === (b?.note ?? '');
 
-/** @param {{ published: unknown, drafts: Drafts, problem?: string }} options `problem`: why the published file could not be read */
-export function createNames({ published, drafts, problem = '' }) {
+const isCluster = (/** @type {string} */ name) => CLUSTER.test(name);
+
+/**
+ * What a browser kept, without names of clusters that are of another clustering: a number says nothing there.
+ * @param {unknown} kept @param {string | undefined} clustering that of the run's atlas, where it has one
+ */
+function readDrafts(kept, clustering) {
+  const of = kept && typeof kept === 'object' ? /** @type {Record<string, unknown>} */ (kept)[CLUSTERING] : undefined;
+  const all = [...readNames(kept)];
+  const usable = all.filter(([name]) => !isCluster(name) || clustering === undefined || of === clustering);
+  return { usable, dropped: all.length - usable.length };
+}
+
+/** @param {{ published: unknown, drafts: Drafts, problem?: string, clustering?: string }} options `problem`: why the published file could not be read */
+export function createNames({ published, drafts, problem = '', clustering }) {
   const given = readNames(published);
-  const changes = new Map([...readNames(drafts.read())].filter(([name, named]) => !alike(named, given.get(name))));
+  const { usable, dropped } = readDrafts(drafts.read(), clustering);
+  const changes = new Map(usable.filter(([name, named]) => !alike(named, given.get(name))));
   let kept = true;
 
   /** @param {string} name @returns {Named | null} */
   const get = (name) => (changes.has(name) ? changes.get(name) : given.get(name)) ?? null;
-  const keep = () => void (kept = drafts.write(Object.fromEntries(changes)));
+  const tied = () => clustering !== undefined && [...changes.keys()].some(isCluster);
+  const keep = () => void (kept = drafts.write({ ...Object.fromEntries(changes), ...(tied() ? { [CLUSTERING]: clustering } : {}) }));
 
   /** @returns {Entry[]} */
   const all = () =>
@@ -75,6 +91,10 @@ export function createNames({ published, drafts, problem = '' }) {
 
   return {
     problem,
+    /** Which clusters the numbers of clusters are of; undefined where nobody knows. */
+    clustering,
+    /** How many changes of this browser were of clusters of another clustering, and are left out. */
+    dropped,
     get,
     all,
     /** @param {string} name */
@@ -106,6 +126,8 @@ const quoted = (text) => JSON.stringify(text).replace(/[\u007f-\u009f\u2028\u202
 
 /** All names as the file that `flowatlas site` takes in. @param {Names} names */
 export function yamlOf(names) {
-  const entries = names.all().map(({ name, label, note }) => [`${name}:`, ...(label ? [`  label: ${quoted(label)}`] : []), ...(note ? [`  note: ${quoted(note)}`] : [])].join('\n'));
-  return `${['# Labels and notes. Keep this file as names.yaml in the folder of the run, and build the site again.', ...entries].join('\n')}\n`;
+  const all = names.all();
+  const tie = names.clustering !== undefined && all.some(({ name }) => isCluster(name)) ? [`${CLUSTERING}: ${quoted(names.clustering)}`] : [];
+  const entries = all.map(({ name, label, note }) => [`${name}:`, ...(label ? [`  label: ${quoted(label)}`] : []), ...(note ? [`  note: ${quoted(note)}`] : [])].join('\n'));
+  return `${['# Labels and notes. Keep this file as names.yaml in the folder of the run, and build the site again.', ...tie, ...entries].join('\n')}\n`;
 }

@@ -1,10 +1,11 @@
-/** The panel's MLP: its neurons by share, what one of them promotes here, and where else it is stored. */
+/** The panel's MLP: its neurons by share or by how much they write, what one of them promotes here, and where else it is stored. */
 
 import { corpusLink, withoutLink } from './corpus-link.js';
 import { inContext } from './details.js';
 import { h } from './dom.js';
 import { exact, fraction, quantity } from './format.js';
 import { nameWords, noteOf } from './name-label.js';
+import { neuronRank, noStrength, rankChooser, STRENGTH } from './neuron-rank.js';
 import { edgeHeader } from './panel-heads.js';
 import { BLOCK_LEVEL, isBlockLevel } from './places.js';
 import { answered, at, bar, factList, heading, namedTokens, writesTable } from './panel-parts.js';
@@ -19,8 +20,25 @@ import { kindOf, neuronName, parseNeuron } from './tabs.js';
 /** @param {number} layer @param {number} pos */
 const mlpKey = (layer, pos) => `${layer}.mlp.${pos}`;
 
-/** @param {PanelProps} props @param {PlacedNeuron[]} rows @param {PlacedNeuron | null} chosen @param {boolean} placed whether positions differ */
+/** A bar as long as a part of the largest. @param {number} value @param {number} largest */
+function strengthBar(value, largest) {
+  const inner = h('span', { class: 'bar-fill mlp b5' });
+  inner.style.inlineSize = `${(100 * value) / largest}%`;
+  return h('span', { class: 'bar', 'aria-hidden': 'true' }, inner);
+}
+
+/** The question that a table of neurons answers. @param {PanelProps} props @param {PlacedNeuron[]} rows @param {boolean} placed @param {boolean} strong */
+function neuronsSql(props, rows, placed, strong) {
+  const { layer, pos } = props.focus;
+  if (strong) return figureSql(props, 'dominant', { pos: placed ? props.route.target : pos, layer: placed ? -1 : layer, limit: rows.length });
+  return placed ? figureSql(props, 'neuronsTop', { limit: rows.length }) : figureSql(props, 'neurons', { layer, pos });
+}
+
+/** @param {PanelProps} props @param {PlacedNeuron[]} rows @param {PlacedNeuron | null} chosen @param {boolean} placed whether they are of the whole prompt */
 function neuronTable(props, rows, chosen, placed) {
+  const strong = neuronRank(props) === 'strength';
+  const differ = placed && !strong; // those that write most are of the target alone
+  const largest = Math.max(1e-30, ...rows.map((row) => row.strength ?? 0));
   const tokens = props.data.prompt.tokens;
   const body = rows.map((row) => {
     const name = neuronName(row);
@@ -30,15 +48,17 @@ function neuronTable(props, rows, chosen, placed) {
       'tr',
       { class: `pickable${on ? ' on' : ''}`, 'data-testid': 'neuron-row', onclick: choose },
       h('th', { scope: 'row', 'data-value': name }, h('button', { type: 'button', class: 'pick', 'aria-pressed': on ? 'true' : 'false', 'data-go': `neuron ${name} ${row.pos}` }, ...nameWords(props.index, name))),
-      placed ? h('td', { class: 'token-cell', 'data-value': row.pos }, ...at(tokens, row.pos)) : null,
-      h('td', { class: 'bar-cell' }, bar(row.share, 'mlp')),
-      h('td', { class: 'num', title: exact(row.share), 'data-value': row.share }, fraction(row.share)),
+      differ ? h('td', { class: 'token-cell', 'data-value': row.pos }, ...at(tokens, row.pos)) : null,
+      h('td', { class: 'bar-cell' }, strong ? strengthBar(row.strength ?? 0, largest) : bar(row.share, 'mlp')),
+      strong ? h('td', { class: 'num', title: exact(row.strength ?? 0), 'data-value': row.strength }, quantity(row.strength ?? 0)) : null,
+      h('td', { class: `num${strong ? ' quiet' : ''}`, title: exact(row.share), 'data-value': row.share }, fraction(row.share)),
       h('td', { class: 'num quiet', title: exact(row.activation), 'data-value': row.activation }, quantity(row.activation)),
     );
   });
   const head = (/** @type {string} */ name, num = true) => h('th', { scope: 'col', class: num ? 'num' : null }, name);
-  const table = h('table', { class: 'neurons' }, h('thead', {}, h('tr', {}, head('neuron', false), placed ? head('at', false) : null, h('th', { 'aria-hidden': 'true' }), head('share'), head('activation'))), h('tbody', {}, ...body));
-  return [h('div', { class: 'short' }, sortable(table, { id: placed ? 'neurons-prompt' : 'neurons', sorting: props.sorting })), tableTools(table, { name: 'neurons', sql: placed ? figureSql(props, 'neuronsTop', { limit: rows.length }) : figureSql(props, 'neurons', { layer: props.focus.layer, pos: props.focus.pos }) })];
+  const table = h('table', { class: 'neurons' }, h('thead', {}, h('tr', {}, head('neuron', false), differ ? head('at', false) : null, h('th', { 'aria-hidden': 'true' }), strong ? head('|act| × norm') : null, head('share'), head('activation'))), h('tbody', {}, ...body));
+  const id = `${strong ? 'dominant' : 'neurons'}${placed ? '-prompt' : ''}`;
+  return [h('div', { class: 'short' }, sortable(table, { id, sorting: props.sorting })), tableTools(table, { name: strong ? 'dominant-neurons' : 'neurons', sql: neuronsSql(props, rows, placed, strong) })];
 }
 
 /** Where in the prompt a neuron is stored. @param {PanelProps} props @param {PlacedNeuron} of @param {import('./details.js').NeuronPlace[]} places */
@@ -86,6 +106,7 @@ function neuronDetail(props, of) {
     ...noteOf(index, name),
     corpusLink(props, { component: 'neuron', layer: of.layer, expert: of.expert, index: of.neuron }),
     factList([
+      ['|act| × norm', of.strength === undefined ? null : quantity(of.strength), exact(of.strength ?? 0)],
       ['share', fraction(of.share), exact(of.share)],
       ['activation', quantity(of.activation), exact(of.activation)],
       ['write scale', quantity(of.write_scale), `takes its static token scores to the logits it adds here: ${exact(of.write_scale)}`],
@@ -96,7 +117,7 @@ function neuronDetail(props, of) {
       found.up.length || found.down.length ? [writesTable(inContext(found, of.write_scale), namedTokens(props))] : [h('p', { class: 'quiet' }, 'No tokens are stored for this neuron.')],
     ),
     heading('In this prompt', 'where it is among the stored neurons'),
-    ...answered(places, `The places of ${name}`, (found) => [placesTable(props, of, found)], 2),
+    ...answered(places, `The places of ${name}`, (found) => [found.length ? placesTable(props, of, found) : h('p', { class: 'quiet' }, 'Nowhere: those are the largest shares of MLPs on routes.')], 2),
   );
   return el;
 }
@@ -122,7 +143,7 @@ function chosenOf({ state, focus: { layer } }, rows) {
   if (!named) return { chosen: rows[0], note: null };
   const chosen = rows.find((row) => row.neuron === named.neuron && row.expert === named.expert && layer === named.layer);
   if (chosen) return { chosen, note: null };
-  const why = named.layer === layer ? `${state.neuron} is not among the ${rows.length} neurons that are stored here, or the model has none of that name.` : `${state.neuron} is no neuron of layer ${layer}.`;
+  const why = named.layer === layer ? `${state.neuron} is not among the ${rows.length} neurons that are listed here, or the model has none of that name.` : `${state.neuron} is no neuron of layer ${layer}.`;
   return { chosen: rows[0], note: h('p', { class: 'hint', role: 'status', 'data-testid': 'not-here' }, `${why} ${neuronName(rows[0])} is shown instead.`) };
 }
 
@@ -135,8 +156,10 @@ function renderBlock(props) {
   const part = graph.parts.find((one) => one.key === mlpKey(layer, pos));
   const writer = { layer, component: /** @type {const} */ ('mlp'), index: 0, pos };
   const writes = props.ask(`writes ${JSON.stringify(writer)}`, () => source.details.writes(index, id, writer));
-  const neurons = props.ask(`neurons ${layer} ${pos}`, async () => {
-    const rows = (await source.details.neurons(index, id, { layer, pos })).map((row) => ({ ...row, layer, pos }));
+  const by = neuronRank(props);
+  const neurons = props.ask(`neurons ${by} ${layer} ${pos}`, async () => {
+    const found = await (by === 'share' ? source.details.neurons(index, id, { layer, pos }) : source.details.dominant(index, id, { layer, pos }));
+    const rows = found.map((row) => ({ ...row, layer, pos }));
     if (rows.length) askNeuron(props, chosenOf(props, rows).chosen); // at once, not a drawing later
     return rows;
   });
@@ -147,12 +170,14 @@ function renderBlock(props) {
     ...answered(writes, `What L${layer} MLP writes`, (found) =>
       found.up.length || found.down.length ? [writesTable(found, namedTokens(props))] : [h('p', { class: 'quiet' }, 'Not stored: this MLP lies on no stored route.')],
     ),
-    heading('Neurons', `${neurons.value?.length ? `the top ${neurons.value.length}: ` : ''}share of the node after the MLP; activation`),
+    heading('Neurons', `${neurons.value?.length ? `the top ${neurons.value.length}: ` : ''}${by === 'share' ? '' : '|activation| × norm; '}share of the node after the MLP; activation`),
+    ...rankChooser(props),
     ...answered(neurons, `The neurons of L${layer} MLP`, (rows) => {
       if (isBlockLevel(index, layer)) return [h('p', { class: 'quiet', 'data-testid': 'block-level' }, BLOCK_LEVEL)];
-      if (!rows.length) return [h('p', { class: 'quiet' }, 'No neurons are stored here: this MLP lies on no stored route.')];
+      if (!rows.length) return [h('p', { class: 'quiet', 'data-testid': 'no-neurons' }, by === 'share' ? 'No neurons are stored here: this MLP lies on no stored route.' : (noStrength(props, pos) ?? 'No neuron writes anything here.'))];
       const { chosen, note } = chosenOf(props, rows);
-      return [note, ...neuronTable(props, rows, chosen, false), sumLine(props, rows, part?.share), neuronDetail(props, chosen)];
+      const about = by === 'share' ? sumLine(props, rows, part?.share) : h('p', { class: 'quiet', 'data-testid': 'strength-words' }, STRENGTH);
+      return [note, ...neuronTable(props, rows, chosen, false), about, neuronDetail(props, chosen)];
     }, 10),
   ];
 }
@@ -182,17 +207,19 @@ function mlpList(props, rows) {
 
 /** @param {PanelProps} props */
 function renderPrompt(props) {
-  const { index, data, source } = props;
+  const { index, data, source, route } = props;
   const id = data.prompt.prompt_id;
   const components = props.ask('components', () => source.details.components(index, id));
-  const neurons = props.ask('top neurons', () => source.details.topNeurons(index, id));
+  const by = neuronRank(props);
+  const neurons = props.ask(`top neurons ${by} ${by === 'share' ? '' : route.target}`, () => (by === 'share' ? source.details.topNeurons(index, id) : source.details.dominant(index, id, { pos: route.target })));
   return [
     h('h2', {}, 'All MLPs of this prompt'),
     heading('MLPs', 'mean share over positions; opens at the target'),
     ...answered(components, 'The MLPs of this prompt', (rows) => [mlpList(props, rows)], 4),
-    heading('Neurons with the largest shares', 'at any token'),
+    by === 'share' ? heading('Neurons with the largest shares', 'at any token') : heading('Neurons that write most', 'at the target'),
+    ...rankChooser(props),
     ...answered(neurons, 'The neurons of this prompt', (rows) => {
-      if (rows.length) return neuronTable(props, rows, null, true);
+      if (rows.length) return [...neuronTable(props, rows, null, true), by === 'share' ? '' : h('p', { class: 'quiet' }, STRENGTH)];
       const whole = Array.from({ length: index.n_layers }, (_, layer) => layer).some((layer) => isBlockLevel(index, layer));
       return [h('p', { class: 'quiet', 'data-testid': whole ? 'block-level' : null }, whole ? BLOCK_LEVEL : 'No neurons are stored for this prompt.')];
     }, 12),

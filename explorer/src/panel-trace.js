@@ -5,9 +5,10 @@
 
 import { nodeName } from './describe.js';
 import { h } from './dom.js';
-import { exact, fraction } from './format.js';
+import { exact, fraction, quantity } from './format.js';
 import { rowsOf } from './layout.js';
 import { nameWords } from './name-label.js';
+import { neuronRank, noStrength, rankChooser } from './neuron-rank.js';
 import { headsInto } from './panel-heads.js';
 import { answered, at, tokenMark } from './panel-parts.js';
 import { BLOCK_LEVEL, isBlockLevel } from './places.js';
@@ -40,13 +41,13 @@ function tokenChip(props, row) {
   );
 }
 
-/** A head or neuron between two nodes. @param {PanelProps} props @param {string} name @param {number} share @param {{ token: string | null, token_id: number | null, special: boolean } | undefined} top @param {string} kind @param {() => void} go */
-function part({ index }, name, share, top, kind, go) {
+/** A head or neuron between two nodes. @param {PanelProps} props @param {string} name @param {{ share: number, strength?: number }} size @param {{ token: string | null, token_id: number | null, special: boolean } | undefined} top @param {string} kind @param {() => void} go */
+function part({ index }, name, { share, strength }, top, kind, go) {
   return h(
     'button',
-    { type: 'button', class: `trace-part ${kind}`, 'data-go': `trace ${name}`, title: `share ${exact(share)}${top ? '; the token it promotes most' : ''}`, onclick: go },
+    { type: 'button', class: `trace-part ${kind}`, 'data-go': `trace ${name}`, title: `${strength === undefined ? '' : `|activation| × norm ${exact(strength)}, `}share ${exact(share)}${top ? '; the token it promotes most' : ''}`, onclick: go },
     h('b', {}, ...nameWords(index, name)),
-    h('span', { class: 'num' }, fraction(share)),
+    h('span', { class: 'num' }, strength === undefined ? fraction(share) : quantity(strength)),
     top && top.token_id !== null ? tokenMark(top.token ?? `#${top.token_id}`, top.special) : null,
   );
 }
@@ -60,7 +61,7 @@ function headParts(props, trace, layer) {
     .map(({ head, first }) => {
       const name = headName(layer, head);
       const top = trace.writes.find((row) => row.component === 'head' && row.layer === layer && row.index === head);
-      return part(props, name, first, top, 'attn', () => props.onGo({ sel, tab: 'heads', head: name }));
+      return part(props, name, { share: first }, top, 'attn', () => props.onGo({ sel, tab: 'heads', head: name }));
     });
 }
 
@@ -69,12 +70,13 @@ function neuronParts(props, trace, layer) {
   const pos = columnOf(props);
   return (trace.neurons ?? [])
     .filter((row) => row.layer === layer)
-    .map((row) => part(props, neuronName(row), row.share, row, 'mlp', () => props.onGo({ sel: `${layer}.mlp.${pos}`, tab: null, neuron: neuronName(row) })));
+    .map((row) => part(props, neuronName(row), row, row, 'mlp', () => props.onGo({ sel: `${layer}.mlp.${pos}`, tab: null, neuron: neuronName(row) })));
 }
 
 /** @param {PanelProps} props @param {Trace} trace @param {number} layer */
-function noNeurons({ index }, trace, layer) {
-  if (isBlockLevel(index, layer)) return BLOCK_LEVEL;
+function noNeurons(props, trace, layer) {
+  if (isBlockLevel(props.index, layer)) return BLOCK_LEVEL;
+  if (trace.neurons && neuronRank(props) === 'strength') return noStrength(props, columnOf(props)) ?? 'no neuron writes anything here';
   return trace.neurons ? 'no neurons stored: not on a stored route' : 'the neurons’ tokens come when the run is complete';
 }
 
@@ -129,12 +131,14 @@ export const traceTab = {
     const { index, data, source, route } = props;
     const pos = columnOf(props);
     const target = targetOf(props);
-    const answer = props.ask(`trace ${pos}`, () => source.details.trace(index, data.prompt.prompt_id, pos));
+    const by = neuronRank(props);
+    const answer = props.ask(`trace ${by} ${pos}`, () => source.details.trace(index, data.prompt.prompt_id, pos, by));
     const toTarget = h('button', { type: 'button', class: 'link', 'data-go': 'trace target', onclick: () => props.onGo({ sel: null, tab: 'trace' }) }, 'Trace the target ', ...at(data.prompt.tokens, route.target));
     return [
       h('h2', {}, 'Trace ', h('span', { class: 'at' }, 'at '), ...at(data.prompt.tokens, pos)),
       ...(pos === route.target ? [] : [h('p', {}, toTarget)]),
-      h('p', { class: 'quiet' }, 'What the model reads at each node, top tokens first, read upwards; between them the heads and neurons with the largest shares, each with the token it promotes most.'),
+      h('p', { class: 'quiet' }, 'What the model reads at each node, top tokens first, read upwards; between them the heads with the largest shares and the neurons, each with the token it promotes most. Neurons by:'),
+      ...rankChooser(props),
       h('p', { class: 'trace-legend' }, target ? [h('span', { class: 'trace-token answer' }, tokenMark(target.answer ?? '?')), ' answer of this token, its rank at the right '] : 'No prediction is stored at this token, so no answer is marked.', target?.foil_id ? [h('span', { class: 'trace-token foil' }, tokenMark(target.foil ?? '?')), ' foil'] : []),
       ...answered(answer, 'The trace', (trace) => [traceList(props, trace)], 14),
     ];

@@ -3,6 +3,7 @@
 import { asked, sqlLink, sqlLinkLater } from './sql-link.js';
 import answerSql from './sql/answer_by_layer.sql?raw';
 import componentsSql from './sql/components.sql?raw';
+import dominantSql from './sql/dominant.sql?raw';
 import headsSql from './sql/heads_into.sql?raw';
 import knockoutsSql from './sql/knockouts.sql?raw';
 import lensSql from './sql/lens.sql?raw';
@@ -14,7 +15,7 @@ import pairSql from './sql/pair_edges.sql?raw';
 import routeSql from './sql/route.sql?raw';
 
 /** A bucket's part of the vocabulary is the model's whole one elsewhere. */
-const NAMES = { edges: 'edges', nodes: 'nodes', lens: 'lens', tokens: 'model.vocab', logit_effects: 'logit_effects', maps: 'maps', neurons: 'neurons', components: 'components', knockouts: 'knockouts' };
+const NAMES = { edges: 'edges', nodes: 'nodes', lens: 'lens', tokens: 'model.vocab', logit_effects: 'logit_effects', maps: 'maps', neurons: 'neurons', dominant_neurons: 'dominant_neurons', components: 'components', knockouts: 'knockouts' };
 
 /** What is asked, and what it is called. */
 const QUESTIONS = /** @type {const} */ ({
@@ -27,6 +28,7 @@ const QUESTIONS = /** @type {const} */ ({
   heads: [headsSql, 'the heads'],
   components: [componentsSql, 'the heads'],
   neurons: [neuronsSql, 'the neurons'],
+  dominant: [dominantSql, 'the dominant neurons'],
   neuronsTop: [neuronsTopSql, 'the neurons'],
   pair: [pairSql, 'the difference'],
 });

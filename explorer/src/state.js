@@ -10,7 +10,7 @@
  * @typedef {{ view: 'prompts', run: string, q: string, group: string | null, sort: string, page: number }} PromptsState
  * @typedef {{ view: 'prompt', run: string, id: number, t: number | null, tau: number | null,
  *   mode: import('./routes.js').Mode, sel: string | null, faint: boolean, tab: import('./tabs.js').TabName | null,
- *   head: string | null, neuron: string | null, of: import('./tabs.js').Outcome, raw: boolean,
+ *   head: string | null, neuron: string | null, by: import('./tabs.js').NeuronRank, of: import('./tabs.js').Outcome, raw: boolean,
  *   hide: string, open: string, zoom: string | null, pair: number | null, removal: Removal, edit: string | null, order: string, embed?: Embed | null }} PromptState `hide`, `open` and `order`
  *   are lists with commas, `zoom` is as in `camera.js`, `order` as in `table.js`
  * @typedef {{ view: 'corpus', run: string, measure: string, group: string | null, tau: number | null,
@@ -47,7 +47,7 @@ import { SIGNS } from './keywords.js';
 import { readLasso } from './lasso.js';
 import { AUDITED, CHANGES, COMPARED, CONTRASTS, LEAST, MEASURES, PARTS, PICKS, REMOVALS, SHARES, SIDES, SOURCES } from './measures.js';
 import { MODES } from './routes.js';
-import { OUTCOMES, parseHead, parseNeuron, TAB_NAMES } from './tabs.js';
+import { NEURON_RANKS, OUTCOMES, parseHead, parseNeuron, TAB_NAMES } from './tabs.js';
 
 const MAX_INT = 2 ** 31 - 1;
 const MAX_WORDS = 500;
@@ -140,6 +140,7 @@ const OWN = {
     tab: { default: null, read: oneOf(TAB_NAMES) },
     head: { default: null, read: (text) => (parseHead(text) ? text : undefined) },
     neuron: { default: null, read: (text) => (parseNeuron(text) ? text : undefined) },
+    by: choice(NEURON_RANKS),
     of: choice(OUTCOMES),
     raw: COMMON.flag,
     faint: { default: true, read: (text) => (text === '0' ? false : text === '1' ? true : undefined), write: (on) => (on ? '1' : '0') },

@@ -3,6 +3,7 @@
 import { parseNode } from './routes.js';
 
 export const TAB_NAMES = /** @type {const} */ (['node', 'heads', 'mlp', 'trace', 'effects', 'edits', 'pair']);
+export const NEURON_RANKS = /** @type {const} */ (['share', 'strength']);
 export const OUTCOMES = /** @type {const} */ (['answer', 'foil', 'difference']);
 
 const HEAD = /^L(\d{1,4})H(\d{1,4})$/;
@@ -11,6 +12,7 @@ const NEURON = /^L(\d{1,4})(?:E(\d{1,4}))?N(\d{1,7})$/;
 /**
  * @typedef {typeof TAB_NAMES[number]} TabName
  * @typedef {typeof OUTCOMES[number]} Outcome
+ * @typedef {typeof NEURON_RANKS[number]} NeuronRank what neurons are ranked by
  * @typedef {import('./routes.js').Kind | 'node' | null} SelectionKind
  * @typedef {{ layer: number, pos: number, point: 'mid' | 'post' }} Focus
  */

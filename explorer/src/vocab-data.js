@@ -6,7 +6,9 @@
  * @typedef {import('./stats-data.js').StatsTable} Cut
  * @typedef {{ atlas: boolean, n_neurons: number, words: { rows: number, bytes: number }, postings: { files: number, bytes: number, rows: number },
  *   neurons?: [number, number, number, number][], without_heads?: number[], settings?: { top_k: number, directions: number, pairs: number },
+ *   clustering?: string, n_clusters?: number, special?: number[],
  *   tables?: Record<string, Cut> & { neuron_tokens: { rows: number, bytes: number, block: number } }, members?: Cut }} VocabIndex
+ *   `clustering` tells its clusters from others; `special`: ids of control tokens;
  *   `neurons`: layer, first and last expert, and how many neurons each of these has
  */
 

@@ -54,6 +54,25 @@ describe('what is fetched on click', () => {
     expect(top[0].share).toBeGreaterThanOrEqual(here[0].share);
   });
 
+  it('dominant, trace_dominant: what writes most at a target, on a route or not', async () => {
+    const parts = { dominant_neurons: file('dominant_neurons') };
+    const here = await run('dominant', { id: 0, pos: 13, layer: 3, limit: 30 }, parts);
+    expect(here).toHaveLength(5);
+    expect(here.every((row, i) => i === 0 || row.strength <= here[i - 1].strength)).toBe(true);
+    const all = await run('dominant', { id: 0, pos: 13, layer: -1, limit: 7 }, parts);
+    expect(all).toHaveLength(7);
+    expect(all[0].strength).toBeGreaterThanOrEqual(here[0].strength);
+    const column = await run('trace_dominant', { id: 0, pos: 13, limit: 2 }, { ...parts, ...model });
+    expect(column.map((row) => row.layer)).toEqual([0, 0, 1, 1, 2, 2, 3, 3]);
+    expect(column.slice(-2).map((row) => row.neuron)).toEqual(here.slice(0, 2).map((row) => row.neuron));
+    expect(column.every((row) => typeof row.token === 'string' && row.score > 0)).toBe(true);
+    const stored = await run('neurons', { id: 0, layer: 3, pos: 13 }, { neurons: file('neurons') });
+    for (const row of stored) {
+      const same = here.find((one) => one.neuron === row.neuron);
+      if (same) expect([same.share, same.activation, same.write_scale]).toEqual([row.share, row.activation, row.write_scale]);
+    }
+  });
+
   it('neuron_tokens: a negative scale swaps promoted and suppressed', async () => {
     const rows = await run('neuron_tokens', { layer: 1, expert: -1, neuron: 7 }, model);
     expect(rows).toHaveLength(8);

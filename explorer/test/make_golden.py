@@ -25,7 +25,7 @@ SITE = Path(__file__).parent / "golden" / "site" / "data"
 FLOOR = 0.01
 TOP_K = 10
 EAGER = ["prompts", "targets", "nodes", "edges", "lens", "tokens"]
-ON_CLICK = ["components", "neurons", "writes", "logit_effects"]
+ON_CLICK = ["components", "neurons", "dominant_neurons", "writes", "logit_effects"]
 BUCKETED = [*EAGER, *ON_CLICK, "answers", "generated"]
 MAPS_FLOOR = 0.005
 MAPS_BUCKET = 2  # prompts in a bucket of maps: not the size of the others
@@ -264,14 +264,17 @@ def add_details(model: Model, prompt_id: int, asked: int, answers: dict, out: di
                     "prompt_id": prompt_id, "layer": layer, "component": component, "index": head, "pos": pos, "sign": sign, "rank": rank,
                     "token_id": int(token), "score": scores[token],
                 })  # fmt: skip
+    firing: dict[tuple, tuple[np.ndarray, np.ndarray]] = {}
     for layer, pos in sorted({(layer, pos) for layer, component, _, pos in blocks if component == "mlp"}):
         share = shares(rng, NEURONS, 1.0)
         activation = rng.normal(0, 1, NEURONS)
+        firing[layer, pos] = share, activation
         for neuron in np.argsort(-share, kind="stable")[:5]:
             out["neurons"].append({
                 "prompt_id": prompt_id, "layer": layer, "pos": pos, "expert": -1, "neuron": int(neuron), "share": 0.5 * share[neuron],
                 "activation": activation[neuron], "write_scale": 0.5 * activation[neuron],
             })  # fmt: skip
+    add_dominant(model, prompt_id, answers, firing, out)
     for target in answers:
         parts = [(-1, "embed", 0)]
         for layer in range(shape.layers):
@@ -282,6 +285,22 @@ def add_details(model: Model, prompt_id: int, asked: int, answers: dict, out: di
                 "prompt_id": prompt_id, "target": target, "layer": layer, "component": component, "index": part, "effect_answer": effect,
                 "effect_foil": None if answers[target][1] is None else on_foil,
             })  # fmt: skip
+
+
+def add_dominant(model: Model, prompt_id: int, answers: dict, firing: dict, out: dict[str, list[dict]]) -> None:
+    """The neurons that write most at each target, off the routes too."""
+    rng = np.random.default_rng(500 + prompt_id)
+    norms = np.linspace(0.5, 2, NEURONS)
+    for target in answers:
+        for layer in range(model.shape.layers):
+            nowhere = np.zeros(NEURONS), rng.normal(0, 1, NEURONS)
+            share, activation = firing.get((layer, target), nowhere)
+            strength = np.abs(activation) * norms
+            for rank, neuron in enumerate(np.argsort(-strength, kind="stable")[:5], 1):
+                out["dominant_neurons"].append({
+                    "prompt_id": prompt_id, "target": target, "layer": layer, "rank": rank, "expert": -1, "neuron": int(neuron),
+                    "strength": strength[neuron], "share": 0.5 * share[neuron], "activation": activation[neuron], "write_scale": 0.5 * activation[neuron],
+                })  # fmt: skip
 
 
 def add_component(

@@ -26,6 +26,7 @@ describe('what has a name', () => {
     const index = { n_layers: 4, n_heads: 2, manifest: { model: { d_mlp: 8, without_neurons: [3] } } };
     expect(['L4H0', 'L0H2', 'L0N8', 'L3N0'].map((name) => whyAbsent(index, name))).toEqual(['its layers are L0 to L3', 'its heads are H0 to H1', 'its neurons are N0 to N7', 'the neurons of layer 3 cannot be told apart']);
     expect(['L3H1', 'L0N7', 'L0E9N70', 'L3 MLP', 'cluster 99'].map((name) => whyAbsent(index, name)).join('')).toBe('');
+    expect(['cluster 8', 'cluster 7'].map((name) => whyAbsent({ ...index, vocab: { n_clusters: 8 } }, name))).toEqual(['its clusters are 0 to 7', '']);
     expect(whyAbsent({ n_layers: 4, n_heads: 2, manifest: {} }, 'L0N99')).toBe('');
   });
 });
@@ -62,6 +63,18 @@ describe('published names and changes over them', () => {
     names.set('L3H3', { label: 'new', note: '' });
     expect(names.changes()).toEqual({ n: 1, kept: false });
     expect(names.label('L3H3')).toBe('new');
+  });
+  it('names of clusters are of one clustering: a browser’s of another are left out, and the file says which', () => {
+    const of = (clustering, storage = storageOf()) => ({ storage, names: createNames({ published: {}, clustering, drafts: createDrafts('data/demo', storage) }) });
+    const { names, storage } = of('aaa');
+    names.set('L1H1', { label: 'head', note: '' });
+    expect(JSON.parse(storage.kept.text)).toEqual({ L1H1: { label: 'head', note: '' } });
+    expect(yamlOf(names)).not.toContain('clustering');
+    names.set('cluster 3', { label: 'years', note: '' });
+    expect(yamlOf(names)).toContain('\nclustering: "aaa"\nL1H1:');
+    expect([of('aaa', storage).names.label('cluster 3'), of('aaa', storage).names.dropped]).toEqual(['years', 0]);
+    const other = of('bbb', storage).names;
+    expect([other.label('cluster 3'), other.label('L1H1'), other.dropped]).toEqual(['', 'head', 1]);
   });
   it('every word must occur, in name, label or note', () => {
     const { names } = make();

@@ -15,7 +15,7 @@ describe('round trip', () => {
     promptState('demo', 2, { hide: 'resid,self', open: '3.mid.4,2.post.0', pair: 7 }),
     promptState('demo', 2, { zoom: '-0.12,0.5,2.375' }),
     promptState('demo', 2, { sel: '3.attn.12-4', tab: 'heads', head: 'L3H1' }),
-    promptState('demo', 2, { tab: 'mlp', neuron: 'L1E7N300' }),
+    promptState('demo', 2, { tab: 'mlp', neuron: 'L1E7N300', by: 'strength' }),
     promptState('demo', 2, { tab: 'effects', of: 'difference', raw: true }),
     promptState('demo', 2, { sel: '1.mid.3', order: 'lens.4d,heads-node.0a' }),
     pageState('corpus', 'demo', { measure: 'frequency', group: 'x & y', tau: 0.04, list: 'neuron', find: 'L1', order: 'ranking.2d' }),

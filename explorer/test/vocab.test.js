@@ -1,5 +1,6 @@
 /** The vocabulary atlas of the demo (`make_golden_stats.py`): which files a question fetches, and the questions on the shipped engine. */
 import { beforeAll, describe, expect, it } from 'vitest';
+import { createDetails } from '../src/details.js';
 import { askedOf, filesFor, wordsOf } from '../src/keywords.js';
 import { createVocab, hasAtlas, neuronsIn, tokenFile, vocabFiles } from '../src/vocab-data.js';
 import { golden, json, sql, startEngine } from './engine.js';
@@ -27,7 +28,7 @@ const match = (typed, word, first, last = first) => ({ typed, word, first, last,
 describe('keywords', () => {
   it('words are what stands between spaces, each once, without case', () => {
     expect(wordsOf('  Mary john MARY\t\\n ')).toEqual(['mary', 'john', '\\n']);
-    expect(wordsOf('a b c d e f g h i j')).toHaveLength(8);
+    expect(wordsOf('a b c d e f g h i j')).toHaveLength(10);
     expect(askedOf({ q: 'A', match: 'all', exact: true, sign: 'suppressed' })).toEqual({ typed: ['a'], exact: true, every: true, sign: -1 });
   });
 
@@ -65,13 +66,42 @@ describe('which files', () => {
 });
 
 describe('search', () => {
-  /** The same by a scan of every neuron's tokens, on the question that the console is given. */
-  async function scanned({ typed, exact, every: all, sign }) {
-    const rows = await query(sql('vocab_search'), { typed, exact, every: all, sign, n: typed.length }, { neuron_tokens: every('neuron_tokens') });
-    return rows.map((row) => [row.layer, row.neuron, row.sign, row.n_typed, row.n_tokens, row.rank, row.score, row.tokens.length]);
+  /** Every token of every neuron of the model. */
+  let tokens;
+  beforeAll(async () => {
+    tokens = await query('SELECT layer, neuron, sign, "rank", token_id, token, score FROM {neuron_tokens}', {}, { neuron_tokens: every('neuron_tokens') });
+  });
+
+  /** The same by a scan that shares nothing with the search: neither its words nor its SQL. */
+  function scanned({ q, match: how, exact, sign }) {
+    const typed = [];
+    for (const word of q.split(' ').map((one) => one.toLowerCase())) if (word && !typed.includes(word)) typed.push(word);
+    const found = new Map();
+    for (const row of tokens) {
+      if ((sign === 'promoted' && row.sign < 0) || (sign === 'suppressed' && row.sign > 0)) continue;
+      const bare = row.token.trim().toLowerCase();
+      const hit = typed.filter((word) => (exact ? bare === word : bare.indexOf(word) >= 0));
+      if (!hit.length) continue;
+      const key = `${row.layer} ${row.neuron} ${row.sign}`;
+      const of = found.get(key) ?? { row, words: new Set(), ids: new Set(), rank: Infinity, score: 0 };
+      hit.forEach((word) => of.words.add(word));
+      of.ids.add(row.token_id);
+      of.rank = Math.min(of.rank, row.rank);
+      if (Math.abs(row.score) > Math.abs(of.score)) of.score = row.score;
+      found.set(key, of);
+    }
+    return [...found.values()]
+      .filter(({ words }) => how === 'any' || words.size === typed.length)
+      .map(({ row, words, ids, rank, score }) => [row.layer, row.neuron, row.sign, words.size, ids.size, rank, score]);
   }
-  const indexed = async (of) => (await vocab.search(index, of, 'neuron', Infinity)).rows.map((row) => [row.layer, row.index, row.sign, row.n_typed, row.n_tokens, row.rank, row.score, row.tokens.length]);
+  const found = async (state) => {
+    const { rows } = await vocab.search(index, askedOf(state), 'neuron', Infinity);
+    return { n: rows[0]?.n_found ?? 0, rows: rows.map((row) => [row.layer, row.index, row.sign, row.n_typed, row.n_tokens, row.rank, row.score]) };
+  };
   const sorted = (rows) => rows.map((row) => JSON.stringify(row)).sort();
+  /** The distinct words of the strongest tokens of a neuron, so that "all" of them has an answer. */
+  const wordsFrom = (layer, neuron, sign) => [...new Set(tokens.filter((row) => row.layer === layer && row.neuron === neuron && row.sign === sign).map((row) => row.token.trim().toLowerCase()).filter((word) => word && !/\s/.test(word)))];
+  const MANY = 'monday tuesday wednesday thursday friday saturday sunday march april may june july';
 
   it.each([
     ['a substring', { q: 'ary', match: 'any', exact: false, sign: 'either' }],
@@ -80,11 +110,33 @@ describe('search', () => {
     ['all of two', { q: 'ber ay', match: 'all', exact: false, sign: 'either' }],
     ['all of two, suppressed', { q: 'mon day', match: 'all', exact: false, sign: 'suppressed' }],
     ['a token that is a space of no letters', { q: '<|endoftext|>', match: 'any', exact: true, sign: 'either' }],
-  ])('%s: the index finds what a scan of every neuron finds', async (_, state) => {
-    const of = askedOf(state);
-    const [mine, all] = [await indexed(of), await scanned(of)];
+    ['any of twelve', { q: MANY, match: 'any', exact: true, sign: 'suppressed' }],
+  ])('%s: the index finds what a literal scan of every neuron finds', async (_, state) => {
+    const [mine, all] = [await found(state), scanned(state)];
     expect(all.length).toBeGreaterThan(0);
-    expect(sorted(mine)).toEqual(sorted(all.slice(0, 300)));
+    expect(mine.n).toBe(all.length);
+    expect(mine.rows).toHaveLength(Math.min(300, all.length));
+    const keys = new Set(sorted(all));
+    expect(sorted(mine.rows).filter((row) => !keys.has(row))).toEqual([]);
+  });
+
+  it('no word is dropped, however many: a ninth that matches nothing leaves nothing for all of them', async () => {
+    const words = wordsFrom(2, 300, 1);
+    const parts = [...words, ...words.flatMap((word) => [word.slice(0, -1), word.slice(1), word.slice(0, 1)]).filter(Boolean)];
+    const distinct = [...new Set(parts)];
+    expect(distinct.length).toBeGreaterThan(8);
+    const of = (q) => ({ q, match: 'all', exact: false, sign: 'promoted' });
+    const [mine, all] = [await found(of(distinct.join(' '))), scanned(of(distinct.join(' ')))];
+    expect(sorted(mine.rows)).toEqual(sorted(all));
+    expect(mine.rows.some(([layer, neuron]) => layer === 2 && neuron === 300)).toBe(true);
+    expect((await found(of(`${distinct.join(' ')} zzzz%`))).n).toBe(0);
+  });
+
+  it('the question that the console is given is the same one', async () => {
+    const state = { q: 'ber ay', match: 'all', exact: false, sign: 'either' };
+    const { typed, exact, every: all, sign } = askedOf(state);
+    const rows = await query(sql('vocab_search'), { typed, exact, every: all, sign, n: typed.length }, { neuron_tokens: every('neuron_tokens') });
+    expect(sorted(rows.map((row) => [row.layer, row.neuron, row.sign, row.n_typed, row.n_tokens, row.rank, row.score]))).toEqual(sorted(scanned(state)));
   });
 
   it('fetches the list of words and one file for a word', async () => {
@@ -159,6 +211,29 @@ describe('questions', () => {
     const tokens = await vocab.rows(index, sql('vocab_cluster_tokens'), { cluster_tokens: { cluster: 0 } }, { cluster: 0 });
     expect(tokens.filter((row) => row.sign === 1).slice(0, 6).map((row) => row.token)).toEqual(rows[0].promoted);
     expect(tokens.every((row) => row.n >= 2 && row.n <= rows[0].n)).toBe(true);
+  });
+
+  it('control tokens among a neuron’s are marked, as the site’s index names them', async () => {
+    const { neuronTokens } = createDetails({ query, address, rows: async () => [] });
+    const plain = await neuronTokens({ ...index, vocab: { ...index.vocab, special: undefined } }, one);
+    const { token_id: id } = plain.down[1];
+    const marked = await neuronTokens({ ...index, vocab: { ...index.vocab, special: [id] } }, one);
+    expect([...plain.up, ...plain.down].some((row) => row.special)).toBe(false);
+    expect([...marked.up, ...marked.down].filter((row) => row.special).map((row) => row.token_id)).toEqual([id]);
+  });
+
+  it('vocab_use_clusters: how often the neurons of a cluster are on routes', async () => {
+    const used = await query(sql('vocab_use_clusters'), {}, { neurons: every('members'), activations: ['demo/stats/activations.parquet'] });
+    const [of, members] = [await query('SELECT * FROM {a}', {}, { a: ['demo/stats/activations.parquet'] }), await query('SELECT * FROM {n}', {}, { n: every('neurons') })];
+    const clusterOf = new Map(members.map((row) => [`${row.layer} ${row.neuron}`, row.cluster]));
+    const want = new Map();
+    for (const row of of) {
+      const cluster = clusterOf.get(`${row.layer} ${row.neuron}`);
+      const [n, places] = want.get(cluster) ?? [0, 0];
+      want.set(cluster, [n + 1, places + row.n]);
+    }
+    expect(new Map(used.map((row) => [row.cluster, [row.n_used, row.n_places]]))).toEqual(want);
+    expect(want.size).toBeGreaterThan(3);
   });
 
   it('vocab_directions and vocab_pairs: of one head', async () => {

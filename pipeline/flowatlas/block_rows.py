@@ -70,6 +70,13 @@ class BlockRows:
             share=top.share, activation=activation, write_scale=scale,
         )  # fmt: skip
 
+    def add_dominant(self, l: int, b: Tensor, pos: Tensor, top: TopNeurons, activation: Tensor, scale: Tensor) -> None:
+        """Dominant neurons at the targets (b, pos); as `add_neurons`."""
+        self.rows.add(
+            "dominant_neurons", prompt_id=self.prompt_ids[b], target=pos, layer=l, rank=top.rank, expert=top.expert,
+            neuron=top.neuron, strength=top.value, share=top.share, activation=activation, write_scale=scale,
+        )  # fmt: skip
+
 
 def add_prompts(rows: Collector, prompts: Sequence[Prompt]) -> None:
     """The rows of the prompts themselves."""

@@ -27,6 +27,7 @@ from flowatlas.schema import LATER_TABLES, MODEL_TABLES, TABLES
 from flowatlas.schema_audit import MEANS
 from flowatlas.shards import Ledger, part_name, part_path
 from flowatlas.site_data import RunReader
+from flowatlas.vocab_files import clustering_of
 
 
 def check(run_dir: Path) -> list[str]:
@@ -42,12 +43,12 @@ def check(run_dir: Path) -> list[str]:
         sound += [] if found else [shard]
     with tempfile.TemporaryDirectory() as spill:
         connection = duckdb.connect(config={"temp_directory": spill})
-        model = (manifest or {}).get("model", {})
+        model = (manifest or {}).get("model", {}) | clustering_of(run_dir)
         for shard in sound:
             problems += _rows(connection, run_dir, plan, shard, model)
         problems += _vocabulary(connection, run_dir, sound)
         connection.close()
-    problems += read_names(run_dir, (manifest or {}).get("model", {}))[1]
+    problems += read_names(run_dir, model)[1]
     problems += _means(run_dir, [marker for marker in markers.values() if marker])
     reader = RunReader(run_dir) if len(sound) == len(markers) else None  # what is made of damaged shards is no news
     problems += [

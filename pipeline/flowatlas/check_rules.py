@@ -32,6 +32,7 @@ KEYS = {
     "edges": ("prompt_id", "layer", "kind", "dst", "src", "head"),
     "components": ("prompt_id", "layer", "component", "index"),
     "neurons": ("prompt_id", "layer", "pos", "expert", "neuron"),
+    "dominant_neurons": ("prompt_id", "target", "layer", "expert", "neuron"),
     "lens": ("prompt_id", "layer", "point", "pos", "raw", "rank"),
     "writes": ("prompt_id", "layer", "component", "index", "pos", "sign", "rank"),
     "logit_effects": ("prompt_id", "target", "layer", "component", "index"),
@@ -139,6 +140,15 @@ RELATIONS = (
             LEFT JOIN generated USING (prompt_id) GROUP BY prompt_id
         ) l ON l.prompt_id = e.prompt_id
         WHERE n.neuron IS NULL OR e.target IS DISTINCT FROM l.last OR (t.foil_id IS NULL) <> (e.effect_foil IS NULL)""",
+    ),
+    Rule(
+        "dominant_neurons",
+        "are of no target, or of ranks that are not 1, 2, 3, ... by strength",
+        """SELECT prompt_id FROM (
+            SELECT prompt_id, target, rank, row_number() OVER (
+                PARTITION BY prompt_id, target, layer ORDER BY strength DESC, rank
+            ) AS place FROM dominant_neurons
+        ) d LEFT JOIN targets t USING (prompt_id, target) WHERE place <> rank OR t.answer_id IS NULL""",
     ),
     Rule(
         "lens",

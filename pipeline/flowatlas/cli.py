@@ -96,9 +96,12 @@ def _bench(args: list[str]) -> int:
 
 
 def _vocab(args: list[str]) -> int:
-    from flowatlas.overrides import is_run, keys_of_run
+    from flowatlas.vocab_words import HELP, read
 
-    run_dir = Path(args[0]) if args and is_run(args[0]) else None
+    if {"--help", "-h"} & set(args):
+        _print([HELP.rstrip()])
+        return 0
+    run_dir, keys = read(args)
 
     def work(config: Config) -> int:
         from flowatlas.vocab_command import carry_out
@@ -107,7 +110,6 @@ def _vocab(args: list[str]) -> int:
         return 0
 
     signals.catch()
-    keys = args if run_dir is None else [*keys_of_run(run_dir), *args[1:]]
     try:
         return _configured(keys, work, with_dataset=False)
     except ModelError as error:
@@ -259,6 +261,7 @@ def _add_intervene(intervene: argparse.ArgumentParser) -> None:
         "--list", type=Path, metavar="FILE", help="a YAML file of named interventions, instead of edits"
     )
     intervene.add_argument("--name", help="of the edits given; default: themselves")
+    intervene.add_argument("--replace", action="store_true", help="also where that name has other edits so far")
     intervene.add_argument("--generate", type=int, default=0, metavar="N", help="also continue greedily by N tokens")
     intervene.add_argument("--prompt", metavar="TEXT", help="print what changes for this one, instead of the run's")
     intervene.add_argument("--answer", metavar="TEXT", help="its expected continuation")

@@ -24,6 +24,8 @@ from flowatlas import kernels
 from flowatlas.attention_kernel import Values, attention_proximity
 from flowatlas.weights import NeuronBlock
 
+DOMINANT = 10  # neurons of an MLP at a target, as many as LM-Debugger shows: there is one such list for each target
+
 
 class AttentionShares(NamedTuple):
     """heads [batch, head, query, key], residual and (parallel blocks) mlp [batch, query]: they sum to 1.
@@ -46,13 +48,18 @@ class NeuronShares(NamedTuple):
 
 
 class TopNeurons(NamedTuple):
-    """Neurons by node, the largest share first; each [row]: place in the asked nodes, expert, neuron, share, activation."""
+    """Neurons by node, those with most of what they are ranked by (`value`) first; each [row].
+
+    node is the place in the asked nodes; rank is 1 for the first of a node.
+    """
 
     node: Tensor
     expert: Tensor
     neuron: Tensor
     share: Tensor
     activation: Tensor
+    value: Tensor
+    rank: Tensor
 
 
 def proximity(part: Tensor, whole: Tensor) -> Tensor:
@@ -114,25 +121,44 @@ def neuron_shares(whole: Tensor, residual: Tensor, blocks: list[NeuronBlock], bi
 
 def top_neurons(blocks: list[NeuronBlock], shares: list[Tensor], wanted: Tensor, k: int) -> TopNeurons:
     """The k neurons of largest share at each wanted node, over all its blocks; wanted [node] of bool, shares per block."""
-    found = [_top_of_block(block, share, wanted[block.node], k) for block, share in zip(blocks, shares, strict=True)]
+    rows = [wanted[block.node].nonzero(as_tuple=True)[0] for block in blocks]
+    return _top(blocks, shares, rows, [share[row] for share, row in zip(shares, rows, strict=True)], k)
+
+
+def dominant_neurons(blocks: list[NeuronBlock], shares: list[Tensor], wanted: Tensor, k: int) -> TopNeurons:
+    """The k (DOMINANT at most) neurons that write most by length, |activation| x |value vector|; else as `top_neurons`."""
+    rows = [wanted[block.node].nonzero(as_tuple=True)[0] for block in blocks]
+    lengths = [block.activation[row].abs() * block.w_out.norm(dim=1) for block, row in zip(blocks, rows, strict=True)]
+    return _top(blocks, shares, rows, lengths, min(k, DOMINANT))
+
+
+def _top(
+    blocks: list[NeuronBlock], shares: list[Tensor], rows: list[Tensor], values: list[Tensor], k: int
+) -> TopNeurons:
+    """rows [n] of each block, and the values [n, neuron] by which their neurons are ranked; only what is above 0."""
+    found = [_top_of_block(*of, k) for of in zip(blocks, shares, rows, values, strict=True)]
     if not found:
-        none = wanted.new_zeros(0, dtype=torch.long)
-        return TopNeurons(none, none, none, none.double(), none.double())
-    together = TopNeurons(*(torch.cat(column) for column in zip(*found, strict=True)))
-    order = together.share.argsort(descending=True, stable=True)
-    order = order[together.node[order].argsort(stable=True)]
-    node = together.node[order].contiguous()
+        none = shares[0].new_zeros(0) if shares else torch.zeros(0)
+        return TopNeurons(*[none.long()] * 3, *[none] * 3, none.long())
+    together = [torch.cat(column) for column in zip(*found, strict=True)]
+    node, value = together[0], together[-1]
+    order = value.argsort(descending=True, stable=True)
+    order = order[node[order].argsort(stable=True)]
+    node = node[order].contiguous()
     rank = torch.arange(len(node), device=node.device) - torch.searchsorted(node, node)
-    kept = order[(rank < k) & (together.share[order] > 0)]
-    return TopNeurons(*(column[kept] for column in together))
+    kept = (rank < k) & (value[order] > 0)
+    return TopNeurons(*(column[order[kept]] for column in together), 1 + rank[kept])
 
 
-def _top_of_block(block: NeuronBlock, share: Tensor, wanted: Tensor, k: int) -> TopNeurons:
-    row = wanted.nonzero(as_tuple=True)[0]
-    top, neuron = share[row].topk(min(k, share.shape[1]), -1)
-    row = row[:, None].expand_as(neuron)
-    node, activation = block.node[row].flatten(), block.activation[row, neuron].flatten()
-    return TopNeurons(node, torch.full_like(node, block.expert), neuron.flatten(), top.flatten(), activation)
+def _top_of_block(
+    block: NeuronBlock, share: Tensor, row: Tensor, value: Tensor, k: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The columns of `TopNeurons` but the rank."""
+    top, neuron = value.topk(min(k, value.shape[1]), -1)
+    row, neuron = row[:, None].expand_as(neuron).flatten(), neuron.flatten()
+    node = block.node[row]
+    expert = torch.full_like(node, block.expert)
+    return node, expert, neuron, share[row, neuron], block.activation[row, neuron], top.flatten()
 
 
 def _bias_share(bias: Tensor | None, whole: Tensor, total: Tensor) -> Tensor:

@@ -107,9 +107,8 @@ def _measure(job: Job, prompts: list[Prompt], reading: float) -> tuple[Cost, int
     packed, alone = (_packed(tables) for tables in (joined, {name: table[:1] for name, table in joined.items()}))
     factor = in_memory / sum(sample.n_bytes for sample in samples)
     writing = factor * (time.perf_counter() - began)
-    neurons = neuron_tokens.seconds(
-        model, job.located.weights_hash(), job.config.writes.top_k, joined["neurons"], factor
-    )
+    named = pa.concat_tables([joined[name].select(neuron_tokens.KEY) for name in neuron_tokens.NAMING])
+    neurons = neuron_tokens.seconds(model, job.located.weights_hash(), job.config.writes.top_k, named, factor)
     statistics = statistics_seconds(job, model, joined, factor)
     held = in_memory * min(1, _SHARDS_HELD * job.config.run.shard_size / len(prompts))
     whole = reading + loading + seconds + writing + neurons + statistics

@@ -20,12 +20,16 @@ from flowatlas import edits
 from flowatlas.edits import Edit
 from flowatlas.errors import ConfigError
 
-_LONGEST = 60  # letters of a folder's name
+_LONGEST = 60  # letters of a name, and of a folder's
+_USABLE = re.compile(r"\w(?:[\w .,+=@()-]*[\w)])?")
 
 
 @dataclass(frozen=True)
 class Intervention:
-    """Edits that are done together. `name` is for people; `folder` is it in letters that every file system has."""
+    """Edits that are done together. `name` is for people; `folder` is it in letters that every file system has.
+
+    Raises ConfigError for a name that is not usable as it is; the edits themselves always are.
+    """
 
     name: str
     edits: tuple[Edit, ...]
@@ -35,19 +39,32 @@ class Intervention:
         if not self.edits:
             raise ConfigError(f"intervention {self.name!r} has no edit")
         edits.disjoint(self.edits)
+        if self.name != _words(self.edits) and (len(self.name) > _LONGEST or not _USABLE.fullmatch(self.name)):
+            raise ConfigError(
+                f"{self.name[:80]!r} is no name for an intervention: {_LONGEST} letters and digits at most, between them "
+                "blanks and . , _ + = @ ( ) -"
+            )
 
     @property
     def folder(self) -> str:
-        plain = re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
-        if plain and len(plain) <= _LONGEST:
+        text = self.name.lower()
+        if self.name == _words(self.edits):  # what tells edits apart stays in letters
+            text = text.replace("-", " minus ").replace("@", " at ")
+        plain = re.sub(r"[^a-z0-9]+", "-", text).strip("-")
+        if plain and len(plain) <= _LONGEST and text.isascii():
             return plain
         return f"{plain[:_LONGEST]}-{hashlib.sha256(self.name.encode()).hexdigest()[:8]}".strip("-")
+
+
+def _words(found: Sequence[Edit]) -> str:
+    """What edits are called that nobody gave a name."""
+    return ", ".join(map(str, found))
 
 
 def of_words(words: Sequence[str], name: str | None = None) -> Intervention:
     """Edits as they are written on a command line; they are the name too where none is given. Raises ConfigError."""
     found = tuple(edits.parse(word) for word in words)
-    return Intervention(name or ", ".join(map(str, found)), found)
+    return Intervention(_words(found) if name is None else name, found)
 
 
 def read(path: Path) -> list[Intervention]:

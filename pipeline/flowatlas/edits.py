@@ -59,7 +59,8 @@ class Edit:
             raise ConfigError(f"{self.component}: an empty list of positions; leave it away for all of them")
 
     def __str__(self) -> str:
-        what = {"set": f"{self.value:g}", "scale": f"x{self.value:g}"} if self.value is not None else {}
+        number = None if self.value is None else repr(self.value).removesuffix(".0")  # all of it: it is read again
+        what = {"set": f"{number}", "scale": f"x{number}"}
         where = "" if self.positions is None else "@" + ",".join(map(str, self.positions))
         return f"{self.component}={what.get(self.action, self.action)}{where}"
 

@@ -181,23 +181,28 @@ class _Extraction:
             self.block_rows.add_step("mlp", l, shares.mlp, reach)
             wanted = on_route & (shares.mlp > floor)
             whole = self.acts.resid[self.model.stream.post(l)]
-            self._neurons(l, whole - self.acts.mlp_out(l), None, wanted, wanted)
+            self._neurons(l, whole - self.acts.mlp_out(l), None, wanted | self.is_target, wanted)
             stored = stored + routes.above(shares.mlp, floor)
         below = routes.through_attention(reach, shares.summed, shares.heads, shares.residual, floor, shares.mlp)
         return below, stored * on_route, shares.bias
 
     def _neurons(self, l: int, residual: Tensor, b_out: Tensor | None, asked: Tensor, wanted: Tensor) -> Tensor:
-        """Store the top neurons of the MLPs at the wanted nodes; returns b_out's share at every asked node [batch, pos]."""
+        """Store the top neurons of the MLPs at the wanted nodes, and the dominant ones at targets, which are all asked.
+
+        Returns b_out's share at every asked node [batch, pos].
+        """
         b, pos = asked.nonzero(as_tuple=True)
         whole = self.acts.resid[self.model.stream.post(l)][b, pos]
         at_nodes = b_out if b_out is None or b_out.ndim == 1 else b_out[b, pos]
         blocks = self.acts.neuron_blocks(l, b, pos)
         shares = contributions.neuron_shares(whole, residual[b, pos], blocks, at_nodes)
-        top = contributions.top_neurons(blocks, shares.neurons, wanted[b, pos], self.config.neurons.top_k)
-        scale = lens.write_scale(self.model.final, top.activation, self.model.final.scale(whole)[top.node, 0])
-        factor = self.acts.mlp_factor(l)
-        own = top.activation if factor is None else top.activation / factor[b, pos][top.node, 0]
-        self.block_rows.add_neurons(l, b[top.node], pos[top.node], top, own, scale)
+        k, factor, norm = self.config.neurons.top_k, self.acts.mlp_factor(l), self.model.final.scale(whole)[:, 0]
+        top = contributions.top_neurons(blocks, shares.neurons, wanted[b, pos], k)
+        dominant = contributions.dominant_neurons(blocks, shares.neurons, self.is_target[b, pos], k)
+        for add, some in ((self.block_rows.add_neurons, top), (self.block_rows.add_dominant, dominant)):
+            own = some.activation if factor is None else some.activation / factor[b, pos][some.node, 0]
+            scale = lens.write_scale(self.model.final, some.activation, norm[some.node])
+            add(l, b[some.node], pos[some.node], some, own, scale)
         self.vocabulary.neuron_effects(l, b[top.node], pos[top.node], top)
         bias = torch.zeros_like(self.acts.resid[0][..., 0])
         bias[b, pos] = shares.bias

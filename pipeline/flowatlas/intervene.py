@@ -73,12 +73,19 @@ class Session:
         return int(self.reader.plan.config["lens"]["top_k"])
 
 
-def make(session: Session, intervention: Intervention, generate: int = 0, progress: bool | None = None) -> Stored:
-    """Carry it out, or return what there is of it. Raises ConfigError for a component that the model has not, UnfinishedError
-    (disk); what was done is then kept."""
+def make(
+    session: Session, intervention: Intervention, generate: int = 0, progress: bool | None = None, replace: bool = False
+) -> Stored:
+    """Carry it out, or return what there is of it.
+
+    Raises ConfigError for a component that the model has not, and where its folder holds other edits unless `replace`;
+    UnfinishedError (disk): what was done is then kept.
+    """
     reader = session.reader
     if (found := intervention_store.find(reader, intervention, generate)) is not None:
         return found
+    if not replace:
+        intervention_store.refuse_others(reader, intervention)
     began = time.perf_counter()
     check(session.model, intervention.edits, session.means(intervention))
     folder = intervention_store.unfinished_folder(reader, intervention, generate)

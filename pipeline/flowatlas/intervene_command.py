@@ -41,7 +41,8 @@ def read(args: argparse.Namespace) -> Words:
         raise ConfigError("intervene takes one run folder, or keys such as model=demo, and edits such as L3H1=off")
     if keys and args.prompt is None:
         raise ConfigError(
-            "intervene over a dataset needs a run of it: `flowatlas run` first, or --prompt for a single one"
+            f"intervene over a dataset needs a run of it: `flowatlas run {' '.join(keys)} run.dir=RUN`, then "
+            f"`flowatlas intervene RUN {' '.join(edits) or '--list FILE'}`; or --prompt for a single one"
         )
     if bool(edits) == (args.list is not None):
         raise ConfigError("intervene takes edits such as L3H1=off, or --list FILE.yaml")
@@ -49,6 +50,8 @@ def read(args: argparse.Namespace) -> Words:
         raise ConfigError(f"--generate {args.generate} is not allowed: it must be a whole number from 0")
     if args.prompt is None and (args.answer or args.foil):
         raise ConfigError("--answer and --foil are of a --prompt; the prompts of a run have their own")
+    if args.name is not None and args.list is not None:
+        raise ConfigError("--name is of edits that are given as words; those of a --list have names of their own")
     found = edit_lists.read(args.list) if args.list else [edit_lists.of_words(edits, args.name)]
     return Words(Path(runs[0]) if runs else None, tuple(keys), tuple(found))
 
@@ -70,7 +73,7 @@ def execute(args: argparse.Namespace) -> Iterator[str]:
     session = intervene.Session(words.run, args.model, args.device)
     for intervention in words.interventions:
         if args.prompt is None:
-            yield from intervene.lines([intervene.make(session, intervention, args.generate)])
+            yield from intervene.lines([intervene.make(session, intervention, args.generate, replace=args.replace)])
         else:
             yield from _one_prompt(args, session, intervention)
 

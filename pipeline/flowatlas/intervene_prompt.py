@@ -6,10 +6,11 @@ from typing import Any
 
 from flowatlas.before_after import Asked, BeforeAfter
 from flowatlas.edit_lists import Intervention
+from flowatlas.edits import Edit
 from flowatlas.encode import Encoder
 from flowatlas.errors import ConfigError, DatasetError
 from flowatlas.intervene import continuations
-from flowatlas.interventions import check
+from flowatlas.interventions import check, on_values
 from flowatlas.means import Means
 from flowatlas.models import Model
 from flowatlas.rows import Prompt, Reject, Row
@@ -47,7 +48,9 @@ def lines(
     (rows,) = BeforeAfter(model, SHOWN, means)([asked], intervention.edits)
     text = TokenText(tokenizer)
     yield from _prompt(text.texts(asked.token_ids))
-    yield f"edits: {', '.join(map(str, intervention.edits))}"
+    on = on_values(model, asked.token_ids, intervention.edits)
+    written = [f"{edit}{_comes_to(edit, on)}" for edit in intervention.edits]
+    yield f"edits: {', '.join(written)}"
     yield from _top(rows["lens"], text)
     yield from _tokens(rows["predictions"][0], text)
     yield from _course(rows["course"], [row for row in rows["lens"] if row["rank"] == 1], text)
@@ -56,6 +59,11 @@ def lines(
         yield ""
         yield f"continued before: {row['text_before']!r}"
         yield f"continued after:  {row['text_after']!r}"
+
+
+def _comes_to(edit: Edit, on: dict[int, float]) -> str:
+    """In words, the activation that a neuron is turned on with."""
+    return f" (activation {on[edit.component.layer]:.4g})" if edit.action == "on" else ""
 
 
 def _prompt(tokens: list[str]) -> list[str]:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from flowatlas import written
 from flowatlas.edit_lists import Intervention
-from flowatlas.errors import RunError
+from flowatlas.errors import ConfigError, RunError
 from flowatlas.files import hash_file, hash_json, read_json, replacing, swap_folder, unfinished, write_json_atomically
 from flowatlas.schema_interventions import INTERVENTION_ORDERS, INTERVENTION_TABLES
 from flowatlas.shards import part_path
@@ -84,6 +84,16 @@ def find(reader: RunReader, intervention: Intervention, generate: int) -> Stored
     if marker != found.marker:
         _mark(found.folder, marker)
     return Stored(found.folder, marker)
+
+
+def refuse_others(reader: RunReader, intervention: Intervention) -> None:
+    """Raises ConfigError where its folder holds what came of other edits."""
+    found = open_folder(reader.run_dir / FOLDER / intervention.folder)
+    if found is not None and sorted(found.marker["edits"]) != sorted(map(str, intervention.edits)):
+        raise ConfigError(
+            f"{found.folder} holds {found.marker['name']!r} with other edits ({', '.join(found.marker['edits'])}): "
+            "give another name, or --replace to have these in their place"
+        )
 
 
 def write_part(folder: Path, table: str, shard: int, columns: dict[str, list[Any]]) -> None:

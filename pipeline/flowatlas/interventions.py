@@ -15,7 +15,7 @@ here the activation is v itself, which has a meaning in gated MLPs too.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,45 +26,13 @@ from torch.nn import functional as F
 
 from flowatlas import activations, experts
 from flowatlas.activations import Batch, Multiples
-from flowatlas.component_names import Component
+from flowatlas.edit_checks import check, refuse_drowning
 from flowatlas.edits import Edit, disjoint
 from flowatlas.errors import ConfigError
 from flowatlas.means import Means
 from flowatlas.models import Model
 
 ABOVE = 0.01  # LM-Debugger's margin over the largest of the layer
-
-
-def check(model: Model, edits: Collection[Edit], means: Means | None = None) -> None:
-    """Raises ConfigError where the model has no such component, or an edit needs means that are not given."""
-    for edit in edits:
-        _exists(model, edit.component)
-        if edit.action == "mean" and means is None:
-            raise ConfigError(f"{edit}: the mean over a dataset is not known here: give a run, which has one")
-        if edit.value is not None and abs(edit.value) > torch.finfo(model.weights_dtype).max:
-            raise ConfigError(f"{edit}: the model's numbers ({model.weights_dtype}) do not go so far")
-
-
-def _exists(model: Model, component: Component) -> None:
-    def within(index: int, count: int, what: str) -> None:
-        if not 0 <= index < count:
-            raise ConfigError(f"model {model.located.name} has no {component}: its {what} are 0 to {count - 1}")
-
-    within(component.layer, model.n_layers, "layers")
-    if component.kind == "head":
-        within(component.index, model.n_heads, "heads")
-    elif component.kind == "neuron":
-        n_experts = model.n_experts(component.layer)
-        if n_experts is None:
-            raise ConfigError(
-                f"model {model.located.name}: {component} cannot be edited: the neurons of its layer are not told apart"
-            )
-        if (component.expert >= 0) != (n_experts > 0):
-            form = f"L{component.layer}E0N{component.index}" if n_experts else f"L{component.layer}N{component.index}"
-            raise ConfigError(f"model {model.located.name} has no {component}: write {form} in this layer")
-        if n_experts:
-            within(component.expert, n_experts, "experts")
-        within(component.index, len(model.w_out(component.layer, component.expert)), "neurons")
 
 
 @contextmanager
@@ -139,15 +107,23 @@ def largest_scores(model: Model, batch: Batch, layers: Sequence[int]) -> dict[in
     return found
 
 
+def on_values(model: Model, token_ids: tuple[int, ...], edits: Sequence[Edit]) -> dict[int, float]:
+    """By layer, what the neurons that `edits` turn on are set to in a prompt."""
+    layers = sorted({edit.component.layer for edit in edits if edit.action == "on"})
+    found = largest_scores(model, Batch.of([token_ids], model.device), layers) if layers else {}
+    return {l: largest[0].item() + ABOVE for l, largest in found.items()}
+
+
 @dataclass
 class _Group:
     """One edit in the rows that have it.
 
-    rows [row] bool; columns [row, column] bool where positions are named, for the width of the batch; value [row, 1], what
-    a neuron is set to.
+    mask [row, column] as of the batch; rows [row] bool; columns [row, column] bool where positions are named, for the width of
+    the batch; value [row, 1], what a neuron is set to.
     """
 
     edit: Edit
+    mask: Tensor
     rows: Tensor
     columns: Tensor | None
     value: Tensor | None
@@ -158,6 +134,14 @@ class _Group:
             return self.rows[:, None].to(value.device)
         known = self.columns[:, begin : begin + value.shape[1]].to(value.device)
         return F.pad(known, (0, value.shape[1] - known.shape[1]))
+
+    def put(self, old: Tensor, begin: int, mean: Tensor | None, site: Tensor) -> Tensor:
+        """old [row, column, ...] edited; site [row, column, ...] is all that its layer held. Raises as `refuse_drowning`."""
+        here, new = self.here(begin, old), self.new(old, mean)
+        known = self.mask[:, begin : begin + old.shape[1]].bool().to(old.device)
+        of_prompt = F.pad(known, (0, old.shape[1] - known.shape[1]), value=True)  # what is generated has no padding
+        refuse_drowning(self.edit, new, site, here & of_prompt)
+        return torch.where(here.view(*here.shape, *[1] * (old.ndim - 2)), new, old)
 
     def new(self, old: Tensor, mean: Tensor | None) -> Tensor:
         """What stands in place of a component's old value [row, column, ...]."""
@@ -205,7 +189,7 @@ class _Edits:
         if edit.action == "set":
             value = torch.full((len(batch.ids), 1), edit.value or 0.0, dtype=self._model.dtype, device=batch.ids.device)
         columns = None if edit.positions is None else columns_of(batch, edit.positions) & of_edit[:, None]
-        return _Group(edit, of_edit, columns, value)
+        return _Group(edit, batch.mask, of_edit, columns, value)
 
     def _heads(self, l: int, groups: list[_Group]) -> Callable[..., Tensor]:
         def hook(z: Tensor, hook: Any) -> Tensor:
@@ -214,28 +198,27 @@ class _Edits:
             for group in groups:
                 h = group.edit.component.index
                 mean = None if self._means is None else self._means.heads[l, h]
-                here = group.here(self._begin, z)[..., None]
-                heads[:, :, h] = torch.where(here, group.new(heads[:, :, h], mean), heads[:, :, h])
+                heads[:, :, h] = group.put(heads[:, :, h], self._begin, mean, z)
             return heads.reshape(z.shape)
 
         return hook
 
     def _mlp(self, l: int, groups: list[_Group]) -> Callable[..., Tensor]:
         def hook(out: Tensor, hook: Any) -> Tensor:
+            mean, site = None if self._means is None else self._means.mlps[l], out
             for group in groups:
-                mean = None if self._means is None else self._means.mlps[l]
-                out = torch.where(group.here(self._begin, out)[..., None], group.new(out, mean), out)
+                out = group.put(out, self._begin, mean, site)
             return out
 
         return hook
 
     def _neurons(self, groups: list[_Group]) -> Callable[..., Tensor]:
         def hook(activation: Tensor, hook: Any) -> Tensor:
-            activation = activation.clone()
+            edited = activation.clone()
             for group in groups:
-                old, here = activation[:, :, group.edit.component.index], group.here(self._begin, activation)
-                activation[:, :, group.edit.component.index] = torch.where(here, group.new(old, None), old)
-            return activation
+                n = group.edit.component.index
+                edited[:, :, n] = group.put(edited[:, :, n], self._begin, None, activation)
+            return edited
 
         return hook
 
@@ -276,9 +259,10 @@ class _Edits:
         for group in groups:
             old = activation.new_zeros(shape[:2].numel())
             old[node] = activation[:, group.edit.component.index]
-            old = old.view(shape[:2])
-            change = torch.where(group.here(self._begin, old), group.new(old, None) - old, 0)
-            found.append(change.flatten()[node])
+            site = activation.new_zeros(shape[:2].numel(), 1)
+            site[node] = activation.abs().amax(1, keepdim=True)
+            old, site = old.view(shape[:2]), site.view(*shape[:2], 1)
+            found.append((group.put(old, self._begin, None, site) - old).flatten()[node])
         return torch.stack(found, 1)
 
 

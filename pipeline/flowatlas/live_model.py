@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from flowatlas import finish, interventions, shards
-from flowatlas.activations import Batch
 from flowatlas.config import Config, DatasetConfig, GenerateConfig, RunConfig
 from flowatlas.edits import Edit
 from flowatlas.errors import ConfigError, DatasetError
@@ -113,8 +112,7 @@ def resolved(model: Model, edits: Sequence[Edit], token_ids: tuple[int, ...]) ->
     component that the model has not or whose parts would not be told apart, and a position that the prompt has not.
     """
     interventions.check(model, edits)
-    n, on = len(token_ids), sorted({edit.component.layer for edit in edits if edit.action == "on"})
-    largest = interventions.largest_scores(model, Batch.of([token_ids], model.device), on) if on else {}
+    n, on = len(token_ids), interventions.on_values(model, token_ids, edits)
 
     def plain(edit: Edit) -> Edit:
         if edit.component.expert >= 0:
@@ -125,8 +123,7 @@ def resolved(model: Model, edits: Sequence[Edit], token_ids: tuple[int, ...]) ->
         if edit.positions is not None:
             edit = replace(edit, positions=tuple(position % n for position in edit.positions))
         if edit.action == "on":
-            value = largest[edit.component.layer][0].item() + interventions.ABOVE
-            edit = replace(edit, action="set", value=value)
+            edit = replace(edit, action="set", value=on[edit.component.layer])
         return edit
 
     return tuple(map(plain, edits))

@@ -5,7 +5,11 @@
       note: Copies the name that is not repeated.
     L3N44: month neuron            # short for a label alone
     L3 MLP: {label: next in order}
+    clustering: 3f2a9c1b7d10       # which clusters the numbers below are of
     cluster 7: years
+
+A cluster is a number, and every clustering numbers its own: labels name the one that they are of (`flowatlas vocab RUN` and
+the page say it), and are refused beside an atlas with another.
 
 Read as YAML's tree and not as its values: every scalar is the text that was typed (`no`, `1e3`), nothing is constructed
 from it, and what is wrong is told with its line. A run is the same run whatever its components are called, so the file
@@ -27,6 +31,7 @@ FILE = "names.yaml"
 LONGEST = {"label": 80, "note": 2000}  # characters; explorer/src/names.js has the same
 MOST_BYTES = 1_000_000  # YAML is read slowly: 10,000 names in some ten seconds
 _CLUSTER = re.compile(r"cluster ?([0-9]{1,6})", re.IGNORECASE)
+_CLUSTERING = "clustering"
 
 
 @dataclass(frozen=True)
@@ -47,29 +52,54 @@ class _Wrong(Exception):
 def read_names(run_dir: Path, model: dict[str, Any]) -> tuple[dict[str, Named], list[str]]:
     """What a run's components are called, by name as the explorer writes it, and what is wrong with the file, a line each.
 
-    `model` is what the manifest says of the model (n_layers, n_heads, d_mlp, without_neurons); what it lacks is not checked.
-    No file is no name and no problem.
+    `model` is what the manifest says of the model (n_layers, n_heads, d_mlp, without_neurons) and `vocab_files.clustering_of`
+    of its clusters; what it lacks is not checked. No file is no name and no problem.
     """
     path = run_dir / FILE
     names: dict[str, Named] = {}
     problems: list[str] = []
     try:
         pairs = _pairs(path)
+        of = _clustering(pairs)
     except FileNotFoundError:
         return {}, []
     except _Wrong as wrong:
         return {}, [f"{FILE}, {wrong}"]
     except OSError as error:
         return {}, [f"{FILE} cannot be read ({error.strerror})"]
+    others = []  # clusters of another clustering, told in one line
     for key, value in pairs:
         try:
             name = _name(key, model)
+            if name == _CLUSTERING:
+                continue
             if name in names:
                 raise _Wrong(f"{name} is named twice", _line(key))
-            names[name] = _named(value)
+            if name.startswith("cluster ") and of != model.get(_CLUSTERING, of):
+                others.append(_Wrong(_other_clusters(name, of, model[_CLUSTERING]), _line(key)))
+            else:
+                names[name] = _named(value)
         except _Wrong as wrong:
             problems.append(f"{FILE}, {wrong}")
-    return names, problems
+    return names, problems + [f"{FILE}, {wrong}" for wrong in others[:1]]
+
+
+def _clustering(pairs: list[tuple[yaml.Node, yaml.Node]]) -> str | None:
+    """Which clustering the file's clusters are said to be of. Raises _Wrong when it is said twice."""
+    found = [value for key, value in pairs if isinstance(key, yaml.ScalarNode) and key.value.strip() == _CLUSTERING]
+    if len(found) > 1:
+        raise _Wrong(f"{_CLUSTERING} stands twice", _line(found[1]))
+    return _text(found[0]).strip() if found else None
+
+
+def _other_clusters(name: str, given: str | None, has: str) -> str:
+    if given is None:
+        return (
+            f"{name} has a number that other clusterings have too: `{_CLUSTERING}: {has}` says that this run's is meant"
+        )
+    return (
+        f"{name} is of the clustering {given[:40]}, and this run has {has}: name its clusters anew, or take these out"
+    )
 
 
 def published_names(run_dir: Path, model: dict[str, Any]) -> dict[str, dict[str, str]]:
@@ -102,8 +132,13 @@ def _pairs(path: Path) -> list[tuple[yaml.Node, yaml.Node]]:
 def _name(key: yaml.Node, model: dict[str, Any]) -> str:
     """The name as the explorer writes it. Raises _Wrong for what is no component of this model."""
     text, line = _text(key), _line(key)
+    if text.strip() == _CLUSTERING:
+        return _CLUSTERING
     if cluster := _CLUSTER.fullmatch(text.strip()):
-        return f"cluster {int(cluster[1])}"
+        number, n = int(cluster[1]), model.get("n_clusters")
+        if n is not None and number >= n:
+            raise _Wrong(f"this model has no cluster {number}: its clusters are 0 to {n - 1}", line)
+        return f"cluster {number}"
     try:
         component = parse(text)
     except ConfigError as error:

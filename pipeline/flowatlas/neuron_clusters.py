@@ -26,8 +26,8 @@ class Clusters(NamedTuple):
 
 
 def number(n_neurons: int, asked: int | None) -> int:
-    """How many clusters to look for: as asked, or one for every MEMBERS neurons; no more than there are neurons."""
-    return min(n_neurons, asked or max(1, min(MOST, round(n_neurons / MEMBERS))))
+    """How many clusters to look for: as asked, or one for every MEMBERS neurons."""
+    return asked or max(1, min(MOST, round(n_neurons / MEMBERS)))
 
 
 def projection(d_model: int, seed: int) -> Array | None:

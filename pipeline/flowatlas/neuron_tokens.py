@@ -25,7 +25,8 @@ from flowatlas.schema import MODEL_TABLES
 from flowatlas.writer import write_model_table, write_parquet
 
 _TABLE = MODEL_TABLES["neuron_tokens"]
-_KEY = ("layer", "expert", "neuron")
+KEY = ("layer", "expert", "neuron")
+NAMING = ("neurons", "dominant_neurons")  # tables whose neurons' tokens are wanted
 _CHUNK = 128  # neurons at once: always this many, so that the cache's content cannot change a score's last bits
 
 
@@ -51,13 +52,13 @@ def write_neuron_tokens(run_dir: Path, model: Model, weights_hash: str, k: int) 
     missing = np.setdiff1d(wanted, _keys(known))
     if len(missing):
         known = pa.concat_tables([known, *compute(model, missing, k)])
-        known = known.sort_by([(name, "ascending") for name in _KEY])
+        known = known.sort_by([(name, "ascending") for name in KEY])
         _write_cache(cache, known)
     write_model_table(run_dir, "neuron_tokens", _select(known, wanted))
 
 
 def seconds(model: Model, weights_hash: str, k: int, stored: pa.Table, factor: float) -> float:
-    """About how long write_neuron_tokens will take, from the rows of `neurons` that a part of the run stored.
+    """About how long write_neuron_tokens will take, from the rows of NAMING (`KEY` alone) that a part of the run stored.
 
     The whole run is `factor` times that part and names as many more neurons, but no more than there are.
     """
@@ -84,15 +85,15 @@ def _dtype(model: Model) -> str:
 def _stored_neurons(run_dir: Path) -> np.ndarray:
     """Every (layer, expert, neuron) that the run's tables name, in order, as keys."""
     keys = np.array([], np.int64)
-    for part in sorted((run_dir / "neurons").glob("*.parquet")):
+    for part in (part for table in NAMING for part in sorted((run_dir / table).glob("*.parquet"))):
         with pq.ParquetFile(part) as file:
-            keys = np.union1d(keys, _keys(file.read(list(_KEY))))
+            keys = np.union1d(keys, _keys(file.read(list(KEY))))
     return keys
 
 
 def _keys(table: pa.Table) -> np.ndarray:
     """`key_of` each row: 16 bits, 16 bits (the dense -1 as 0), 31 bits."""
-    return key_of(*(table[name].to_numpy().astype(np.int64) for name in _KEY))
+    return key_of(*(table[name].to_numpy().astype(np.int64) for name in KEY))
 
 
 def key_of(layer: np.ndarray | int, expert: np.ndarray | int, neuron: np.ndarray) -> np.ndarray:

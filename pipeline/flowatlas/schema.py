@@ -178,6 +178,18 @@ _tables = (
         Column("activation", _f32, "what the neuron's output row is multiplied by, an expert's router weight included; before multipliers and a post-norm"),
         Column("write_scale", _f32, "takes the static scores of `neuron_tokens` to this prompt's write, in logits before bias and cap: activation, multipliers, the scales of post-norm and final norm"),
     )),
+    Table("dominant_neurons", "one of the ten neurons (or neurons.top_k) of an MLP that write most at a target, on a route or not", (
+        _prompt_id,
+        _target,
+        _layer,
+        _rank,
+        _expert,
+        _neuron,
+        Column("strength", _f32, "what it is ranked by: |activation| x |value vector|, the Euclidean norm of what it adds to the residual stream (multipliers and a post-norm included)", range=">= 0"),
+        Column("share", _f32, "as in `neurons`; 0 where it writes against the node", range="0..1"),
+        Column("activation", _f32, "as in `neurons`"),
+        Column("write_scale", _f32, "as in `neurons`"),
+    )),
     Table("lens", "a top token of a node's projection to the vocabulary", (
         _prompt_id,
         _layer,
@@ -287,7 +299,7 @@ TABLES: dict[str, Table] = {table.name: table for table in _tables}
 MODEL_TABLES: dict[str, Table] = {table.name: table for table in _model_tables}
 
 # Added within this schema version: runs made before have no parts of them, and are read as if these were empty.
-LATER_TABLES = frozenset({"maps", "knockouts", "answers", "generated", "neuron_effects"})
+LATER_TABLES = frozenset({"maps", "knockouts", "answers", "generated", "neuron_effects", "dominant_neurons"})
 
 
 def markdown(tables: dict[str, Table], place: str = "") -> str:

@@ -49,7 +49,8 @@ class SelectedReader(RunReader):
     def _cut(self, name: str, table: pa.Table) -> pa.Table:
         if name == "rejects":  # they say what became of the dataset, whatever is shown of it
             return table
-        k, table = self.selection.top_k.get(name), self.kept(table)
+        of = "neurons" if name == "dominant_neurons" else name
+        k, table = self.selection.top_k.get(of), self.kept(table)
         if k is None:
             return table
         ranks = _ranks_of_neurons(table) if name == "neurons" else table["rank"].to_numpy()

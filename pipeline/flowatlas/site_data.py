@@ -25,7 +25,7 @@ from flowatlas.writer import write_parquet
 
 BUCKETED = (
     *("prompts", "targets", "nodes", "edges", "lens", "components", "neurons", "writes", "logit_effects", "knockouts"),
-    *("neuron_effects", "answers", "generated"),
+    *("neuron_effects", "dominant_neurons", "answers", "generated"),
 )
 EAGER = ("prompts", "targets", "nodes", "edges", "lens", "tokens")
 
@@ -224,10 +224,10 @@ class RunReader:
 
 
 class Vocabulary:
-    """Token texts by id; a token without a text is shown as `#id`."""
+    """Token texts by id; a token without a text is shown as `#id`. `special` are the ids of control tokens."""
 
     def __init__(self, texts: dict[int, str], special: set[int]) -> None:
-        self._texts, self._special = texts, special
+        self._texts, self.special = texts, special
 
     def texts(self, ids: list[int]) -> list[str]:
         return [self._texts.get(id_, f"#{id_}") for id_ in ids]
@@ -240,7 +240,7 @@ class Vocabulary:
     def table(self, ids: np.ndarray) -> pa.Table:
         """`tokens` rows for the given ids, int32."""
         listed = ids.tolist()
-        return pa.table([listed, self.texts(listed), [id_ in self._special for id_ in listed]], schema=TOKENS)
+        return pa.table([listed, self.texts(listed), [id_ in self.special for id_ in listed]], schema=TOKENS)
 
 
 def _slim(prompts: pa.Table, targets: pa.Table, vocabulary: Vocabulary) -> pa.Table:

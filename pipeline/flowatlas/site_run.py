@@ -34,6 +34,7 @@ from flowatlas.site_interventions import FOLDER, SiteInterventions
 from flowatlas.site_stats import write_audit, write_stats
 from flowatlas.site_vocab import write_vocab
 from flowatlas.stats import Stats
+from flowatlas.vocab_files import clustering_of
 
 PAGE_SIZE = 1000
 SHOWN_GROUPS = 10  # in the catalogue
@@ -239,7 +240,7 @@ class SiteRun:
 
 def names_of(reader: RunReader) -> dict[str, dict[str, str]]:
     """What people call the run's components (names.yaml). Raises RunError for a file that is wrong."""
-    return published_names(reader.run_dir, reader.manifest.get("model") or {})
+    return published_names(reader.run_dir, (reader.manifest.get("model") or {}) | clustering_of(reader.run_dir))
 
 
 def ranges(numbers: list[int]) -> list[list[int]]:

@@ -15,13 +15,14 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flowatlas.corpus import MEMORY, quoted
 from flowatlas.schema_vocab import VOCAB_TABLES
 from flowatlas.site_data import RunReader, Vocabulary, bare, encode
 from flowatlas.site_stats import write_cut
-from flowatlas.vocab_files import FOLDER, marker_of, require
+from flowatlas.vocab_files import FOLDER, clustering_of, marker_of, require
 
 BLOCK = 256  # neurons whose tokens are one file
 SMALL = 100_000  # bytes of a file, about
@@ -86,6 +87,8 @@ def write_atlas(atlas: Path, vocabulary: Vocabulary, folder: Path) -> dict[str, 
     return {
         "atlas": True,
         "made_from": marker["made_from"],
+        **clustering_of(atlas.parent),
+        "special": _special(atlas, vocabulary),
         "neurons": marker["neurons"],
         "without_heads": marker["without_heads"],
         "settings": marker["settings"],
@@ -93,6 +96,12 @@ def write_atlas(atlas: Path, vocabulary: Vocabulary, folder: Path) -> dict[str, 
         "members": _write_members(atlas, folder),
         **_write_postings(vocabulary, sources, folder),
     }
+
+
+def _special(atlas: Path, vocabulary: Vocabulary) -> list[int]:
+    """Control tokens among those of the neurons, ascending."""
+    ids = pa.concat_tables([pq.read_table(part, columns=["token_id"]) for part in _files(atlas, "neuron_tokens")])
+    return sorted(vocabulary.special & set(pc.unique(ids["token_id"]).to_pylist()))
 
 
 def files_of(entry: dict[str, Any]) -> Iterator[str]:
@@ -115,8 +124,12 @@ def _parts(atlas: Path, table: str) -> str:
     return f"read_parquet({quoted(atlas / table / '*.parquet')})"
 
 
+def _files(atlas: Path, table: str) -> list[Path]:
+    return sorted((atlas / table).glob("part-*.parquet"))
+
+
 def _read(atlas: Path, table: str) -> pa.Table:
-    parts = [pq.read_table(path) for path in sorted((atlas / table).glob("part-*.parquet"))]
+    parts = [pq.read_table(path) for path in _files(atlas, table)]
     return pa.concat_tables(parts) if parts else VOCAB_TABLES[table].empty()
 
 
@@ -132,7 +145,7 @@ def _write_members(atlas: Path, folder: Path) -> dict[str, Any]:
 
 def _blocks(atlas: Path) -> Iterator[tuple[str, pa.Table]]:
     """`neuron_tokens` in blocks of neurons of one MLP or expert, with the names of their files."""
-    for part in sorted((atlas / "neuron_tokens").glob("part-*.parquet")):
+    for part in _files(atlas, "neuron_tokens"):
         table = pq.read_table(part)
         expert, neuron = table["expert"].to_numpy(), table["neuron"].to_numpy()
         if not len(expert):

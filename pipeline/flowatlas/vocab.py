@@ -20,7 +20,7 @@ from flowatlas import __version__, neuron_tokens, vocab_clusters, vocab_heads
 from flowatlas.checkpoints import Located
 from flowatlas.config import Config, VocabConfig
 from flowatlas.corpus import to_table
-from flowatlas.errors import UnsupportedModel
+from flowatlas.errors import ConfigError, UnsupportedModel
 from flowatlas.files import hash_file, hash_json, replacing, write_json_atomically
 from flowatlas.models import Model
 from flowatlas.schema_vocab import VOCAB_TABLES, VOCAB_VERSION
@@ -65,8 +65,8 @@ def wanted_of(config: Config, located: Located) -> Wanted:
 def ensure(wanted: Wanted, load: Callable[[], tuple[Model, list[str]]], say: Say = lambda words: None) -> Path:
     """The folder of the atlas in the cache, made when it is not there; `load` gives the model and its tokens' texts.
 
-    `say` is told of progress. Raises what `load` does; UnsupportedModel for a model of which nothing can be said;
-    UnfinishedError when the disk does not let it: what is done is kept.
+    `say` is told of progress. Raises what `load` does; UnsupportedModel for a model of which nothing can be said; ConfigError
+    for more clusters than neurons; UnfinishedError when the disk does not let it: what is done is kept.
     """
     folder = wanted.cache
     marker = marker_of(folder)
@@ -85,6 +85,10 @@ def _make(wanted: Wanted, model: Model, tokens: list[str], folder: Path, say: Sa
             f"model {model.located.name}: its neurons cannot be told apart, and its heads' values are no linear map of the "
             "residual stream: there is nothing to make an atlas of"
         )
+
+    n_neurons, asked = sum(owner.n for owner in owners), wanted.settings.clusters
+    if owners and asked is not None and asked > n_neurons:
+        raise ConfigError(f"vocab.clusters={asked}: the model has {n_neurons:,} neurons, so no more clusters than that")
 
     def texts(ids: np.ndarray) -> list[str]:
         return [tokens[i] for i in ids.tolist()]
@@ -176,6 +180,7 @@ def _marker(
         "weights_hash": wanted.weights_hash,
         "settings": {key: value for key, value in dataclasses.asdict(wanted.settings).items() if key != "store"},
         "n_neurons": sum(owner.n for owner in owners),
+        "n_clusters": sum(part["rows"] for part in tables["clusters"].values()),
         "neurons": runs,
         "without_heads": without,
         "tables": tables,

@@ -3,6 +3,7 @@
 Tables are folders of Parquet parts. Nothing here needs the model's libraries: a site and an audit only read.
 """
 
+import hashlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,22 @@ def require(folder: Path, marker: dict[str, Any], again: str) -> None:
             written.require(folder / table / part, entry.get("sha256"), again)
 
 
+def clustering_of(run_dir: Path) -> dict[str, Any]:
+    """What tells the clusters of a run's atlas from others, for `names_file.read_names`; empty where it has none."""
+    folder = run_dir / FOLDER
+    marker = marker_of(folder)
+    if marker is None or not marker["n_neurons"]:
+        return {}
+    return _clustering(folder)
+
+
+def _clustering(folder: Path) -> dict[str, Any]:
+    """`clustering`: hash of which cluster each neuron is in; `n_clusters`."""
+    parts = [pq.read_table(part, columns=["cluster"]) for part in sorted((folder / "neurons").glob("part-*.parquet"))]
+    cluster = pa.concat_tables(parts)["cluster"].to_numpy()
+    return {"clustering": hashlib.sha256(cluster.tobytes()).hexdigest()[:12], "n_clusters": int(cluster.max()) + 1}
+
+
 def lines(folder: Path) -> list[str]:
     """What the command line says about an atlas."""
     marker = marker_of(folder)
@@ -48,8 +65,15 @@ def lines(folder: Path) -> list[str]:
     size = sum(part["bytes"] for parts in marker["tables"].values() for part in parts.values())
     return [
         f"{folder}: {found}; {size / 1e6:.1f} MB, made in {sum(marker['seconds'].values()):.1f} s",
+        *_clusters(folder, marker),
         *_lacking(marker),
     ]
+
+
+def _clusters(folder: Path, marker: dict[str, Any]) -> Iterator[str]:
+    if marker["n_neurons"]:
+        found = _clustering(folder)
+        yield f"clustering {found['clustering']}: {marker['n_neurons']:,} neurons in {found['n_clusters']:,} clusters"
 
 
 def _lacking(marker: dict[str, Any]) -> Iterator[str]:

@@ -109,6 +109,13 @@ def test_examples_lead_to_their_prompts_and_back(page: Page, site, choice):
     expect(first.locator(".mini-route .pointed")).to_have_count(1)
     tokens = site.ask("SELECT tokens FROM {prompts} WHERE prompt_id = $id", id=prompt_id)[0][0]
     expect(first.locator("mark.to")).to_have_text(displayed(tokens[dst]))
+    ((predicted,),) = site.ask(
+        "SELECT predicted_id FROM {targets} WHERE prompt_id = $id AND target = $dst", id=prompt_id, dst=dst
+    )
+    ((text,),) = site.ask(
+        f"SELECT token FROM read_parquet('{site.runs}/routes/model/vocab.parquet') WHERE token_id = $t", t=predicted
+    )
+    expect(first.get_by_test_id("example-predicts")).to_have_text(displayed(text))  # what its link opens
     first.click()
     # Every position of this run is explained, so the example is shown on the route of the prediction made where it writes.
     expect(page).to_have_url(re.compile(rf"#/routes/p/{prompt_id}\?t={dst}&sel=1\.attn\.{dst}-{src}&head=L1H2$"))

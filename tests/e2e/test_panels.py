@@ -213,6 +213,25 @@ def test_mlp_neurons_signed_in_context(page: Page, site, run, stored):
         layer=layer, neuron=neuron,
     )  # fmt: skip
     expect(detail.get_by_test_id("neuron-place")).to_have_count(len(places))
+    # The same MLP's neurons by how much they write, and in the trace.
+    page.get_by_test_id("by-strength").click()
+    strongest = ask(
+        site,
+        """SELECT neuron, strength FROM {dominant_neurons} WHERE prompt_id = 0 AND target = $pos AND layer = $layer
+           ORDER BY rank""",
+        run,
+        pos=last, layer=layer,
+    )  # fmt: skip
+    expect(rows).to_have_count(len(strongest))
+    for place in (0, len(strongest) - 1):
+        expect(rows.nth(place).locator("th")).to_contain_text(f"L{layer}N{strongest[place][0]}")
+        expect(rows.nth(place).locator("td.num").first).to_have_text(quantity(strongest[place][1]))
+    expect(page.get_by_test_id("strength-words")).to_contain_text("LM-Debugger")
+    expect(detail).to_contain_text(f"L{layer}N{strongest[0][0]}")
+    page.goto(f"{site.url}#/{run}/p/0?tab=trace&by=strength")
+    expect(page.locator(".trace-block.mlp").nth(3 - layer).locator(".trace-part").first).to_contain_text(
+        f"L{layer}N{strongest[0][0]}"
+    )
 
 
 def test_trace_reads_every_node_of_the_column(page: Page, site):

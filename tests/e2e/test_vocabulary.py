@@ -82,6 +82,21 @@ def test_keywords_to_a_neuron_its_cluster_and_its_place(page: Page, site):
     expect(page.get_by_test_id("neuron-detail")).to_contain_text(name)
     page.get_by_test_id("corpus-link").first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Neuron {name}")
+    clusters_on_routes(page, site)
+
+
+def clusters_on_routes(page: Page, site) -> None:
+    """The list of clusters: how often members were on a route, by a join written here, and which clustering it is."""
+    used = f"read_parquet('{site.runs}/routes/stats/activations.parquet')"
+    sql = f"""SELECT m.cluster, count(*), sum(a.n) FROM {{}} AS m JOIN {used} AS a
+              ON a.layer = m.layer AND a.expert = m.expert AND a.neuron = m.neuron GROUP BY 1 ORDER BY 3 DESC, 1 LIMIT 1"""
+    ((cluster, n_used, n_places),) = ask(site, "neurons", sql)
+    page.goto(f"{site.url}#/routes/clusters?order=clusters.4d")
+    row = page.get_by_test_id("row-clusters").first
+    expect(row.get_by_test_id("to-cluster")).to_have_text(re.compile(rf"\b{cluster}$"))
+    expect(row.locator("td").nth(3)).to_have_text(f"{n_places:,}")
+    expect(row.locator("td").nth(3)).to_have_attribute("title", re.compile(f"^{n_used} of its "))
+    expect(page.get_by_test_id("clustering")).to_have_text(re.compile(r"^[0-9a-f]{12}$"))
 
 
 def test_a_heads_circuit_and_a_run_without_an_atlas(page: Page, site):
