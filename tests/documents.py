@@ -41,11 +41,14 @@ def outputs(text: str) -> Iterator[tuple[str, str]]:
 
 
 def inline(text: str) -> Iterator[str]:
-    """The commands in a page's running text, and expressions of Python that begin with `flowatlas.`."""
-    for found in re.findall(r"`([^`]+)`", FENCED.sub("", text)):
-        program, _, words = found.partition(" ")
-        if (program in PROGRAMS and words) or re.match(r"flowatlas\.\w+\(", found):
-            yield found
+    """The commands in a page's running text, and expressions of Python that begin with `flowatlas.`. What begins the row of a
+    table is none: a key, or a message."""
+    running = FENCED.sub("", text)
+    for found in re.finditer(r"`([^`]+)`", running):
+        program, _, words = found[1].partition(" ")
+        begins_row = running[: found.start()].endswith("\n| ")
+        if not begins_row and ((program in PROGRAMS and words) or re.match(r"flowatlas\.\w+\(", found[1])):
+            yield found[1]
 
 
 def blocks(text: str, language: str) -> list[str]:

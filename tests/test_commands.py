@@ -53,7 +53,6 @@ NOT_RUN = {
     "make pins": "writes what tests/test_pins.py compares",
     r"python -m flowatlas\.docs": "writes what tests/test_docs.py compares",
     r"python tests/table_examples\.py": "writes what is compared here",
-    r"python tests/claims_simulation\.py": "takes minutes; tests/test_claims.py plays fewer shards",
     r"python tests/kill_storm\.py": "takes minutes; tests/test_resume.py kills fewer",
 }
 
@@ -79,6 +78,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLOWATLAS_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+        for key, value in (("NAME", "Ada"), ("EMAIL", "ada@example.org")):
+            patch.setenv(f"GIT_AUTHOR_{key}", value)
+            patch.setenv(f"GIT_COMMITTER_{key}", value)
         patch.setenv("SCRATCH", "scratch")
         yield
     for number, handler in handlers.items():

@@ -239,6 +239,8 @@ def test_a_workflow_that_deploys_a_site_in_the_repository(site: Path, repo: Path
     assert [step["with"]["path"] for step in steps if "upload-pages-artifact" in step["uses"]] == ["docs/atlas"]
     assert workflow["jobs"]["deploy"]["environment"]["url"] == "${{ steps.deployment.outputs.page_url }}"
     assert "nothing was committed or pushed" in lines[0]
+    used = {step["uses"] for step in steps if "uses" in step}
+    assert used <= set(re.findall(r"uses: (\S+)", (ROOT / publish.WORKFLOW).read_text()))  # pinned as our own are
     assert publish_workflow(inside, repo) == lines
     path.write_text("mine")
     with pytest.raises(InputError, match="is there already and another one"):
@@ -261,7 +263,9 @@ def test_git_leaves_no_file_of_a_workflows_site_out_and_changes_none(site: Path,
     (repo / ".gitignore").write_text("build/\n")
     hidden = Path(shutil.copytree(site, repo / "build" / "atlas"))
     (repo / ".github" / "workflows" / "pages.yml").unlink()
-    with pytest.raises(InputError, match=r"git ignores .*build/atlas/.* \(\.gitignore:1:build/\): make the site else"):
+    with pytest.raises(
+        InputError, match=r"build/atlas/.* is ignored by git \(\.gitignore:1:build/\): make the site else"
+    ):
         publish_workflow(hidden, repo)
     own = Path(shutil.copytree(site, repo / "own"))
     (own / ".gitattributes").write_text("*.js text\n")

@@ -40,13 +40,13 @@ jobs:
       name: github-pages
       url: ${{{{ steps.deployment.outputs.page_url }}}}
     steps:
-      - uses: actions/checkout@v4
-      - uses: actions/configure-pages@v5
-      - uses: actions/upload-pages-artifact@v3
+      - uses: actions/checkout@11bd71901bbe5b1630ceea73d27597364c9af683 # v4.2.2
+      - uses: actions/configure-pages@983d7736d9b0ae728b81ab479565c72886d7745b # v5.0.0
+      - uses: actions/upload-pages-artifact@56afc609e74202658d3ffba0e8f6dda462b719fa # v3.0.1
         with:
           path: {folder}
       - id: deployment
-        uses: actions/deploy-pages@v4
+        uses: actions/deploy-pages@d6db90164ac5ed86f2b6aed7e0febac5b3c0c03e # v4.0.5
 """
 # Beside a site in a repository, so that what is there for other files does not change, replace or leave out its own.
 ATTRIBUTES, IGNORED = ".gitattributes", ".gitignore"
@@ -230,7 +230,7 @@ def _refuse_changed(repo: Repository, paths: Iterable[Path]) -> None:
     ignored = repo.run("check-ignore", "-z", "--stdin", given=given, fallback="").split("\0")[0]
     if ignored:
         said = repo.run("check-ignore", "-v", ignored, fallback="").partition("\t")[0]
-        raise InputError(f"git ignores {ignored} ({said}): make the site elsewhere, or mend that line")
+        raise InputError(f"{ignored} is ignored by git ({said}): make the site elsewhere, or mend that line")
     fields = repo.run("check-attr", "-z", "--stdin", "text", "filter", given=given).split("\0")
     for name, attribute, value in zip(fields[::3], fields[1::3], fields[2::3], strict=False):
         if value not in (("unset",) if attribute == "text" else ("unset", "unspecified")):
