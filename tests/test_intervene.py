@@ -253,7 +253,7 @@ def test_a_neuron_that_is_on_says_with_how_much(made, models, capsys):
     mlp.c_proj.register_forward_pre_hook(lambda module, given: seen.append(given[0][0, -1]))
     reader = RunReader(made)
     logits(hf, tuple(next(intervene.asked(reader, 0)).token_ids))
-    on = float((seen[0].abs() * mlp.c_proj.weight.norm(dim=1)).max()) + 0.01
+    on = float((seen[0].detach().abs() * mlp.c_proj.weight.norm(dim=1)).max()) + 0.01
     assert main(["intervene", str(made), "L2N11=on", "L0H0=off", "--prompt", "w5 w91 w23"]) == 0
     assert f"edits: L2N11=on (activation {on:.4g}), L0H0=off\n" in capsys.readouterr().out
 

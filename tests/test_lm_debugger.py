@@ -3,12 +3,14 @@
 docs/comparison.md says so in words.
 """
 
+import duckdb
 import pytest
 import torch
 from transformers import GPT2LMHeadModel
 
 from extraction import extract, load, prompt
-from flowatlas import neuron_tokens
+from flowatlas import check_rules, neuron_tokens
+from flowatlas.schema import TABLES
 from tiny import make_model
 
 IDS = (0, 7, 91, 23, 7, 55)
@@ -84,3 +86,21 @@ def test_the_largest_shares_are_another_ranking(folder):
     by_share = {(row["layer"], row["neuron"]) for row in tables["neurons"] if row["pos"] == len(IDS) - 1}
     lacking = [row for row in tables["dominant_neurons"] if (row["layer"], row["neuron"]) not in by_share]
     assert any(row["share"] == 0 for row in lacking)
+
+
+@pytest.mark.parametrize(("column", "value"), [("rank", 9), ("strength", 1e6), ("target", 3)])
+def test_the_audit_knows_rows_that_cannot_be(folder, column, value):
+    tables = extract(folder, [prompt(IDS)])
+    (rule,) = [rule for rule in check_rules.RELATIONS if rule.table == "dominant_neurons"]
+
+    def wrong(rows: list[dict]) -> int:
+        with duckdb.connect() as connection:
+            for name, some in (("dominant_neurons", rows), ("targets", tables["targets"])):
+                schema = TABLES[name]
+                made = schema.from_columns({c.name: [row[c.name] for row in some] for c in schema.columns})
+                connection.register(name, made)
+            return len(connection.execute(rule.sql).fetchall())
+
+    rows = tables["dominant_neurons"]
+    assert wrong(rows) == 0
+    assert wrong([*rows[:4], rows[4] | {column: value}, *rows[5:]]) > 0

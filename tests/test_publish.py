@@ -263,7 +263,9 @@ def test_git_leaves_no_file_of_a_workflows_site_out_and_changes_none(site: Path,
     (repo / ".gitignore").write_text("build/\n")
     hidden = Path(shutil.copytree(site, repo / "build" / "atlas"))
     (repo / ".github" / "workflows" / "pages.yml").unlink()
-    with pytest.raises(InputError, match=r"git ignores .*build/atlas/.* \(\.gitignore:1:build/\): make the site else"):
+    with pytest.raises(
+        InputError, match=r"build/atlas/.* is ignored by git \(\.gitignore:1:build/\): make the site else"
+    ):
         publish_workflow(hidden, repo)
     own = Path(shutil.copytree(site, repo / "own"))
     (own / ".gitattributes").write_text("*.js text\n")

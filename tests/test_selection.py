@@ -95,6 +95,11 @@ def test_the_strongest_neurons_of_each_place_are_kept(run_dir: Path) -> None:
     assert kept["share"] == [0.5, 0.3, 0.2, 0.9, 0.4]
 
 
+def test_the_strongest_dominant_neurons_go_with_the_neurons(run_dir: Path) -> None:
+    reader = SelectedReader(run_dir, Selection(top_k={"neurons": 2}))
+    assert reader._cut("dominant_neurons", pa.table({"prompt_id": [0] * 4, "rank": [1, 2, 3, 1]})).num_rows == 3
+
+
 def test_tables_left_out_are_named_and_nowhere(tmp_path: Path, run_dir: Path) -> None:
     folder, index = site_of(run_dir, tmp_path / "site", "tables=-maps,-writes,-stats,-rejects")
     assert index["selection"]["left_out"] == ["writes", "maps", "stats", "rejects"]

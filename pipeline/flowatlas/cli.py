@@ -7,7 +7,6 @@ ends as one line on stderr and its exit code; anything else is a bug and shows i
 import argparse
 import os
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -155,12 +154,11 @@ def _check(args: argparse.Namespace) -> int:
 
 def _bounded(problems: Sequence[str]) -> list[str]:
     """Of the problems of each folder the first SHOWN, and then how many more there are: none hides those of another."""
-    shown, places = [], Counter[str]()
+    of: dict[str, list[str]] = {}
     for problem in problems:
-        place = problem.split(" ")[0].rpartition("/")[0] or "the folder itself"
-        places[place] += 1
-        shown += [problem] if places[place] <= SHOWN else []
-    return shown + [f"and {n - SHOWN:,} more in {place}" for place, n in places.items() if n > SHOWN]
+        of.setdefault(problem.split(" ")[0].rpartition("/")[0] or "the folder itself", []).append(problem)
+    more = [f"and {len(some) - SHOWN:,} more in {place}" for place, some in of.items() if len(some) > SHOWN]
+    return [problem for some in of.values() for problem in some[:SHOWN]] + more
 
 
 def _stats(args: argparse.Namespace) -> int:

@@ -230,7 +230,7 @@ def _refuse_changed(repo: Repository, paths: Iterable[Path]) -> None:
     ignored = repo.run("check-ignore", "-z", "--stdin", given=given, fallback="").split("\0")[0]
     if ignored:
         said = repo.run("check-ignore", "-v", ignored, fallback="").partition("\t")[0]
-        raise InputError(f"git ignores {ignored} ({said}): make the site elsewhere, or mend that line")
+        raise InputError(f"{ignored} is ignored by git ({said}): make the site elsewhere, or mend that line")
     fields = repo.run("check-attr", "-z", "--stdin", "text", "filter", given=given).split("\0")
     for name, attribute, value in zip(fields[::3], fields[1::3], fields[2::3], strict=False):
         if value not in (("unset",) if attribute == "text" else ("unset", "unspecified")):
