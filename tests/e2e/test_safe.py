@@ -13,6 +13,8 @@ from playwright.sync_api import Browser, Page, expect
 from stage import DEMO, flowatlas, live, until
 from tokenizers.pre_tokenizers import ByteLevel
 
+from flowatlas.vocab_files import clustering_of
+
 HOSTILE = (
     '<img src=x onerror="hit()">',
     "</script><script>hit()</script>",
@@ -88,7 +90,7 @@ def hostile(tmp_path_factory) -> Iterator[str]:
     more = ("generate.max_new_tokens=1", "vocab.store=true", "knockouts.store=true", "knockouts.sample=0.1")
     flowatlas("run", *settings, *more, "run.dir=again", cwd=folder)
     flowatlas("audit", "again", "--prompts", "4", "--draws", "1", cwd=folder)
-    edits = [{"name": harmless(HOSTILE[1]), "note": harmless("".join(HOSTILE))[:900], "edits": ["L1H0=off"]}]
+    edits = [{"name": "hostile note", "note": harmless("".join(HOSTILE))[:900], "edits": ["L1H0=off"]}]
     (folder / "edits.yaml").write_text(yaml.safe_dump(edits))
     flowatlas("intervene", "again", "--list", "edits.yaml", "--generate", "1", cwd=folder)
     names = {f"L{layer}H{head}": HOSTILE[4 * layer + head][:80] for layer in range(4) for head in range(4)}
@@ -96,6 +98,7 @@ def hostile(tmp_path_factory) -> Iterator[str]:
         "L3 MLP": {"label": HOSTILE[1], "note": "".join(HOSTILE)[:1500]},
         "L0N5": HOSTILE[0],
         "cluster 0": HOSTILE[2],
+        "clustering": clustering_of(folder / "again")["clustering"],
     }
     names = {name: json.loads(harmless(json.dumps(value))) for name, value in names.items()}
     shutil.copytree(folder / "again", folder / RUN)
