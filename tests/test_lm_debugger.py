@@ -6,12 +6,12 @@ docs/comparison.md says so in words.
 import duckdb
 import pytest
 import torch
-from transformers import GPT2LMHeadModel
 
 from extraction import extract, load, prompt
 from flowatlas import check_rules, neuron_tokens
 from flowatlas.schema import TABLES
 from tiny import make_model
+from weight_edits import hugging_face
 
 IDS = (0, 7, 91, 23, 7, 55)
 
@@ -19,10 +19,6 @@ IDS = (0, 7, 91, 23, 7, 55)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return make_model(tmp_path_factory.mktemp("lm") / "model", "gpt2")
-
-
-def hugging_face(folder) -> GPT2LMHeadModel:
-    return GPT2LMHeadModel.from_pretrained(folder).eval()  # pyright: ignore
 
 
 def stored_scores(folder, layer: int, n: int) -> dict[int, float]:

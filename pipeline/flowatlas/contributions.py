@@ -15,6 +15,7 @@ Deviations: no epsilon is added to any difference, so a part of zero proximity h
 is 0 the whole is the residual's. Biases are no parts, as in the papers, but the share that one would take is returned.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -121,33 +122,41 @@ def neuron_shares(whole: Tensor, residual: Tensor, blocks: list[NeuronBlock], bi
 
 def top_neurons(blocks: list[NeuronBlock], shares: list[Tensor], wanted: Tensor, k: int) -> TopNeurons:
     """The k neurons of largest share at each wanted node, over all its blocks; wanted [node] of bool, shares per block."""
-    rows = [wanted[block.node].nonzero(as_tuple=True)[0] for block in blocks]
-    return _top(blocks, shares, rows, [share[row] for share, row in zip(shares, rows, strict=True)], k)
+    return _top(blocks, shares, wanted, k, lambda block, share, row: share[row])
 
 
 def dominant_neurons(blocks: list[NeuronBlock], shares: list[Tensor], wanted: Tensor, k: int) -> TopNeurons:
     """The k (DOMINANT at most) neurons that write most by length, |activation| x |value vector|; else as `top_neurons`."""
-    rows = [wanted[block.node].nonzero(as_tuple=True)[0] for block in blocks]
-    lengths = [block.activation[row].abs() * block.w_out.norm(dim=1) for block, row in zip(blocks, rows, strict=True)]
-    return _top(blocks, shares, rows, lengths, min(k, DOMINANT))
+
+    def lengths(block: NeuronBlock, share: Tensor, row: Tensor) -> Tensor:
+        return block.activation[row].abs() * block.w_out.norm(dim=1)
+
+    return _top(blocks, shares, wanted, min(k, DOMINANT), lengths)
 
 
 def _top(
-    blocks: list[NeuronBlock], shares: list[Tensor], rows: list[Tensor], values: list[Tensor], k: int
+    blocks: list[NeuronBlock],
+    shares: list[Tensor],
+    wanted: Tensor,
+    k: int,
+    value_of: Callable[[NeuronBlock, Tensor, Tensor], Tensor],
 ) -> TopNeurons:
-    """rows [n] of each block, and the values [n, neuron] by which their neurons are ranked; only what is above 0."""
-    found = [_top_of_block(*of, k) for of in zip(blocks, shares, rows, values, strict=True)]
+    """By the values [n, neuron] that `value_of` gives a block's neurons in its wanted rows [n]; only what is above 0."""
+    found = []
+    for block, share in zip(blocks, shares, strict=True):
+        row = wanted[block.node].nonzero(as_tuple=True)[0]
+        found.append(_top_of_block(block, share, row, value_of(block, share, row), k))
     if not found:
-        none = shares[0].new_zeros(0) if shares else torch.zeros(0)
-        return TopNeurons(*[none.long()] * 3, *[none] * 3, none.long())
-    together = [torch.cat(column) for column in zip(*found, strict=True)]
-    node, value = together[0], together[-1]
+        none, nothing = wanted.new_zeros(0, dtype=torch.long), wanted.new_zeros(0, dtype=torch.double)
+        return TopNeurons(none, none, none, nothing, nothing, nothing, none)
+    node, expert, neuron, share, activation, value = (torch.cat(column) for column in zip(*found, strict=True))
     order = value.argsort(descending=True, stable=True)
     order = order[node[order].argsort(stable=True)]
-    node = node[order].contiguous()
-    rank = torch.arange(len(node), device=node.device) - torch.searchsorted(node, node)
+    ordered = node[order].contiguous()
+    rank = torch.arange(len(order), device=order.device) - torch.searchsorted(ordered, ordered)
     kept = (rank < k) & (value[order] > 0)
-    return TopNeurons(*(column[order[kept]] for column in together), 1 + rank[kept])
+    at = order[kept]
+    return TopNeurons(node[at], expert[at], neuron[at], share[at], activation[at], value[at], 1 + rank[kept])
 
 
 def _top_of_block(

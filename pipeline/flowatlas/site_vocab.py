@@ -15,7 +15,6 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flowatlas.corpus import MEMORY, quoted
@@ -101,7 +100,7 @@ def write_atlas(atlas: Path, vocabulary: Vocabulary, folder: Path) -> dict[str, 
 def _special(atlas: Path, vocabulary: Vocabulary) -> list[int]:
     """Control tokens among those of the neurons, ascending."""
     ids = pa.concat_tables([pq.read_table(part, columns=["token_id"]) for part in _files(atlas, "neuron_tokens")])
-    return sorted(vocabulary.special & set(pc.unique(ids["token_id"]).to_pylist()))
+    return sorted(vocabulary.special & set(ids["token_id"].unique().to_pylist()))
 
 
 def files_of(entry: dict[str, Any]) -> Iterator[str]:
