@@ -105,11 +105,13 @@ def asked_once(args: list[str]) -> str:
                 return
 
     asking = threading.Thread(target=ask)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # pytest's workers ignore it
     asking.start()
     try:
         with contextlib.redirect_stdout(said):
             code = cli.main(args)
     finally:
+        signal.signal(signal.SIGINT, before)
         ended.set()
         asking.join()
     assert (code, answers) == (0, [200]), f"flowatlas {shlex.join(args)}"

@@ -14,7 +14,7 @@ import urllib.request
 import venv
 import zipfile
 from collections.abc import Iterable, Iterator
-from importlib.metadata import distribution
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pytest
@@ -73,9 +73,17 @@ def _link(names: Iterable[str], into: Path) -> None:
     """What each distribution has put beside the others (packages, libraries, metadata), into another place for packages."""
     for name in names:
         here = distribution(name)
-        for top in {file.parts[0] for file in here.files or [] if file.parts[0] != ".."}:
+        for top in _tops(here):
             if not (into / top).exists():
                 (into / top).symlink_to(Path(str(here.locate_file(top))))
+
+
+def _tops(here: Distribution) -> set[str]:
+    if here.read_text("RECORD") is not None:
+        return {file.parts[0] for file in here.files or [] if file.parts[0] != ".."}
+    metadata = f"{here.name.replace('-', '_')}-*.egg-info"  # an older pip's, from source: without a list of what is there
+    found = [path.name for path in Path(str(here.locate_file(""))).glob(metadata)]
+    return {*found, *(here.read_text("top_level.txt") or "").split()}
 
 
 def _succeeds(command: list, cwd: Path, path: str | None = None) -> str:
