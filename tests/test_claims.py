@@ -165,9 +165,10 @@ def test_a_link_whose_answer_was_lost_is_ours(table: Table, monkeypatch: pytest.
     assert table.sit("two").take("a") is None
 
 
-def test_ten_thousand_shards_and_512_tasks_that_are_killed_and_stand_still() -> None:
-    outcome = simulate(10_000, 512, seed=1)
-    assert outcome.done == dict.fromkeys(range(10_000), 1), "none lost, none done twice"
+def test_thousands_of_shards_and_hundreds_of_tasks_that_are_killed_and_stand_still() -> None:
+    """`python tests/claims_simulation.py 10000 512` does it at full size."""
+    outcome = simulate(3_000, 256, seed=1)
+    assert outcome.done == dict.fromkeys(range(3_000), 1), "none lost, none done twice"
     assert outcome.together == 0
     assert outcome.deaths > 100
     assert outcome.taken_over > 5

@@ -81,7 +81,9 @@ def _link(names: Iterable[str], into: Path) -> None:
 def _tops(here: Distribution) -> set[str]:
     if here.read_text("RECORD") is not None:
         return {file.parts[0] for file in here.files or [] if file.parts[0] != ".."}
-    metadata = f"{here.name.replace('-', '_')}-*.egg-info"  # an older pip's, from source: without a list of what is there
+    metadata = (
+        f"{here.name.replace('-', '_')}-*.egg-info"  # an older pip's, from source: without a list of what is there
+    )
     found = [path.name for path in Path(str(here.locate_file(""))).glob(metadata)]
     return {*found, *(here.read_text("top_level.txt") or "").split()}
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from playwright.sync_api import FrameLocator, Page, expect
-from test_accessibility import failures
+from test_accessibility import look_over
 
 
 def framed(page: Page, address: str, width: int = 700, height: int = 480) -> FrameLocator:
@@ -70,12 +70,6 @@ def test_a_cell_of_a_framed_page_opens_beside_it(page: Page, site):
     expect(heat).to_be_focused()
 
 
-def test_axe_finds_nothing(page: Page, site):
+def test_a_frame_fits_and_axe_finds_nothing(page: Page, site):
     for address in ("p/0?embed=graph", "p/0?embed=panel&sel=0.mlp.2", "names?embed=page"):
-        for width in (360, 900):
-            page.set_viewport_size({"width": width, "height": 480})
-            page.goto(f"{site.url}#/routes/{address}")
-            expect(page.get_by_test_id("embed-open")).to_be_visible()
-            expect(page.locator(".loading, .skeleton, [aria-busy]")).to_have_count(0)
-            assert failures(page) == []
-            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        look_over(page, f"{site.url}#/routes/{address}", "embed-open")
