@@ -158,7 +158,7 @@ export function createData({ base, db }) {
   }
 
   const listing = createListing({ query: db.query, address, rows });
-  const { list, neighbours, pair } = listing;
+  const { list, neighbours, pair, practise } = listing;
 
   /** @param {RunIndex} index @param {number} id @returns {Promise<never>} */
   async function refuse(index, id) {
@@ -241,5 +241,5 @@ export function createData({ base, db }) {
   const stats = createStats({ query: db.query, address });
   const vocab = createVocab({ query: db.query, address });
   const interventions = createInterventions({ query: db.query, address });
-  return { renew, warm, first, catalogue, run, list, neighbours, pair, listing, fetchWords, prompt, fetchAhead, lens, tops, details, expansion, stats, vocab, interventions, ask: db.ask, address };
+  return { renew, warm, first, catalogue, run, list, neighbours, pair, practise, listing, fetchWords, prompt, fetchAhead, lens, tops, details, expansion, stats, vocab, interventions, ask: db.ask, address };
 }

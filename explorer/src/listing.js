@@ -6,6 +6,7 @@
 import { SiteError } from './errors.js';
 import listingSql from './sql/listing.sql?raw';
 import pairSql from './sql/pair.sql?raw';
+import practiceSql from './sql/practice.sql?raw';
 import groupsSql from './sql/prompts_groups.sql?raw';
 import listSql from './sql/prompts_list.sql?raw';
 import neighboursSql from './sql/prompts_neighbours.sql?raw';
@@ -16,10 +17,13 @@ import rowsSql from './sql/prompts_rows.sql?raw';
  * @typedef {{ file: string, rows: number, bytes: number, first_id: number, last_id: number }} ListPage rows `first_id` to `last_id`, ascending
  * @typedef {{ q: string, group: string | null, sort: string, page: number }} Query `sort` may start with `-`
  * @typedef {{ group: string, n: number }} Group
- * @typedef {{ rows: import('./rows.js').Row[], total: number, groups: Group[] }} Listed `total` of all pages
+ * @typedef {{ rows: import('./rows.js').Row[], rest?: Promise<import('./rows.js').Row[]>, total: number, groups: Group[] }} Listed
+ *   `rest`: the rows below those that a window shows, which may come later; `total` of all pages
  */
 
 export const PAGE_ROWS = 50;
+const FIRST_ROWS = 12; // of a sorted page: what a window shows of it
+const MANY = 50_000; // prompts whose first sort would be waited for
 
 /** Fixed expressions that a list may be sorted by; NULLs come last either way. */
 const SORTS = {
@@ -88,7 +92,11 @@ export function createListing({ query, address, rows }) {
     return { rows: await query(listSql, values, { prompts: files(index, pages), sort: orderOf('id') }), total, groups: groupsOf(index) };
   }
 
-  /** Sorted or filtered by what `listing.parquet` has; then the texts of what is shown. @param {RunIndex} index @param {Query} asked @returns {Promise<Listed>} */
+  /**
+   * Sorted or filtered by what `listing.parquet` has; then the texts of what is shown. Sorted rows lie in as many pages, so
+   * those that a window shows come first.
+   * @param {RunIndex} index @param {Query} asked @returns {Promise<Listed>}
+   */
   async function listByNumbers(index, { group, sort, page }) {
     const values = { group: group ?? '', any_group: group === null };
     const parts = { listing: listing(index), sort: orderOf(sort) };
@@ -97,9 +105,17 @@ export function createListing({ query, address, rows }) {
     const total = found.length ? found[0].total : ((await at(0))[0]?.total ?? 0);
     if (!found.length && total) found = await at(offsetOf(page, total)); // an address beyond the last page
     const ids = found.map(({ prompt_id: id }) => id);
+    const rows = await rowsOf(index, ids.slice(0, FIRST_ROWS));
+    const rest = rowsOf(index, ids.slice(FIRST_ROWS));
+    rest.catch(() => {}); // who awaits it is told; a list that nobody waits for any more has nobody to tell
+    return { rows, rest, total, groups: groupsOf(index) };
+  }
+
+  /** The rows of prompts in the order of their ids as given. @param {RunIndex} index @param {number[]} ids */
+  async function rowsOf(index, ids) {
     const texts = ids.length ? await query(rowsSql, { ids }, { prompts: files(index, pagesWith(index.prompt_pages, ids)) }) : [];
     const byId = new Map(texts.map((row) => [row.prompt_id, row]));
-    return { rows: ids.map((id) => byId.get(id)).filter((row) => row !== undefined), total, groups: groupsOf(index) };
+    return ids.map((id) => byId.get(id)).filter((row) => row !== undefined);
   }
 
   /** By words: every page is read. @param {RunIndex} index @param {Query} asked @returns {Promise<Listed>} */
@@ -128,10 +144,23 @@ export function createListing({ query, address, rows }) {
   /** The other prompts of a pair. @param {RunIndex} index @param {import('./data.js').Prompt} of */
   const pair = async (index, { prompt_id: id, pair_id }) => (pair_id === null ? [] : rows(index, pairSql, ['partners'], { id }));
 
+  let practised = false;
+
+  /**
+   * The engine's first sort of 100,000 rows takes most of a second, later ones a tenth of it. So it sorts as many numbers of
+   * no use, once, while a list is read.
+   * @param {RunIndex} index
+   */
+  async function practise(index) {
+    if (practised || index.counts.prompts < MANY) return;
+    practised = true;
+    await query(practiceSql);
+  }
+
   /** Fetches what a search will read, while its first words are typed. @param {RunIndex} index @param {(file: string) => Promise<unknown>} prefetch */
   const fetchWords = (index, prefetch) => files(index).forEach((file) => void prefetch(file).catch(() => {}));
 
-  return { list, neighbours, pair, files, listing, fetchWords };
+  return { list, neighbours, pair, files, listing, fetchWords, practise };
 }
 
 /** @param {number} page @param {number} total of rows */

@@ -147,7 +147,7 @@ export function createPrompts({ data, navigate }) {
     title = `Prompts · ${index.title}`;
     part.textContent = selectionWords(index);
     part.hidden = !index.selection;
-    const { rows, total, groups } = await data.list(index, now);
+    const { rows, rest, total, groups } = await data.list(index, now);
     if (ticket !== latest) return;
     attr(table, 'aria-busy', null);
     const last = Math.max(1, Math.ceil(total / PAGE_ROWS));
@@ -158,6 +158,11 @@ export function createPrompts({ data, navigate }) {
     count.textContent = `${plural(total, 'prompt')}${now.q || now.group !== null ? ` of ${integer(index.counts?.prompts ?? total)}` : ''}`;
     fill(body, ...rows.map((row) => listRow(row, now.run)));
     if (!rows.length) fill(body, h('tr', {}, h('td', { colspan: COLUMNS.length, class: 'empty' }, emptyWords(now))));
+    const more = (await rest) ?? [];
+    if (ticket !== latest) return;
+    shown = [...rows, ...more];
+    body.append(...more.map((row) => listRow(row, now.run)));
+    data.practise(index).catch(() => {}); // a view that needs the engine reports what fails
   }
 
   /** @param {import('./state.js').PromptsState} now */

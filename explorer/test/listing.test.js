@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { bucketNumbers, countBuckets, hasBucket } from '../src/buckets.js';
 import { createListing, groupsOf, pagesAt, pagesWith } from '../src/listing.js';
-import { golden, json, startEngine } from './engine.js';
+import { golden, json, sql, startEngine } from './engine.js';
 
 const index = json('golden/index.json');
 let engine;
@@ -12,11 +12,11 @@ beforeAll(async () => {
   engine = await startEngine();
 });
 
-const query = (text, values, parts) => {
+const query = (text, values = {}, parts = {}) => {
   read.push(...Object.values(parts).filter(Array.isArray).flat());
   return engine.query(text, values, parts);
 };
-const { list, neighbours } = createListing({ query, address: (of, path) => `${of.id}/${path}`, rows: async () => [] });
+const { list, neighbours, practise } = createListing({ query, address: (of, path) => `${of.id}/${path}`, rows: async () => [] });
 const ask = async (given) => {
   read = [];
   const found = await list(index, { q: '', group: null, sort: 'id', page: 1, ...given });
@@ -54,6 +54,20 @@ describe('the list reads only what it shows', () => {
     expect(probs).toEqual([...probs].sort((a, b) => b - a));
     expect((await ask({ sort: '-prob', page: 99 })).ids).toEqual(down.ids);
     expect((await ask({ sort: '-id' })).ids).toEqual([11, 10, 9, 8, 7, 6, 4, 3, 2, 1, 0]);
+  });
+
+  it('a large run: the engine practises sorting, once, and reads nothing for it', async () => {
+    const asked = [];
+    const other = createListing({ query: async (text) => asked.push(text), address: () => '', rows: async () => [] });
+    await other.practise(index);
+    expect(asked).toEqual([]);
+    const large = { ...index, counts: { ...index.counts, prompts: 100_000 } };
+    await other.practise(large);
+    await other.practise(large);
+    expect(asked).toEqual([sql('practice')]);
+    read = [];
+    await practise(large);
+    expect(read).toEqual([]);
   });
 
   it('words: every page, and groups of what matches', async () => {
