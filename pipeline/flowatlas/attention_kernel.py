@@ -18,7 +18,7 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
-from flowatlas.kernels import SUM_MAY_REORDER, TORCH_BUDGET, run_kernel
+from flowatlas.kernels import SUM_MAY_REORDER, TORCH_BUDGET, on_device, run_kernel
 
 _QUERY_BLOCK = 16  # queries that share one read of a value vector
 _ROWS = 32
@@ -75,7 +75,7 @@ def attention_proximity(whole: Tensor, pattern: Tensor, values: Values, lengths:
     returns  [batch, head, query, key]
     """
     if whole.device.type != "cpu":
-        return _in_torch(whole, pattern, values.u, lengths, first)
+        return on_device("attention_proximity", _in_torch, whole, pattern, values.u, lengths, first)
     places = (lengths, torch.tensor([first]))
     if pattern.shape[-1] <= _SHORT:
         out = torch.zeros_like(pattern, memory_format=torch.contiguous_format)
