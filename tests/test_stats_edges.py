@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pytest
 
+from flowatlas.corpus import of_peak, peak
 from flowatlas.kinds_of_tokens import token_kind
 from flowatlas.schema_stats import ROLES
 from planted import changed, edited_run, one_of, stats_of
@@ -291,3 +293,10 @@ def test_prompts_that_use_other_components_lie_apart(tmp_path):
     assert len(kinds) >= 3
     assert all(len(found) == 1 for found in kinds.values())
     assert not any(row["placed"] for row in rows)
+
+
+def test_the_place_of_a_share_that_is_all_of_its_node():
+    row = "SELECT 1::FLOAT AS share, 5 AS dst, 3 AS src"
+    asked = f"SELECT {of_peak('key')} FROM (SELECT {peak('dst', 'src')} AS key FROM ({row}))"
+    found = duckdb.connect().execute(asked).fetchone()
+    assert found == (5, 3, 1.0)

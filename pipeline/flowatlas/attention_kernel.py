@@ -18,12 +18,12 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
-from flowatlas.kernels import SUM_MAY_REORDER, TORCH_BUDGET, on_device, run_kernel
+from flowatlas.kernels import SUM_MAY_REORDER, TORCH_BUDGET, on_device, product, proximity_of_four, run_kernel
 
-_QUERY_BLOCK = 16  # queries that share one read of a value vector
+_QUERY_BLOCK = 16
 _ROWS = 32
 _KEYS = 64
-_SHORT = 80  # keys up to which preparing the second way costs more than it saves
+_SHORT = 256  # keys up to which preparing the second way costs more than it saves
 _ORDERED = 12  # one coordinate in so many is put in order; a pair that reaches beyond takes the left side
 
 
@@ -76,14 +76,15 @@ def attention_proximity(whole: Tensor, pattern: Tensor, values: Values, lengths:
     """
     if whole.device.type != "cpu":
         return on_device("attention_proximity", _in_torch, whole, pattern, values.u, lengths, first)
-    places = (lengths, torch.tensor([first]))
+    rows = (whole.flatten(0, 1), values.u.flatten(0, 2))
     if pattern.shape[-1] <= _SHORT:
         out = torch.zeros_like(pattern, memory_format=torch.contiguous_format)
-        run_kernel(_directly, (whole, pattern, values.u, *places), out)
+        run_kernel(_directly, (pattern, *rows, lengths, torch.tensor([first])), out)
         return out
     out = _linear(whole, values, pattern.shape[-1])
     smallest, coordinate = whole.abs().topk(max(1, whole.shape[-1] // _ORDERED), -1, largest=False)
-    run_kernel(_corrected, (whole, pattern, values.u, values.reach, smallest, coordinate.to(torch.int32), *places), out)
+    ordered = (smallest.flatten(0, 1), coordinate.flatten(0, 1).to(torch.int32))
+    run_kernel(_corrected, (pattern, *rows, values.reach, *ordered, lengths, torch.tensor([first])), out)
     return out
 
 
@@ -91,79 +92,96 @@ def _linear(whole: Tensor, values: Values, n_key: int) -> Tensor:
     """sign(y) . u of every query and the first keys, [batch, head, query, key]; the sign of zero is taken as 1."""
     batch, n_query, d = whole.shape
     n_head, d_head, _ = values.w_o.shape
-    sign = torch.where(whole < 0, -1, 1).to(whole.dtype)
-    by_head = sign.view(-1, d) @ values.w_o.reshape(n_head * d_head, d).T
+    sign = torch.ones_like(whole).copysign_(whole + 0)  # which makes a zero of either sign a positive one
+    by_head = product(sign.view(-1, d), values.w_o.reshape(n_head * d_head, d))
     keys = values.v[:, :n_key].permute(0, 2, 3, 1)
     return torch.matmul(by_head.view(batch, n_query, n_head, d_head).transpose(1, 2), keys)
 
 
-@njit(parallel=True, fastmath=SUM_MAY_REORDER, cache=True)
-def _directly(whole, pattern, u, lengths, start, out):  # pragma: no cover - compiled
-    batch, n_head, n_query, _ = pattern.shape
-    n_blocks = (n_query + _QUERY_BLOCK - 1) // _QUERY_BLOCK
-    offset = start[0]
-    for work in prange(batch * n_blocks):
-        b = work % batch
-        first = (n_blocks - 1 - work // batch) * _QUERY_BLOCK  # late queries have the most keys: start with them
-        last = min(first + _QUERY_BLOCK, n_query, lengths[b] - offset)
-        for j in range(last + offset):
-            for h in range(n_head):
-                for i in range(max(first, j - offset), last):
-                    out[b, h, i, j] = _proximity(whole, u, pattern[b, h, i, j], b, h, i, j)
+@njit(inline="always")
+def _block(work, n_block):  # pragma: no cover - compiled
+    """The block of queries of a place in the work: first, last, second, ...: every thread gets a stretch, and late queries have
+    the most keys."""
+    place = work % n_block
+    return place // 2 if place % 2 == 0 else n_block - 1 - place // 2
 
 
 @njit(parallel=True, fastmath=SUM_MAY_REORDER, cache=True)
-def _corrected(whole, pattern, u, reach, smallest, coordinate, lengths, start, out):  # pragma: no cover - compiled
-    """`out` comes with sign(y) . u; reach [head, batch, key] is max|u|; smallest, coordinate [batch, query, ordered]."""
+def _directly(pattern, y, u, lengths, start, out):  # pragma: no cover - compiled
+    """y [(batch, query), d_model], u [(head, batch, key), d_model]; `out` comes with zeros."""
     batch, n_head, n_query, _ = pattern.shape
-    n_ordered = smallest.shape[2]
-    n_blocks = (n_query + _ROWS - 1) // _ROWS
+    n_key = len(u) // (batch * n_head)
+    n_block = (n_query + _QUERY_BLOCK - 1) // _QUERY_BLOCK
     offset = start[0]
-    zero = whole.dtype.type(0)
-    for work in prange(batch * n_blocks * n_head):
-        h = work % n_head
-        b = work // n_head % batch
-        first = (n_blocks - 1 - work // n_head // batch) * _ROWS
+    zero = y.dtype.type(0)
+    for work in prange(batch * n_head * n_block):
+        b, h = work // n_block // n_head, work // n_block % n_head
+        until = min(n_query, lengths[b] - offset)
+        first = _block(work, n_block) * _QUERY_BLOCK
+        of_query, of_key = b * n_query, (h * batch + b) * n_key
+        for i in range(first, min(first + _QUERY_BLOCK, until), 2):
+            k = min(i + 1, until - 1)  # an odd one is taken twice
+            for j in range(0, k + offset + 1, 2):
+                l = min(j + 1, k + offset)
+                a_ij = pattern[b, h, i, j] if j <= i + offset else zero
+                a_il = pattern[b, h, i, l] if l <= i + offset else zero
+                out[b, h, i, j], out[b, h, i, l], out[b, h, k, j], out[b, h, k, l] = proximity_of_four(
+                    y, of_query + i, of_query + k, u, of_key + j, of_key + l,
+                    a_ij, a_il, pattern[b, h, k, j], pattern[b, h, k, l],
+                )  # fmt: skip
+
+
+@njit(parallel=True, fastmath=SUM_MAY_REORDER, cache=True)
+def _corrected(pattern, y, u, reach, smallest, coordinate, lengths, start, out):  # pragma: no cover - compiled
+    """`out` comes with sign(y) . u; reach [head, batch, key] is max|u|; smallest, coordinate [(batch, query), ordered]."""
+    batch, n_head, n_query, _ = pattern.shape
+    n_key, n_ordered = reach.shape[2], smallest.shape[1]
+    n_block = (n_query + _ROWS - 1) // _ROWS
+    offset = start[0]
+    zero = y.dtype.type(0)
+    for work in prange(batch * n_head * n_block):
+        b, h = work // n_block // n_head, work // n_block % n_head
+        first = _block(work, n_block) * _ROWS
         last = min(first + _ROWS, n_query)
         until = min(last, lengths[b] - offset)
+        of_query, of_key = b * n_query, (h * batch + b) * n_key
         for tile in range(0, until + offset, _KEYS):
             for i in range(max(first, tile - offset), until):
-                least, most = smallest[b, i, 0], smallest[b, i, n_ordered - 1]
+                row = of_query + i
+                least, most = smallest[row, 0], smallest[row, n_ordered - 1]
                 for j in range(tile, min(tile + _KEYS, i + offset + 1)):
                     a = pattern[b, h, i, j]
                     size = abs(a) * reach[h, b, j]
                     near = a * out[b, h, i, j]
                     if size > most:
-                        near = _proximity(whole, u, a, b, h, i, j)
+                        near = _proximity(y, row, u, of_key + j, a)
                     elif size > least:
-                        near -= 2 * _beyond(whole, u, smallest, coordinate, a, size, b, h, i, j)
+                        near -= 2 * _beyond(y, row, u, of_key + j, a, size, smallest, coordinate)
                     out[b, h, i, j] = max(near, zero)
         for i in range(first, last):
             out[b, h, i, i + offset + 1 if i < until else 0 :] = zero
 
 
-# Whole arrays and places in them are passed: a slice would count references, which costs more than these loops.
 @njit(fastmath=SUM_MAY_REORDER, inline="always")
-def _proximity(whole, u, a, b, h, i, j):  # pragma: no cover - compiled
-    """Coordinate by coordinate, not as a difference of two norms: a small part keeps its digits."""
-    total = whole.dtype.type(0)
-    for c in range(whole.shape[2]):
-        y = whole[b, i, c]
-        total += abs(y) - abs(y - a * u[h, b, j, c])
-    return max(total, whole.dtype.type(0))
+def _proximity(y, i, u, j, a):  # pragma: no cover - compiled
+    """One of `proximity_of_four`."""
+    total = y.dtype.type(0)
+    for c in range(y.shape[1]):
+        total += abs(y[i, c]) - abs(y[i, c] - a * u[j, c])
+    return total
 
 
 @njit(fastmath=SUM_MAY_REORDER, inline="always")
-def _beyond(whole, u, smallest, coordinate, a, size, b, h, i, j):  # pragma: no cover - compiled
+def _beyond(y, i, u, j, a, size, smallest, coordinate):  # pragma: no cover - compiled
     """Sum of max(0, s p - |y|), where it can be more than 0."""
-    over = whole.dtype.type(0)
-    for place in range(smallest.shape[2]):
-        y = smallest[b, i, place]
-        if y >= size:
+    over = y.dtype.type(0)
+    for place in range(smallest.shape[1]):
+        near = smallest[i, place]
+        if near >= size:
             break
-        c = coordinate[b, i, place]
-        part = a * u[h, b, j, c]
-        over += max((part if whole[b, i, c] >= 0 else -part) - y, whole.dtype.type(0))
+        c = coordinate[i, place]
+        part = a * u[j, c]
+        over += max((part if y[i, c] >= 0 else -part) - near, y.dtype.type(0))
     return over
 
 

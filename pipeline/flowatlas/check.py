@@ -202,7 +202,7 @@ def _audit(run_dir: Path, reader: RunReader | None) -> Iterator[str]:
     if not folder.exists():
         return
     audit = audit_store.whole(run_dir)
-    if audit is None or (reader and audit != audit_store.current(reader)):
+    if audit is None or (reader and audit.marker.get("made_from") != audit_store.made_from(reader)):
         yield f"{folder.name} is damaged, or of other shards than the run has now: `flowatlas audit` makes it anew"
         return
     for table, entry in audit.marker["tables"].items():

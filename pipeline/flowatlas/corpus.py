@@ -158,7 +158,8 @@ class Corpus:
 
 
 # One integer that orders a prompt's edges by share, then by position, so that equal shares have one winner in every
-# build: 30 bits of share (exact for a float32 from 1/64 up) and 17 each of dst and src (contexts up to 131071 tokens).
+# build: 30 bits of share (exact for a float32 from 1/64 up; 1 is the last of them) and 17 each of dst and src (contexts up to
+# 131071 tokens).
 _BITS, _SHARE_UNITS = 17, 1 << 30
 _MASK = (1 << _BITS) - 1
 
@@ -166,8 +167,8 @@ _MASK = (1 << _BITS) - 1
 def peak(dst: str, src: str) -> str:
     """SQL of a number that is largest where the column `share` is, then where dst and then src are smallest."""
     return (
-        f"(((share::DOUBLE * {_SHARE_UNITS})::UBIGINT << {2 * _BITS}) | (({_MASK} - {dst})::UBIGINT << {_BITS}) | "
-        f"({_MASK} - {src})::UBIGINT)"
+        f"((least((share::DOUBLE * {_SHARE_UNITS})::UBIGINT, {_SHARE_UNITS - 1}::UBIGINT) << {2 * _BITS}) | "
+        f"(({_MASK} - {dst})::UBIGINT << {_BITS}) | ({_MASK} - {src})::UBIGINT)"
     )
 
 

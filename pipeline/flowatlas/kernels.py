@@ -135,23 +135,40 @@ def _proven(name: str, in_torch: Callable[..., Tensor], device: torch.device) ->
     return fused
 
 
+# Whole arrays and places in them are passed: a slice would count references, which costs more than these loops.
+@njit(fastmath=SUM_MAY_REORDER, inline="always")
+def proximity_of_four(y, i, k, u, j, l, a_ij, a_il, a_kj, a_kl):  # pragma: no cover - compiled
+    """The proximities of a_ij u[j] and a_il u[l] in y[i], and of a_kj u[j] and a_kl u[l] in y[k]; y, u [row, d_model].
+
+    Four at a time, because one alone waits for what it reads. Coordinate by coordinate, and not as a difference of two norms,
+    so that a small part keeps its digits.
+    """
+    zero = y.dtype.type(0)
+    ij, il, kj, kl = zero, zero, zero, zero
+    for c in range(y.shape[1]):
+        ij += abs(y[i, c]) - abs(y[i, c] - a_ij * u[j, c])
+        il += abs(y[i, c]) - abs(y[i, c] - a_il * u[l, c])
+        kj += abs(y[k, c]) - abs(y[k, c] - a_kj * u[j, c])
+        kl += abs(y[k, c]) - abs(y[k, c] - a_kl * u[l, c])
+    return max(ij, zero), max(il, zero), max(kj, zero), max(kl, zero)
+
+
 @njit(parallel=True, fastmath=SUM_MAY_REORDER, cache=True)
 def _neuron_proximity(whole, activation, w_out, out):  # pragma: no cover - compiled
-    n_node, d = whole.shape
-    n_neuron = w_out.shape[0]
+    n_node, n_neuron = activation.shape
     node_blocks = (n_node + _NODE_BLOCK - 1) // _NODE_BLOCK
     neuron_blocks = (n_neuron + _NEURON_BLOCK - 1) // _NEURON_BLOCK
     for work in prange(node_blocks * neuron_blocks):
         node = work // neuron_blocks * _NODE_BLOCK
         neuron = work % neuron_blocks * _NEURON_BLOCK
-        for n in range(neuron, min(neuron + _NEURON_BLOCK, n_neuron)):
-            for i in range(node, min(node + _NODE_BLOCK, n_node)):
-                a = activation[i, n]
-                total = whole.dtype.type(0)
-                for c in range(d):
-                    y = whole[i, c]
-                    total += abs(y) - abs(y - a * w_out[n, c])
-                out[i, n] = max(total, whole.dtype.type(0))
+        last_node, last_neuron = min(node + _NODE_BLOCK, n_node) - 1, min(neuron + _NEURON_BLOCK, n_neuron) - 1
+        for n in range(neuron, last_neuron + 1, 2):
+            m = min(n + 1, last_neuron)  # an odd one is taken twice
+            for i in range(node, last_node + 1, 2):
+                k = min(i + 1, last_node)
+                out[i, n], out[i, m], out[k, n], out[k, m] = proximity_of_four(
+                    whole, i, k, w_out, n, m, activation[i, n], activation[i, m], activation[k, n], activation[k, m]
+                )
 
 
 def _neuron_proximity_torch(whole: Tensor, activation: Tensor, w_out: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from flowatlas.corpus import Corpus
+from flowatlas.corpus import Corpus, of_peak, peak
 
 Columns = dict[str, Any]
 HEAD_PLACES, NEURON_PLACES = 20, 10
@@ -27,22 +27,22 @@ SELECT prompt_id, layer, -1 AS expert, head AS index, token_ids[src + 1] AS sour
 FROM edges JOIN prompts USING (prompt_id) WHERE head >= 0
 """
 
-# The token that a head reads at a position is that of its largest edge into it, the earliest of equals: one number orders
-# them, 30 bits of share (exact for a float32 from 1/64 up) and 17 of the position, counted down.
-_MASK = (1 << 17) - 1
+# The token that a head reads at a position is that of its largest edge into it, the earliest of equals.
 _WRITES = f"""
 CREATE TEMP TABLE writes_pairs AS
 WITH promoted AS (
     SELECT prompt_id, layer, index AS head, pos AS dst, token_id, score FROM writes
     WHERE component = 'head' AND sign = 1 AND rank <= {PROMOTED_RANKS}
 ), largest AS (
-    SELECT prompt_id, layer, head, dst, max(((share::DOUBLE * {_UNITS})::UBIGINT << 17) | ({_MASK} - src)::UBIGINT) AS key
-    FROM edges e SEMI JOIN promoted USING (prompt_id, layer, head, dst) GROUP BY prompt_id, layer, head, dst
+    SELECT prompt_id, layer, head, max({peak("dst", "src")}) AS key
+    FROM edges SEMI JOIN promoted USING (prompt_id, layer, head, dst) GROUP BY prompt_id, layer, head, dst
+), read AS (
+    SELECT prompt_id, layer, head, {of_peak("key")} FROM largest
 )
 SELECT prompt_id, layer, -1 AS expert, head AS index, s.token_id AS source_id, p.token_id AS to_id,
-    ((key >> 17)::DOUBLE / {_UNITS})::FLOAT AS share, NULL::FLOAT AS attention, score
-FROM promoted p JOIN largest USING (prompt_id, layer, head, dst) JOIN positions s USING (prompt_id)
-WHERE s.pos = {_MASK} - (key & {_MASK})::INTEGER
+    share, NULL::FLOAT AS attention, score
+FROM promoted p JOIN read USING (prompt_id, layer, head, dst) JOIN positions s USING (prompt_id)
+WHERE s.pos = src
 """
 
 _FIRES = """
