@@ -6,7 +6,8 @@ Triton kernel. All accumulate the difference |y| - |y - p| coordinate by coordin
 norms, so that a small part keeps its digits and a part that is zero has proximity exactly zero.
 
 numba is used, and not torch.compile, because its wheels bring their own compiler: a cluster node without a C++ compiler
-runs the same code. The compiled kernels are cached beside the package or in NUMBA_CACHE_DIR.
+runs the same code. The compiled kernels are cached beside the package or in NUMBA_CACHE_DIR. (Triton wants a C compiler
+once on a machine with a GPU; without one torch's version runs there.)
 """
 
 import functools
