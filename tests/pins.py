@@ -3,7 +3,8 @@
     python tests/pins.py UV     writes constraints.txt anew, and requirements.lock with the program uv
 
 constraints.txt has the versions; requirements.lock the same packages with the hashes of every file that the index has of them.
-torch is in the first alone: its CPU build lies in an index of its own, or on a machine's disk, under other hashes.
+torch is in the first alone: its CPU build lies in an index of its own, or on a machine's disk, under other hashes. What only
+Linux has (triton) is pinned there, and the lock says so.
 """
 
 import subprocess
@@ -40,8 +41,9 @@ def needed() -> list[Requirement]:
 
 
 def wanted() -> list[Requirement]:
-    """These and those of its development."""
-    return [*needed(), *(Requirement(line) for line in project()["optional-dependencies"]["dev"])]
+    """These and those of its development, on this platform."""
+    named = [*needed(), *(Requirement(line) for line in project()["optional-dependencies"]["dev"])]
+    return [one for one in named if one.marker is None or one.marker.evaluate()]
 
 
 def closure(requirements: Iterable[Requirement]) -> dict[str, str]:
@@ -74,16 +76,17 @@ def locked() -> dict[str, tuple[str, list[str]]]:
     """What requirements.lock says: the version and the hashes of each package."""
     entries = LOCK.read_text().removeprefix(LOCK_HEAD).replace("\\\n", " ").splitlines()
     found = {}
-    for name_and_version, *hashes in map(str.split, entries):
+    for name_and_version, *options in map(str.split, entries):  # between them a marker, where there is one
         name, _, version = name_and_version.partition("==")
-        found[name] = version, [option.removeprefix("--hash=") for option in hashes]
+        found[name] = version, [option.removeprefix("--hash=") for option in options if option.startswith("--hash=")]
     return found
 
 
 def main(uv: str) -> None:
-    lines = [f"{name}=={version}\n" for name, version in closure(wanted()).items()]
-    PINS.write_text(HEAD + "".join(lines))
-    hashed = "".join(line for line in lines if not line.startswith("torch=="))
+    pins = closure(wanted())
+    PINS.write_text(HEAD + "".join(f"{name}=={version}\n" for name, version in pins.items()))
+    only: dict[str, str] = {canonicalize_name(one.name): f" ; {one.marker}" for one in wanted() if one.marker}
+    hashed = "".join(f"{name}=={version}{only.get(name, '')}\n" for name, version in pins.items() if name != "torch")
     options = ("--no-deps", "--generate-hashes", "--universal", "--python-version=3.11", "--no-header", "--no-annotate")
     compiled = subprocess.run(
         [uv, "pip", "compile", "--quiet", "--no-config", *options, "-"],

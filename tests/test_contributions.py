@@ -1,6 +1,7 @@
 """Shares: a case worked by hand, the fused path against the formula written out, and what must hold for any input."""
 
 import contextlib
+import math
 
 import pytest
 import torch
@@ -219,6 +220,20 @@ def test_the_torch_path_of_tokens_equals_the_cpu_kernels(n_row, n_pair, n_token,
     threshold = scores[row][:, :k]
     found = kernels._count_above_torch(scores, row, threshold)
     assert found.tolist() == kernels.count_above(scores, row, threshold).tolist()
+
+
+AWKWARD = [0.0, -0.0, 1.0, -1.0, 1e-45, -1e-45, 3e38, -3e38, math.inf, -math.inf, math.nan, -math.nan]
+
+
+@settings(max_examples=60)
+@given(st.lists(st.sampled_from(AWKWARD) | st.floats(width=32), min_size=1, max_size=40), st.integers(1, 40))
+def test_the_best_tokens_elsewhere_are_those_of_a_stable_sort(scores, k):
+    """Ties to the lower id, zeros of both signs among them, to the last bit."""
+    rows, k = torch.tensor([scores, scores[::-1]]), min(k, len(scores))
+    values, ids = torch.sort(rows, dim=-1, descending=True, stable=True)
+    found = kernels._stable_top(rows, k)
+    assert found[1].tolist() == ids[:, :k].tolist()
+    assert found[0].view(torch.int32).tolist() == values[:, :k].contiguous().view(torch.int32).tolist()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])

@@ -114,7 +114,7 @@ LAYERS = (
     "tokens chat rows readers tables encode prompts hub weight_files devices adapters checkpoints models weights experts"
     " stream activations edit_checks interventions greedy generation shards plan manifest memory workers claims"
     " means",
-    "kernels attention_kernel contributions circuits neuron_clusters",
+    "kernels triton_kernels attention_kernel contributions circuits neuron_clusters",
     "routes components attention lens guard before_after target_routes under_edits",
     "columns answers vocabulary block_rows extract writer stored_prompts knockouts",
     "compose overrides neuron_tokens job fitting progress poison task finish run dry dry_stats sbatch local submit activity"

@@ -18,7 +18,7 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
-from flowatlas.kernels import SUM_MAY_REORDER, TORCH_BUDGET, product, proximity_of_four, run_kernel
+from flowatlas.kernels import SUM_MAY_REORDER, TORCH_BUDGET, on_device, product, proximity_of_four, run_kernel
 
 _QUERY_BLOCK = 16
 _ROWS = 32
@@ -75,7 +75,7 @@ def attention_proximity(whole: Tensor, pattern: Tensor, values: Values, lengths:
     returns  [batch, head, query, key]
     """
     if whole.device.type != "cpu":
-        return _in_torch(whole, pattern, values.u, lengths, first)
+        return on_device("attention_proximity", _in_torch, whole, pattern, values.u, lengths, first)
     rows = (whole.flatten(0, 1), values.u.flatten(0, 2))
     if pattern.shape[-1] <= _SHORT:
         out = torch.zeros_like(pattern, memory_format=torch.contiguous_format)

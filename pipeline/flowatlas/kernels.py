@@ -1,15 +1,20 @@
 """The inner loops that decide the speed, fused (those over pairs of tokens: attention_kernel.py).
 
 Each public function takes torch tensors. On the CPU a numba kernel reads them in place and never makes an array larger
-than its output; on any other device the same formula runs in torch, a block at a time. Both accumulate the difference
-|y| - |y - p| coordinate by coordinate rather than as a difference of two norms, so that a small part keeps its digits and
-a part that is zero has proximity exactly zero.
+than its output; on any other device the same formula runs in torch, a block at a time, or (proximities, on CUDA) in a
+Triton kernel. All accumulate the difference |y| - |y - p| coordinate by coordinate rather than as a difference of two
+norms, so that a small part keeps its digits and a part that is zero has proximity exactly zero.
 
 numba is used, and not torch.compile, because its wheels bring their own compiler: a cluster node without a C++ compiler
-runs the same code. The compiled kernels are cached beside the package or in NUMBA_CACHE_DIR.
+runs the same code. The compiled kernels are cached beside the package or in NUMBA_CACHE_DIR. (Triton wants a C compiler
+once on a machine with a GPU; without one torch's version runs there.)
 """
 
+import functools
+import importlib.util
 import math
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -24,6 +29,8 @@ _TOKEN_BLOCK = 256  # few blocks of so many hold one of the best
 _TOKENS_AT_ONCE = 2048  # what a row's thresholds read again and again; it fits the first-level cache
 # How many numbers the torch versions may hold at once (not a limit on the results).
 TORCH_BUDGET = 1 << 25
+
+_LOW = 0xFFFFFFFF  # the half of a key that holds the id
 
 # An operator that torch's own compiler calls; without it the product is the ordinary one.
 _ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
@@ -47,7 +54,7 @@ def neuron_proximity(whole: Tensor, activation: Tensor, w_out: Tensor) -> Tensor
         out = torch.empty_like(activation)
         run_kernel(_neuron_proximity, (whole, activation, w_out), out)
         return out
-    return _neuron_proximity_torch(whole, activation, w_out)
+    return on_device("neuron_proximity", _neuron_proximity_torch, whole, activation, w_out)
 
 
 def top_tokens(scores: Tensor, k: int, both_ends: bool = False) -> tuple[Tensor, Tensor]:
@@ -104,6 +111,29 @@ def run_kernel(kernel: Any, inputs: tuple[Tensor, ...], *outputs: Tensor) -> Non
     """Call a compiled kernel on tensors in place. One knob for threads: numba follows torch."""
     numba.set_num_threads(min(torch.get_num_threads(), _MAX_THREADS))
     kernel(*(tensor.detach().contiguous().numpy() for tensor in inputs), *(out.numpy() for out in outputs))
+
+
+def on_device(name: str, in_torch: Callable[..., Tensor], whole: Tensor, *others: Any) -> Tensor:
+    """in_torch(whole, *others), on a device that is not the CPU; on CUDA, of float32, by the Triton kernel of this name."""
+    fused = whole.device.type == "cuda" and whole.dtype == torch.float32
+    return (_proven(name, in_torch, whole.device) if fused else in_torch)(whole, *others)
+
+
+@functools.cache
+def _proven(name: str, in_torch: Callable[..., Tensor], device: torch.device) -> Callable[..., Tensor]:
+    """The Triton kernel of this name if, on this device, it gives torch's numbers of a small case; else torch's version."""
+    if importlib.util.find_spec("triton") is None:  # torch's CUDA builds for Linux bring it
+        return in_torch
+    try:
+        from flowatlas import triton_kernels
+
+        fused, case = getattr(triton_kernels, name), triton_kernels.small_case(name, device)
+        torch.testing.assert_close(fused(*case), in_torch(*case))
+    except Exception as error:  # of Triton, its compilers or the driver: there is no list
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        print(f"flowatlas: {name} on {device} goes without its Triton kernel and is slower ({why})", file=sys.stderr)
+        return in_torch
+    return fused
 
 
 # Whole arrays and places in them are passed: a slice would count references, which costs more than these loops.
@@ -214,9 +244,21 @@ def _top_differences_torch(
 
 
 def _stable_top(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest, ties to the lower id (torch.topk leaves their order open)."""
-    values, ids = torch.sort(scores, dim=-1, descending=True, stable=True)
-    return values[:, :k], ids[:, :k]
+    """The k largest, ties to the lower id (torch.topk leaves their order open); NaN is the largest, as torch sorts."""
+    if scores.dtype != torch.float32 or scores.device.type == "mps":  # where topk of int64 may be missing
+        values, ids = torch.sort(scores, dim=-1, descending=True, stable=True)
+        return values[:, :k], ids[:, :k]
+    ids = scores.shape[1] - 1 - (_keys(scores).topk(k).values & _LOW)
+    return scores.gather(1, ids), ids
+
+
+def _keys(scores: Tensor) -> Tensor:
+    """One int64 for each score [row, token]: above, its bits in the order of the numbers; below, how many ids come later."""
+    bits = (scores + 0.0).view(torch.int32)  # -0.0 becomes 0.0
+    bits = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits)  # of two negative numbers the bits have the other order
+    bits = torch.where(scores.isnan(), 0x7FFFFFFF, bits)
+    later = torch.arange(scores.shape[1] - 1, -1, -1, device=scores.device)
+    return (bits.long() << 32) | later
 
 
 @njit(parallel=True, cache=True)
