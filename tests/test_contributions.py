@@ -92,7 +92,8 @@ def test_fused_attention_shares_equal_the_formula(way, shape, seed, dtype):
     tolerance = 1e-10 if dtype == torch.float64 else 2e-5
     for b in range(shape[0]):
         for i in range(int(lengths[b])):
-            want = literal.attention_shares(whole[b], residual[b], pattern[b], v[b], w_o, i)
+            y, rest, a, values_, out = (x.double() for x in (whole[b], residual[b], pattern[b], v[b], w_o))
+            want = literal.attention_shares(y, rest, a, values_, out, i)
             for j in range(shape[1]):
                 for h in range(shape[2]):
                     assert float(found.heads[b, h, i, j]) == pytest.approx(want.get((j, h), 0.0), abs=tolerance)

@@ -10,6 +10,7 @@ import pytest
 
 from flowatlas.corpus import of_peak, peak
 from flowatlas.kinds_of_tokens import token_kind
+from flowatlas.prompt_map import _Clusters
 from flowatlas.schema_stats import ROLES
 from planted import changed, edited_run, one_of, stats_of
 from synthetic import Shape, make_run, rows_of, table_of
@@ -300,3 +301,10 @@ def test_the_place_of_a_share_that_is_all_of_its_node():
     asked = f"SELECT {of_peak('key')} FROM (SELECT {peak('dst', 'src')} AS key FROM ({row}))"
     found = duckdb.connect().execute(asked).fetchone()
     assert found == (5, 3, 1.0)
+
+
+def test_prompts_that_differ_by_rounding_alone_are_no_clusters_of_their_own(recwarn):
+    axes = (np.repeat(np.eye(3), 20, axis=0) * np.tile([[1.0000004], [1.0000006]], (30, 1))).astype(np.float32)
+    assert len(np.unique(axes.round(6), axis=0)) == 6
+    assert len(set(_Clusters(axes, seed=0)(axes))) == 3
+    assert not recwarn.list

@@ -6,12 +6,14 @@ number of clusters of the best silhouette (Rousseeuw 1987) work on those. Both a
 runs; every other prompt goes to the place of its nearest neighbours in it.
 """
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_score
 from sklearn.neighbors import KNeighborsRegressor
@@ -119,8 +121,13 @@ class _Clusters:
         self.means: KMeans | None = None
         best, distinct = 0.0, len(np.unique(axes.round(6), axis=0))
         for k in range(2, min(MOST_CLUSTERS, distinct - 1) + 1):
-            means = KMeans(k, n_init=3, random_state=seed).fit(axes)  # pyright: ignore[reportArgumentType]
-            score = float(silhouette_score(axes, means.labels_))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)  # that there are fewer: asked below
+                means = KMeans(k, n_init=3, random_state=seed).fit(axes)  # pyright: ignore[reportArgumentType]
+            labels = np.asarray(means.labels_)
+            if len(np.unique(labels)) < k:  # prompts that differ by rounding alone
+                break
+            score = float(silhouette_score(axes, labels))
             if score > best:
                 best, self.means = score, means
 
