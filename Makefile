@@ -61,8 +61,9 @@ test: lint test-explorer test-python ## everything: linters, types, Python, Java
 test-explorer: explorer/node_modules/.done
 	@cd explorer && npm run --silent check && npm test --silent
 
+# One process more than cores: tests wait for browsers and for processes of their own.
 test-python: $(VENV)/.done explorer/dist/index.html browser slurm
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses $$($(BIN)/python -c 'import os; print(1 + (os.cpu_count() or 1))') --dist loadfile
 
 lint: $(VENV)/.done ## ruff and pyright
 	@$(BIN)/ruff check $(SOURCES) && $(BIN)/ruff format --check $(SOURCES) && $(BIN)/pyright
