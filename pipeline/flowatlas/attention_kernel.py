@@ -12,7 +12,8 @@ side of the equation as it stands.
 """
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from numba import njit, prange
@@ -27,17 +28,21 @@ _SHORT = 256  # keys up to which preparing the second way costs more than it sav
 _ORDERED = 12  # one coordinate in so many is put in order; a pair that reaches beyond takes the left side
 
 
-class Values(NamedTuple):
+@dataclass(frozen=True)
+class Values:
     """What every head would write if it attended to one key alone: u = v @ W_O.
 
-    v [batch, key, head, d_head], w_o [head, d_head, d_model], u [head, batch, key, d_model]; reach [head, batch, key] is the
-    largest |u| of a coordinate.
+    v [batch, key, head, d_head], w_o [head, d_head, d_model], u [head, batch, key, d_model].
     """
 
     v: Tensor
     w_o: Tensor
     u: Tensor
-    reach: Tensor
+
+    @cached_property
+    def reach(self) -> Tensor:
+        """The largest |u| of a coordinate, [head, batch, key]."""
+        return torch.maximum(self.u.amax(-1), -self.u.amin(-1))
 
 
 class Room:
@@ -60,8 +65,7 @@ def head_values(v: Tensor, w_o: Tensor, room: Room | None = None) -> Values:
     flat = v.permute(2, 0, 1, 3).reshape(n_head, batch * n_key, d_head)
     u = (room or Room()).take(flat, n_head, batch * n_key, w_o.shape[-1])
     torch.bmm(flat, w_o, out=u)
-    reach = torch.maximum(u.amax(-1), -u.amin(-1))
-    return Values(v, w_o, u.view(n_head, batch, n_key, -1), reach.view(n_head, batch, n_key))
+    return Values(v, w_o, u.view(n_head, batch, n_key, -1))
 
 
 def attention_proximity(whole: Tensor, pattern: Tensor, values: Values, lengths: Tensor, first: int = 0) -> Tensor:
