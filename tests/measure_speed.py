@@ -118,7 +118,7 @@ def random_prompts(n_prompt: int, n_token: int, targets: tuple[int, ...]) -> lis
 def demo_work(folder: Path) -> list[tuple[Work, bool]]:
     found = []
     for targets in ("last", "all"):
-        prompts = demo_prompts(folder, 64, targets)
+        prompts = demo_prompts(folder, 256, targets)  # about a batch of a run
         found.append((Work(f"demo model, {len(prompts)} prompts, {targets}", prompts), True))
     return found
 

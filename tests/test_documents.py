@@ -30,7 +30,10 @@ def anchors(page: str) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+@EVERY_PAGE
 def test_links_and_anchors_lead_somewhere(page: Path) -> None:
     text = FENCED.sub("", page.read_text())
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -42,6 +45,15 @@ def test_links_and_anchors_lead_somewhere(page: Path) -> None:
         assert place.exists(), target
         if anchor:
             assert anchor in anchors(place.read_text()), target
+
+
+@EVERY_PAGE
+def test_the_rows_of_a_table_have_as_many_cells_as_its_heading(page: Path) -> None:
+    above = 0
+    for line in page.read_text().splitlines():
+        cells = len(re.findall(r"(?<!\\)\|", line)) if line.startswith("|") else 0
+        assert not (cells and above) or cells == above, line
+        above = cells
 
 
 def test_the_index_has_every_page() -> None:

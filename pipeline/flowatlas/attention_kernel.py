@@ -127,12 +127,13 @@ def _directly(pattern, y, u, lengths, start, out):  # pragma: no cover - compile
             k = min(i + 1, until - 1)  # an odd one is taken twice
             for j in range(0, k + offset + 1, 2):
                 l = min(j + 1, k + offset)
-                a_ij = pattern[b, h, i, j] if j <= i + offset else zero
-                a_il = pattern[b, h, i, l] if l <= i + offset else zero
-                out[b, h, i, j], out[b, h, i, l], out[b, h, k, j], out[b, h, k, l] = proximity_of_four(
+                ij, il, kj, kl = proximity_of_four(
                     y, of_query + i, of_query + k, u, of_key + j, of_key + l,
-                    a_ij, a_il, pattern[b, h, k, j], pattern[b, h, k, l],
+                    pattern[b, h, i, j], pattern[b, h, i, l], pattern[b, h, k, j], pattern[b, h, k, l],
                 )  # fmt: skip
+                out[b, h, i, j] = ij if j <= i + offset else zero
+                out[b, h, i, l] = il if l <= i + offset else zero
+                out[b, h, k, j], out[b, h, k, l] = kj, kl
 
 
 @njit(parallel=True, fastmath=SUM_MAY_REORDER, cache=True)

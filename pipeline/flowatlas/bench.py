@@ -105,7 +105,8 @@ def print_bench(job: Job, repeats: int = 5) -> None:
         extractor.knock_out(means.zeros(model), seed=job.config.run.seed)
     bench = Bench(bare, extractor, repeats)
     dtype, threads = str(model.weights_dtype).removeprefix("torch."), torch.get_num_threads()
-    print(f"{job.located.name}: {dtype} on {model.device}, {threads} threads, median of {repeats}; {HEADING}")
+    asked = f"targets {job.config.routes.targets}, {threads} threads, median of {repeats}"
+    print(f"{job.located.name}: {dtype} on {model.device}, {asked}; {HEADING}")
     for batch in (batches[i] for i in chosen):
         length = max(len(prompt.token_ids) for prompt in batch)
         print(line(work := Work(f"{len(batch)} x {length} tokens", batch), bench(work)), flush=True)

@@ -4,9 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
-import torch
-
-from flowatlas.memory import is_exhausted
+from flowatlas.memory import give_back, is_exhausted
 from flowatlas.prompts import Prompt
 
 Extracted = TypeVar("Extracted")
@@ -46,8 +44,7 @@ class Fitting(Generic[Extracted]):
                 "(a smaller run.batch_tokens saves the attempt)"
             )
         self._too_many = _padded(batch)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        give_back()
         return None
 
 

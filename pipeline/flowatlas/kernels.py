@@ -173,7 +173,7 @@ def _neuron_proximity(whole, activation, w_out, out):  # pragma: no cover - comp
 
 
 def _neuron_proximity_torch(whole: Tensor, activation: Tensor, w_out: Tensor) -> Tensor:
-    block = max(1, TORCH_BUDGET // w_out.numel())
+    block = max(1, TORCH_BUDGET // max(1, w_out.numel()))
     rows = [
         (y[:, None].abs() - (y[:, None] - a[..., None] * w_out).abs()).sum(-1).clamp_min(0)
         for y, a in zip(whole.split(block), activation.split(block), strict=True)
@@ -236,8 +236,9 @@ def _top_differences_torch(
 ) -> tuple[Tensor, Tensor]:
     values, ids = [], []
     for r, o, f in zip(*(t.split(max(1, TORCH_BUDGET // scores.shape[1])) for t in (row, other, factor)), strict=True):
-        difference = scores[r] - f[:, None] * scores[o]
-        found = [_stable_top(sign * difference, k) for sign in (1, -1)[:ends]]
+        difference = torch.where(f[:, None] == 0, scores[r], scores[r] - f[:, None] * scores[o])  # 0 x inf is no number
+        none = difference.isnan()  # of two infinities: no token for either end, as on the CPU
+        found = [_stable_top((sign * difference).masked_fill(none, -math.inf), k) for sign in (1, -1)[:ends]]
         values.append(torch.stack([v * s for (v, _), s in zip(found, (1, -1), strict=False)], 1))
         ids.append(torch.stack([i for _, i in found], 1))
     return torch.cat(values), torch.cat(ids)

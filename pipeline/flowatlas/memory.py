@@ -10,6 +10,8 @@ from pathlib import Path
 import torch
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+# On the CPU: what torch's own allocator says, and oneDNN, which names what it had no memory for.
+_EXHAUSTED = ("can't allocate memory", "could not create a primitive", "could not create a memory", "could not execute")
 KEPT = 32 << 20  # bytes: the largest block that is kept, glibc's own limit
 
 
@@ -18,9 +20,9 @@ def keep_freed_memory() -> None:
 
     By default every large block goes back to the system and comes anew, zeroed page by page: that costs more than ten times
     what writing into it does, up to a fifth of a run. Blocks above KEPT still do: kept, they would leave holes that nothing
-    else fits, and a long prompt would take twice its memory. Torch is asked for huge pages where the kernel has them, which
-    it reads when it first takes memory: a block begins at one, so that what was freed fits again, and a prompt of 1,024 tokens
-    takes a sixth less. Whoever tunes the allocator in the environment (MALLOC_..., THP_MEM_ALLOC_ENABLE) is left alone.
+    else fits, and a long prompt would take twice its memory. Torch is asked (it looks when it first takes memory) to advise
+    huge pages, where the kernel has them on advice: a prompt of 1,024 tokens takes a sixth less. Whoever tunes the allocator
+    in the environment (MALLOC_..., THP_MEM_ALLOC_ENABLE) is left alone.
     """
     if not sys.platform.startswith("linux") or any(name.startswith("MALLOC_") for name in os.environ):
         return
@@ -35,7 +37,7 @@ def is_exhausted(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on the device or in the process."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)  # torch's own allocator on the CPU
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _EXHAUSTED)
 
 
 @contextlib.contextmanager
@@ -48,7 +50,7 @@ def peak(device: torch.device) -> Iterator[list[int]]:
         yield found
         found[0] = torch.cuda.max_memory_allocated(device) - before
         return
-    _give_back()
+    give_back()
     try:
         Path("/proc/self/clear_refs").write_text("5")  # forgets the largest size so far
         before = _status("VmRSS")
@@ -59,8 +61,10 @@ def peak(device: torch.device) -> Iterator[list[int]]:
     found[0] = max(0, _status("VmHWM") - before)
 
 
-def _give_back() -> None:
-    """Freed memory goes back to the system, so that what is taken from now on is seen."""
+def give_back() -> None:
+    """Freed memory goes back to the device and the system: for others, and so that what is taken from now on is seen."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 

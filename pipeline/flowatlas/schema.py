@@ -315,7 +315,8 @@ def markdown(tables: dict[str, Table], place: str = "") -> str:
             notes = column.field().metadata or {}
             limits = ", ".join(notes[key].decode() for key in (b"unit", b"range") if key in notes)
             null = f" (null: {column.null})" if column.null else ""
-            lines.append(f"| `{column.name}` | {_type_name(column.type)} | {limits} | {column.meaning}{null} |")
+            meaning = column.meaning.replace("|", r"\|")
+            lines.append(f"| `{column.name}` | {_type_name(column.type)} | {limits} | {meaning}{null} |")
         sections.append("\n".join([*lines, "\n</details>"]))
     return "\n".join(sections) + "\n"
 
