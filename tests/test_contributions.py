@@ -2,9 +2,6 @@
 
 import contextlib
 import math
-import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -273,11 +270,3 @@ def test_neurons_of_experts_are_compared_at_each_node_by_itself():
         own = [(int(e), int(n)) for at, e, n in zip(*chosen[:3], strict=True) if at == node]
         assert own == (want if node == 2 else want[:2])
     assert {int(e) for e in everything.expert} == {4, 7}
-
-
-def test_the_number_of_threads_stays_what_the_environment_says():
-    """Tasks side by side on one machine are each given a part of its cores."""
-    asked = "import torch; from flowatlas import kernels; print(torch.get_num_threads())"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", asked], env=environment, capture_output=True, text=True)
-    assert done.stdout.strip() == "1", done.stderr

@@ -35,15 +35,7 @@ _LOW = 0xFFFFFFFF  # the half of a key that holds the id
 # An operator that torch's own compiler calls; without it the product is the ordinary one.
 _ONEDNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
 
-
-def _start_threads() -> int:
-    """How many threads numba has. It starts them when first asked, and then torch would take as many, whatever it was told."""
-    wanted, most = torch.get_num_threads(), numba.get_num_threads()
-    torch.set_num_threads(wanted)
-    return most
-
-
-_MAX_THREADS = _start_threads()
+_MAX_THREADS = numba.get_num_threads()
 
 SUM_MAY_REORDER = {
     "reassoc",
